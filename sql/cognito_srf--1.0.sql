@@ -1,0 +1,49 @@
+-- complain if script is sourced in psql, rather than via CREATE EXTENSION
+\echo Use "CREATE EXTENSION cognito_srf" to load this file. \quit
+
+-- The wrapper exists for the server catalog: CREATE SERVER, user mappings, USAGE.
+
+CREATE FUNCTION cognito_fdw_validator(options text[], catalog oid) RETURNS void
+	AS 'MODULE_PATHNAME' LANGUAGE C STRICT;
+COMMENT ON FUNCTION cognito_fdw_validator(text[], oid) IS
+	'checks the options of servers and user mappings of cognito_wrapper';
+
+CREATE FOREIGN DATA WRAPPER cognito_wrapper NO HANDLER VALIDATOR cognito_fdw_validator;
+COMMENT ON FOREIGN DATA WRAPPER cognito_wrapper IS
+	'AWS Cognito: servers for the functions of cognito_srf; it has no foreign tables';
+
+-- Users
+
+CREATE FUNCTION cognito_users(server_name text)
+	RETURNS TABLE (username text, email text, status text, enabled boolean,
+		created_at timestamptz, updated_at timestamptz, attributes jsonb)
+	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL RESTRICTED COST 40000;
+COMMENT ON FUNCTION cognito_users(text) IS
+	'all users of the user pool of a server';
+
+CREATE FUNCTION cognito_users(server_name text, filter text, max_users bigint DEFAULT NULL)
+	RETURNS TABLE (username text, email text, status text, enabled boolean,
+		created_at timestamptz, updated_at timestamptz, attributes jsonb)
+	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL RESTRICTED COST 40000;
+COMMENT ON FUNCTION cognito_users(text, text, bigint) IS
+	'users of the user pool of a server: those that match a filter of ListUsers, and no more than max_users of them';
+
+-- The server that the views read.  The setting is unknown until the library is
+-- loaded, so its default stands here as well.
+
+CREATE VIEW cognito_users AS
+	SELECT * FROM cognito_users(
+		coalesce(nullif(current_setting('cognito_srf.default_server', true), ''), 'cognito_server'));
+COMMENT ON VIEW cognito_users IS
+	'all users of the user pool of the default server, cognito_srf.default_server';
+COMMENT ON COLUMN cognito_users.username IS 'name that is unique in the user pool';
+COMMENT ON COLUMN cognito_users.email IS 'the attribute email';
+COMMENT ON COLUMN cognito_users.status IS 'UserStatus, such as CONFIRMED or FORCE_CHANGE_PASSWORD';
+COMMENT ON COLUMN cognito_users.enabled IS 'whether the user may sign in';
+COMMENT ON COLUMN cognito_users.created_at IS 'UserCreateDate';
+COMMENT ON COLUMN cognito_users.updated_at IS 'UserLastModifiedDate';
+COMMENT ON COLUMN cognito_users.attributes IS 'all attributes by name, sub and email among them';
+
+-- The view asks with the rights of its reader, who needs USAGE on the server.
+
+GRANT SELECT ON cognito_users TO PUBLIC;

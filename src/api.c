@@ -1,0 +1,267 @@
+/*
+ * api.c
+ *		One operation of an AWS JSON 1.1 service: signed, sent, and sent again
+ *		where that helps.
+ */
+#include "postgres.h"
+
+#include "common/pg_prng.h"
+#include "lib/stringinfo.h"
+#include "utils/memutils.h"
+
+#include <curl/curl.h>
+#include <math.h>
+#include <openssl/crypto.h>
+#include <time.h>
+
+#include "api.h"
+#include "http.h"
+#include "json.h"
+#include "refusal.h"
+#include "sigv4.h"
+
+#define CONTENT_TYPE "application/x-amz-json-1.1"
+
+/* Back-off, in milliseconds: the first, and the longest that is not asked for by the service. */
+#define FIRST_BACKOFF 100
+#define LONGEST_BACKOFF 5000
+
+/* A service that asks to be left alone for longer than this, in seconds, is taken for down. */
+#define LONGEST_RETRY_AFTER 300
+
+/* Room for a header host: a DNS name has 253 characters at most, a port 5. */
+#define MAX_HOST 264
+
+struct ApiRequest
+{
+	const CognitoServer *server;
+	const ApiOperation  *operation;
+	HttpRequest         *http;
+	char                *url;
+	char                *host;   /* as the header host has it */
+	char                *target; /* as the header x-amz-target has it */
+	StringInfoData       body;
+	int                  retries;         /* of what was sent last */
+	bool                 clock_corrected; /* for what was sent last */
+	time_t               clock_offset;    /* what the service's clock is ahead, in seconds */
+};
+
+/* The service's own endpoint, or the one that the server names. */
+static char *
+endpoint_url(const CognitoServer *server, const ApiOperation *operation)
+{
+	bool china = strncmp(server->region, "cn-", strlen("cn-")) == 0;
+
+	if (server->endpoint_url != NULL)
+		return pstrdup(server->endpoint_url);
+	return psprintf("https://%s.%s.amazonaws.com%s", operation->service, server->region,
+					china ? ".cn" : "");
+}
+
+/* The header host of a URL: with the port, unless it is the scheme's own. */
+static char *
+host_of(const char *text)
+{
+	CURLU *url = curl_url();
+	char  *host = NULL;
+	char  *port = NULL;
+	char   header[MAX_HOST] = "";
+
+	/* The URL has been checked, so what fails here is memory, or a port that is not there. */
+	if (url != NULL && curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK &&
+		curl_url_get(url, CURLUPART_HOST, &host, 0) == CURLUE_OK)
+	{
+		(void) curl_url_get(url, CURLUPART_PORT, &port, CURLU_NO_DEFAULT_PORT);
+		snprintf(header, sizeof(header), "%s%s%s", host, port != NULL ? ":" : "",
+				 port != NULL ? port : "");
+	}
+	curl_free(host);
+	curl_free(port);
+	curl_url_cleanup(url);
+
+	if (header[0] == '\0')
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	return pstrdup(header);
+}
+
+/* See api.h. */
+ApiRequest *
+api_create(const CognitoServer *server, const ApiOperation *operation)
+{
+	MemoryContext caller = MemoryContextSwitchTo(server->context);
+	ApiRequest   *request = palloc0(sizeof(ApiRequest));
+
+	request->server = server;
+	request->operation = operation;
+	request->http = http_create();
+	request->url = endpoint_url(server, operation);
+	request->host = host_of(request->url);
+	request->target = psprintf("%s.%s", operation->target, operation->name);
+	initStringInfo(&request->body);
+
+	MemoryContextSwitchTo(caller);
+	return request;
+}
+
+/* Adds a header line that will be sent. */
+static List *
+add_line(List *lines, const char *name, const char *value)
+{
+	return lappend(lines, psprintf("%s: %s", name, value));
+}
+
+/* Signs the body and hands it to be sent. */
+static void
+post(ApiRequest *request)
+{
+	const CognitoServer *server = request->server;
+	char                 date[SIGV4_DATE_SIZE];
+	SigV4Header          headers[5];
+	SigV4Request         signing = {.access_key_id = server->access_key_id,
+									.secret_access_key = server->secret_access_key,
+									.region = server->region,
+									.service = request->operation->service,
+									.date = date,
+									.headers = headers,
+									.body = request->body.data,
+									.length = request->body.len};
+	HttpMessage          message = {.url = request->url,
+									.body = request->body.data,
+									.length = request->body.len,
+									.connect_timeout = server->connect_timeout,
+									.request_timeout = server->request_timeout};
+	ListCell            *line;
+	int                  n = 0;
+
+	sigv4_date(date, time(NULL) + request->clock_offset);
+	headers[n++] = (SigV4Header){"content-type", CONTENT_TYPE};
+	headers[n++] = (SigV4Header){"host", request->host};
+	headers[n++] = (SigV4Header){"x-amz-date", date};
+	if (server->session_token != NULL)
+		headers[n++] = (SigV4Header){"x-amz-security-token", server->session_token};
+	headers[n++] = (SigV4Header){"x-amz-target", request->target};
+	signing.nheaders = n;
+
+	for (int i = 0; i < n; i++)
+		message.headers = add_line(message.headers, headers[i].name, headers[i].value);
+	message.headers = add_line(message.headers, "authorization", sigv4_authorization(&signing));
+	http_send(request->http, &message);
+
+	foreach (line, message.headers)
+		OPENSSL_cleanse(lfirst(line), strlen(lfirst(line)));
+	list_free_deep(message.headers);
+}
+
+/* See api.h. */
+void
+api_send(ApiRequest *request, const char *members)
+{
+	resetStringInfo(&request->body);
+	appendStringInfo(&request->body, "{%s}", members);
+	request->retries = 0;
+	request->clock_corrected = false;
+	post(request);
+}
+
+/* Learns from an answer how far this machine's clock is off; false if it does not say. */
+static bool
+correct_clock(ApiRequest *request)
+{
+	const char *date = http_header(request->http, "date");
+	time_t      service_time = date != NULL ? curl_getdate(date, NULL) : -1;
+
+	if (service_time == -1)
+		return false;
+	request->clock_offset = service_time - time(NULL);
+	return true;
+}
+
+/* How long to wait before the next try, in milliseconds. */
+static long
+backoff(const ApiRequest *request)
+{
+	double longest = Min(ldexp(FIRST_BACKOFF, Min(request->retries, 30)), LONGEST_BACKOFF);
+	double jittered = longest * pg_prng_double(&pg_global_prng_state);
+
+	return (long) Max(jittered, 1000.0 * (double) http_retry_after(request->http));
+}
+
+/* Can the same request succeed if it is sent again later? */
+static bool
+is_passing(const ApiRequest *request, const Refusal *refusal)
+{
+	return (refusal->kind == REFUSAL_THROTTLED || refusal->kind == REFUSAL_TRANSIENT ||
+			refusal->kind == REFUSAL_BROKEN) &&
+		   http_retry_after(request->http) <= LONGEST_RETRY_AFTER;
+}
+
+/* Waits for an answer and, as long as that may help, sends again. */
+static void
+await_answer(ApiRequest *request)
+{
+	Refusal refusal;
+
+	while (refusal_of(request->http, &refusal))
+	{
+		if (refusal.kind == REFUSAL_WRONG_CLOCK && !request->clock_corrected &&
+			correct_clock(request))
+			request->clock_corrected = true;
+		else if (is_passing(request, &refusal) && request->retries < request->server->max_retries)
+		{
+			http_sleep(backoff(request));
+			request->retries++;
+		}
+		else
+			refusal_raise(&refusal, request->http, request->server, request->operation->service,
+						  request->operation->name, request->retries);
+		post(request);
+	}
+}
+
+/* See api.h. */
+const cJSON *
+api_receive(ApiRequest *request)
+{
+	JsonProblem  problem;
+	const cJSON *reply;
+	const char  *body;
+	size_t       length;
+
+	await_answer(request);
+	body = http_body(request->http, &length);
+	reply = json_parse(body, length, &problem);
+	if (reply == NULL)
+		ereport(ERROR,
+				(errcode(problem.sqlstate),
+				 errmsg("unusable reply from Cognito for server \"%s\"", request->server->name),
+				 errdetail_internal("%s: %s", request->operation->name, problem.detail)));
+	if (!cJSON_IsObject(reply))
+		api_reject_reply(request, "The reply is not a JSON object.");
+	return reply;
+}
+
+/* See api.h. */
+void
+api_reject_reply(const ApiRequest *request, const char *detail, ...)
+{
+	StringInfoData text;
+	va_list        args;
+
+	initStringInfo(&text);
+	for (;;)
+	{
+		int needed;
+
+		va_start(args, detail);
+		needed = appendStringInfoVA(&text, detail, args);
+		va_end(args);
+		if (needed == 0)
+			break;
+		enlargeStringInfo(&text, needed);
+	}
+
+	ereport(ERROR, (errcode(ERRCODE_FDW_ERROR),
+					errmsg("unusable reply from Cognito for server \"%s\"", request->server->name),
+					errdetail_internal("%s: %s", request->operation->name, text.data)));
+	pg_unreachable();
+}

@@ -1,0 +1,46 @@
+/*
+ * api.h
+ *		One operation of an AWS JSON 1.1 service: signed, sent, and sent again
+ *		where that helps; its reply as JSON, or an error that says what to do.
+ */
+#ifndef COGNITO_API_H
+#define COGNITO_API_H
+
+#include "postgres.h"
+
+#include <cjson/cJSON.h>
+
+#include "server.h"
+
+typedef struct ApiOperation
+{
+	const char *service; /* endpoint prefix, such as cognito-idp */
+	const char *target;  /* target prefix, such as AWSCognitoIdentityProviderService */
+	const char *name;    /* such as ListUsers */
+} ApiOperation;
+
+typedef struct ApiRequest ApiRequest;
+
+/* Makes a request that lives, with its connection's handle, in the server's context. */
+extern ApiRequest *api_create(const CognitoServer *server, const ApiOperation *operation);
+
+/* Sends the members of a JSON object, without its braces, and returns without waiting. */
+extern void api_send(ApiRequest *request, const char *members);
+
+/*
+ * Waits for the reply, a JSON object that lives in the current memory context.
+ *
+ * Throttled and transient answers and broken connections are tried again, up
+ * to the server's max_retries, after 100 ms, doubled each time up to 5 s, of
+ * which a random part is waited ("full jitter"), or after what the service
+ * asks for.  A wrong local clock is corrected once from the service's.
+ *
+ * Raises the errors of the README's table, HV00N to 53400.
+ */
+extern const cJSON *api_receive(ApiRequest *request);
+
+/* Raises HV000 for a reply that is JSON but not what the operation promises. */
+extern void api_reject_reply(const ApiRequest *request, const char *detail, ...)
+	pg_attribute_printf(2, 3) pg_attribute_noreturn();
+
+#endif

@@ -1,0 +1,31 @@
+/*
+ * cognito_srf.c
+ *		The library's entry point: its settings.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "utils/guc.h"
+
+#include "http.h"
+
+PG_MODULE_MAGIC;
+
+void _PG_init(void);
+
+/* Only SQL reads it, with current_setting, in the views over the default server. */
+static char *default_server;
+
+/* Called when the library is loaded. */
+void
+_PG_init(void)
+{
+	DefineCustomStringVariable("cognito_srf.default_server", "Server that the views read.",
+							   "The views are cognito_users and those of the same name as a "
+							   "function over one server.",
+							   &default_server, "cognito_server", PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable(
+		"cognito_srf.ca_file", "File of the certificates to trust, in PEM format.",
+		"Empty means those of the system.", &http_ca_file, "", PGC_SUSET, 0, NULL, NULL, NULL);
+	MarkGUCPrefixReserved("cognito_srf");
+}

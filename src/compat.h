@@ -1,0 +1,54 @@
+/*
+ * compat.h
+ *		The differences between the versions of PostgreSQL and libcurl, and
+ *		nothing else: the other sources hold no version test.
+ *
+ * PostgreSQL 15 and later.  libcurl 7.87 and later, the first with
+ * CURLOPT_QUICK_EXIT, without which a cancel would wait for the resolver.
+ */
+#ifndef COGNITO_COMPAT_H
+#define COGNITO_COMPAT_H
+
+#include "postgres.h"
+
+#include "catalog/pg_foreign_server.h"
+#include "catalog/pg_namespace.h"
+#include "storage/latch.h"
+#include "utils/acl.h"
+#include "utils/wait_event.h"
+
+#include <curl/curl.h>
+
+#if PG_VERSION_NUM < 150000
+#error "cognito_srf needs PostgreSQL 15 or later"
+#endif
+
+#if LIBCURL_VERSION_NUM < 0x075700
+#error "cognito_srf needs libcurl 7.87 or later"
+#endif
+
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#define server_aclcheck(server, role) \
+	object_aclcheck(ForeignServerRelationId, (server), (role), ACL_USAGE)
+#define schema_aclcheck(schema, role) \
+	object_aclcheck(NamespaceRelationId, (schema), (role), ACL_USAGE)
+#else
+#define server_aclcheck(server, role) pg_foreign_server_aclcheck((server), (role), ACL_USAGE)
+#define schema_aclcheck(schema, role) pg_namespace_aclcheck((schema), (role), ACL_USAGE)
+#endif
+
+#if PG_VERSION_NUM >= 170000
+/* The set lives until it is freed, so no resource owner tracks it. */
+#define create_wait_event_set(nevents) CreateWaitEventSet(NULL, (nevents))
+#define new_wait_event(name) WaitEventExtensionNew(name)
+#else
+#define create_wait_event_set(nevents) CreateWaitEventSet(TopMemoryContext, (nevents))
+#define new_wait_event(name) PG_WAIT_EXTENSION
+#endif
+
+#if PG_VERSION_NUM >= 180000
+#include "storage/waiteventset.h"
+#endif
+
+#endif

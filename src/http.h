@@ -1,0 +1,79 @@
+/*
+ * http.h
+ *		POST requests on libcurl's multi interface, waited for as a backend
+ *		waits: on its latch, so that a cancel takes effect at once.
+ *
+ * Connections belong to the session and are kept between requests.  A request
+ * belongs to the memory context in which it was made and is released with it,
+ * whether that happens at the end of a call or in an abort.
+ *
+ * What the transfer is about (AWS, Cognito, which answers are worth a retry)
+ * is the caller's business.
+ */
+#ifndef COGNITO_HTTP_H
+#define COGNITO_HTTP_H
+
+#include "postgres.h"
+
+#include "nodes/pg_list.h"
+
+/* The largest answer that is read, in bytes. */
+#define HTTP_MAX_ANSWER (32 * 1024 * 1024)
+
+typedef enum HttpOutcome
+{
+	HTTP_PENDING,         /* under way */
+	HTTP_ANSWERED,        /* a whole answer, of any status */
+	HTTP_UNREACHABLE,     /* no name, no connection, or no TLS */
+	HTTP_CONNECT_TIMEOUT, /* no connection in time */
+	HTTP_ANSWER_TIMEOUT,  /* connected, but no whole answer in time */
+	HTTP_BROKEN,          /* the connection broke after it stood */
+	HTTP_TOO_LARGE,       /* an answer of more than HTTP_MAX_ANSWER */
+	HTTP_OUT_OF_MEMORY,   /* no memory to keep the answer */
+	HTTP_FAILED           /* anything else, such as an answer that is not HTTP */
+} HttpOutcome;
+
+typedef struct HttpMessage
+{
+	const char *url;     /* https, or http to a loopback address */
+	List       *headers; /* of char *, each "name: value" */
+	const char *body;
+	size_t      length;          /* of the body, in bytes */
+	int         connect_timeout; /* in milliseconds */
+	int         request_timeout; /* in milliseconds, connecting included */
+} HttpMessage;
+
+typedef struct HttpRequest HttpRequest;
+
+/* The file of certificates to trust instead of the system's; a setting, empty if unset. */
+extern char *http_ca_file;
+
+/* Makes a request that lives in the current memory context.  Raises 53200. */
+extern HttpRequest *http_create(void);
+
+/*
+ * Sends a message, copying what it needs, and returns without waiting.  A
+ * request may be sent again once it is no longer pending; its last answer is
+ * then gone.  Failures of the transfer are not raised but become the outcome.
+ */
+extern void http_send(HttpRequest *request, const HttpMessage *message);
+
+/* Waits until a request is no longer pending.  Raises what CHECK_FOR_INTERRUPTS does. */
+extern HttpOutcome http_wait(HttpRequest *request);
+
+/* Lets transfers go on for some milliseconds.  Raises what CHECK_FOR_INTERRUPTS does. */
+extern void http_sleep(long milliseconds);
+
+/*
+ * What is known of a request that is no longer pending.  All strings belong to
+ * the request and last until it is sent again or released.
+ */
+extern long        http_status(const HttpRequest *request);
+extern const char *http_body(const HttpRequest *request, size_t *length);     /* NUL-terminated */
+extern const char *http_header(const HttpRequest *request, const char *name); /* or NULL */
+extern long        http_retry_after(const HttpRequest *request);              /* s, 0 if unsaid */
+extern const char *http_error(const HttpRequest *request);                    /* libcurl's words */
+extern const char *http_phase(const HttpRequest *request);                    /* how far it came */
+extern double      http_seconds(const HttpRequest *request);                  /* how long it took */
+
+#endif

@@ -1,0 +1,169 @@
+/*
+ * listing.c
+ *		A whole listing, page after page, into a tuplestore.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+#include "json.h"
+#include "listing.h"
+
+/* What Cognito gives on a page at the most. */
+#define MAX_PAGE_SIZE 60
+
+typedef struct Fetch
+{
+	const Listing   *listing;
+	ApiRequest      *request;
+	const char      *parameters;
+	int64            wanted;    /* rows that are still to come */
+	int              page_size; /* the same for all pages, as tokens demand it */
+	char            *token;     /* what the last page was asked for with; NULL for the first */
+	MemoryContext    page;      /* holds what one page needs */
+	Tuplestorestate *rows;
+	TupleDesc        columns;
+} Fetch;
+
+/*
+ * The page size that asks for as few items beyond max_rows as the least number
+ * of pages allows: 10 for 10, 31 for 61.  It must not change on the way.
+ */
+static int
+choose_page_size(int64 max_rows)
+{
+	int64 pages;
+
+	if (max_rows == LISTING_ALL)
+		return MAX_PAGE_SIZE;
+	pages = (max_rows - 1) / MAX_PAGE_SIZE + 1;
+	return (int) ((max_rows - 1) / pages + 1);
+}
+
+/* Asks for the page to which the token leads, without waiting for it. */
+static void
+ask(Fetch *fetch)
+{
+	StringInfoData members;
+
+	initStringInfo(&members);
+	appendStringInfoString(&members, fetch->parameters);
+	json_append_integer(&members, fetch->listing->page_size, fetch->page_size);
+	if (fetch->token != NULL)
+		json_append_string(&members, fetch->listing->token, fetch->token);
+	api_send(fetch->request, members.data);
+}
+
+/* The reply's list of items; every page has one, if an empty one. */
+static const cJSON *
+find_items(const Fetch *fetch, const cJSON *reply)
+{
+	const char  *name = fetch->listing->items;
+	const cJSON *items = cJSON_GetObjectItemCaseSensitive(reply, name);
+
+	if (items == NULL)
+		api_reject_reply(fetch->request, "The reply has no member \"%s\".", name);
+	if (!cJSON_IsArray(items))
+		api_reject_reply(fetch->request, "Member \"%s\" is not a list.", name);
+	return items;
+}
+
+/* Takes the reply's token for the next page; false if this page is the last. */
+static bool
+take_token(Fetch *fetch, const cJSON *reply)
+{
+	const char  *name = fetch->listing->token;
+	const cJSON *token = cJSON_GetObjectItemCaseSensitive(reply, name);
+
+	if (token == NULL || cJSON_IsNull(token))
+		return false;
+	if (!cJSON_IsString(token))
+		api_reject_reply(fetch->request, "Member \"%s\" is not a string.", name);
+	if (token->valuestring[0] == '\0')
+		return false;
+	if (fetch->token != NULL && strcmp(fetch->token, token->valuestring) == 0)
+		api_reject_reply(fetch->request,
+						 "Member \"%s\" is the one just sent: the listing would "
+						 "never end.",
+						 name);
+
+	if (fetch->token != NULL)
+		pfree(fetch->token);
+	fetch->token = MemoryContextStrdup(GetMemoryChunkContext(fetch), token->valuestring);
+	return true;
+}
+
+/* Turns the items of a page into rows, as many as are wanted. */
+static void
+put_rows(Fetch *fetch, const cJSON *items)
+{
+	Datum       *values = palloc(fetch->columns->natts * sizeof(Datum));
+	bool        *nulls = palloc(fetch->columns->natts * sizeof(bool));
+	Row          row = {.request = fetch->request, .values = values, .nulls = nulls};
+	const cJSON *item;
+
+	cJSON_ArrayForEach (item, items)
+	{
+		if (fetch->wanted-- == 0)
+			break;
+		CHECK_FOR_INTERRUPTS();
+
+		row.item = item;
+		row.number++;
+		memset(nulls, true, fetch->columns->natts * sizeof(bool));
+		if (!cJSON_IsObject(item))
+			api_reject_reply(fetch->request, "Item %d is not an object.", row.number);
+		fetch->listing->make_row(&row);
+		tuplestore_putvalues(fetch->rows, fetch->columns, values, nulls);
+	}
+}
+
+/* Works on the page that was asked for; false if it was the last that is needed. */
+static bool
+fetch_page(Fetch *fetch)
+{
+	const cJSON *reply = api_receive(fetch->request);
+	const cJSON *items = find_items(fetch, reply);
+	bool         more = take_token(fetch, reply) && cJSON_GetArraySize(items) < fetch->wanted;
+
+	if (more)
+		ask(fetch);
+	put_rows(fetch, items);
+	return more;
+}
+
+/* See listing.h. */
+void
+listing_fetch(const Listing *listing, const CognitoServer *server, const char *parameters,
+			  int64 max_rows, Tuplestorestate *rows, TupleDesc columns)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	Fetch        *fetch;
+	bool          more = max_rows > 0;
+
+	if (!more)
+		return;
+
+	fetch = MemoryContextAllocZero(server->context, sizeof(Fetch));
+	*fetch = (Fetch){
+		.listing = listing,
+		.request = api_create(server, &listing->operation),
+		.parameters = parameters,
+		.wanted = max_rows,
+		.page_size = choose_page_size(max_rows),
+		.page = AllocSetContextCreate(server->context, "cognito page", ALLOCSET_DEFAULT_SIZES),
+		.rows = rows,
+		.columns = columns};
+
+	MemoryContextSwitchTo(fetch->page);
+	ask(fetch);
+	while (more)
+	{
+		more = fetch_page(fetch);
+		MemoryContextReset(fetch->page);
+	}
+	MemoryContextSwitchTo(caller);
+}

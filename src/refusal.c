@@ -1,0 +1,303 @@
+/*
+ * refusal.c
+ *		Why a request brought no reply, and the error that it becomes.
+ */
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+
+#include "json.h"
+#include "refusal.h"
+
+/* How much of a service's words goes into an error, in bytes. */
+#define MAX_QUOTED 500
+
+/* The types that mean something in particular; all others are REFUSAL_OTHER. */
+static const struct
+{
+	const char *type;
+	RefusalKind kind;
+} types[] = {
+	{"TooManyRequestsException", REFUSAL_THROTTLED},
+	{"ThrottlingException", REFUSAL_THROTTLED},
+	{"Throttling", REFUSAL_THROTTLED},
+	{"InternalErrorException", REFUSAL_TRANSIENT},
+	{"InternalFailure", REFUSAL_TRANSIENT},
+	{"ServiceUnavailable", REFUSAL_TRANSIENT},
+	{"ServiceUnavailableException", REFUSAL_TRANSIENT},
+	{"RequestTimeTooSkewed", REFUSAL_WRONG_CLOCK},
+	{"RequestExpired", REFUSAL_WRONG_CLOCK},
+	{"UnrecognizedClientException", REFUSAL_CREDENTIALS},
+	{"InvalidClientTokenId", REFUSAL_CREDENTIALS},
+	{"InvalidSignatureException", REFUSAL_CREDENTIALS},
+	{"MissingAuthenticationToken", REFUSAL_CREDENTIALS},
+	{"MissingAuthenticationTokenException", REFUSAL_CREDENTIALS},
+	{"IncompleteSignature", REFUSAL_CREDENTIALS},
+	{"IncompleteSignatureException", REFUSAL_CREDENTIALS},
+	{"ExpiredTokenException", REFUSAL_EXPIRED},
+	{"ExpiredToken", REFUSAL_EXPIRED},
+	{"AccessDeniedException", REFUSAL_DENIED},
+	{"NotAuthorizedException", REFUSAL_DENIED},
+	{"ResourceNotFoundException", REFUSAL_NOT_FOUND},
+	{"UserNotFoundException", REFUSAL_USER_NOT_FOUND},
+	{"InvalidParameterException", REFUSAL_ARGUMENT},
+	{"ValidationException", REFUSAL_ARGUMENT},
+};
+
+/* What each kind becomes.  The %s of a message is the server. */
+static const struct
+{
+	int         sqlstate;
+	const char *message;
+	const char *hint; /* or NULL */
+} errors[] = {
+	[REFUSAL_THROTTLED] = {ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
+						   "Cognito throttles the requests of server \"%s\"",
+						   "The account's quota is shared with the application: try again when it "
+						   "is quieter, raise option \"max_retries\", or have the quota raised."},
+	[REFUSAL_TRANSIENT] = {ERRCODE_FDW_ERROR, "Cognito is failing for server \"%s\"",
+						   "This is the service's own failure: try again later."},
+	[REFUSAL_BROKEN] = {ERRCODE_FDW_ERROR, "the connection to Cognito for server \"%s\" broke",
+						NULL},
+	[REFUSAL_WRONG_CLOCK] = {ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
+							 "Cognito refused the time of the request for server \"%s\"",
+							 "Set this machine's clock."},
+	[REFUSAL_CREDENTIALS] = {ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
+							 "Cognito refused the credentials of server \"%s\"",
+							 "Check the access key, its secret and the region, in the server or in "
+							 "the user mapping; temporary keys need \"aws_session_token\" too."},
+	[REFUSAL_EXPIRED] = {ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
+						 "the session token of server \"%s\" has expired",
+						 "Set new temporary credentials, or use an access key of a user."},
+	[REFUSAL_DENIED] = {ERRCODE_INSUFFICIENT_PRIVILEGE,
+						"IAM does not allow the access key of server \"%s\" to do this",
+						NULL}, /* made from the operation */
+	[REFUSAL_NOT_FOUND] = {ERRCODE_UNDEFINED_OBJECT,
+						   "the user pool of server \"%s\" does not exist",
+						   "Check \"user_pool_id\", and \"region\", with which the id begins."},
+	[REFUSAL_USER_NOT_FOUND] = {ERRCODE_UNDEFINED_OBJECT,
+								"the user does not exist in the user pool of server \"%s\"", NULL},
+	[REFUSAL_ARGUMENT] = {ERRCODE_INVALID_PARAMETER_VALUE,
+						  "Cognito refused an argument of the request for server \"%s\"",
+						  "A filter is one comparison, such as email = \"a@example.com\" or "
+						  "username ^= \"ab\", of at most 256 characters."},
+	[REFUSAL_UNREACHABLE] = {ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
+							 "could not connect to Cognito for server \"%s\"",
+							 "Check \"region\" and \"endpoint_url\", and what the network allows."},
+	[REFUSAL_CONNECT_TIMEOUT] = {ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
+								 "connecting to Cognito timed out for server \"%s\"",
+								 "Check what the network allows; option \"connect_timeout\" says "
+								 "how long to try."},
+	[REFUSAL_ANSWER_TIMEOUT] = {ERRCODE_FDW_ERROR, "Cognito's answer timed out for server \"%s\"",
+								"Option \"request_timeout\" says how long to wait."},
+	[REFUSAL_TOO_LARGE] = {ERRCODE_FDW_ERROR,
+						   "Cognito's answer for server \"%s\" is larger than 32 MB", NULL},
+	[REFUSAL_OUT_OF_MEMORY] = {ERRCODE_OUT_OF_MEMORY,
+							   "out of memory for Cognito's answer for server \"%s\"", NULL},
+	[REFUSAL_OTHER] = {ERRCODE_FDW_ERROR, "Cognito refused the request for server \"%s\"", NULL},
+};
+
+/* The kind of a transfer without a whole answer. */
+static RefusalKind
+kind_of_outcome(HttpOutcome outcome)
+{
+	switch (outcome)
+	{
+		case HTTP_UNREACHABLE:
+			return REFUSAL_UNREACHABLE;
+		case HTTP_CONNECT_TIMEOUT:
+			return REFUSAL_CONNECT_TIMEOUT;
+		case HTTP_ANSWER_TIMEOUT:
+			return REFUSAL_ANSWER_TIMEOUT;
+		case HTTP_BROKEN:
+			return REFUSAL_BROKEN;
+		case HTTP_TOO_LARGE:
+			return REFUSAL_TOO_LARGE;
+		case HTTP_OUT_OF_MEMORY:
+			return REFUSAL_OUT_OF_MEMORY;
+		default:
+			return REFUSAL_OTHER;
+	}
+}
+
+/* The kind of an answer whose type says nothing in particular. */
+static RefusalKind
+kind_of_status(long status)
+{
+	switch (status)
+	{
+		case 429:
+			return REFUSAL_THROTTLED;
+		case 500:
+		case 502:
+		case 503:
+		case 504:
+			return REFUSAL_TRANSIENT;
+		default:
+			return REFUSAL_OTHER;
+	}
+}
+
+/* The kind of an answer. */
+static RefusalKind
+kind_of_answer(long status, const Refusal *refusal)
+{
+	/* A signature is also invalid when its time is wrong; only the message tells. */
+	if (refusal->type != NULL && strcmp(refusal->type, "InvalidSignatureException") == 0 &&
+		refusal->message != NULL &&
+		(strstr(refusal->message, "Signature expired") != NULL ||
+		 strstr(refusal->message, "not yet current") != NULL))
+		return REFUSAL_WRONG_CLOCK;
+
+	for (size_t i = 0; refusal->type != NULL && i < lengthof(types); i++)
+		if (strcmp(refusal->type, types[i].type) == 0)
+			return types[i].kind;
+	return kind_of_status(status);
+}
+
+/* The bare name in a type such as com.amazonaws.cognito#TooManyRequestsException:http://... */
+static char *
+bare_type(const char *type)
+{
+	const char *hash = strchr(type, '#');
+
+	if (hash != NULL)
+		type = hash + 1;
+	return pnstrdup(type, strcspn(type, ":"));
+}
+
+/* Takes type and message from an error's answer, wherever they stand in it. */
+static void
+read_error(HttpRequest *http, Refusal *refusal)
+{
+	JsonProblem  ignored;
+	size_t       length;
+	const char  *body = http_body(http, &length);
+	const cJSON *answer = json_parse(body, length, &ignored);
+	const char  *type = json_string(answer, "__type");
+
+	if (type == NULL)
+		type = http_header(http, "x-amzn-errortype");
+	if (type != NULL)
+		refusal->type = bare_type(type);
+
+	refusal->message = json_string(answer, "message");
+	if (refusal->message == NULL)
+		refusal->message = json_string(answer, "Message");
+}
+
+/* See refusal.h. */
+bool
+refusal_of(HttpRequest *http, Refusal *refusal)
+{
+	HttpOutcome outcome = http_wait(http);
+
+	memset(refusal, 0, sizeof(Refusal));
+	if (outcome != HTTP_ANSWERED)
+	{
+		refusal->kind = kind_of_outcome(outcome);
+		return true;
+	}
+	if (http_status(http) == 200)
+		return false;
+
+	read_error(http, refusal);
+	refusal->kind = kind_of_answer(http_status(http), refusal);
+	return true;
+}
+
+/* Masks a secret wherever it stands: some services quote the request that they refuse. */
+static void
+mask(char *text, const char *secret)
+{
+	if (secret == NULL)
+		return;
+	while ((text = strstr(text, secret)) != NULL)
+		memset(text, '*', strlen(secret));
+}
+
+/* The other side's words, without secrets, controls and what this encoding lacks, clipped. */
+static char *
+quote(const char *words, const CognitoServer *server)
+{
+	char *text = pstrdup(words);
+	bool  utf8;
+
+	mask(text, server->secret_access_key);
+	mask(text, server->session_token);
+	utf8 = GetDatabaseEncoding() == PG_UTF8 && pg_verifymbstr(text, (int) strlen(text), true);
+
+	for (char *c = text; *c != '\0'; c++)
+		if ((unsigned char) *c < ' ' || *c == 0x7f)
+			*c = ' ';
+		else if (IS_HIGHBIT_SET(*c) && !utf8)
+			*c = '?';
+
+	text[pg_mbcliplen(text, (int) strlen(text), MAX_QUOTED)] = '\0';
+	return text;
+}
+
+/* What is known of a request that was answered. */
+static void
+describe_answer(StringInfo detail, const Refusal *refusal, HttpRequest *http,
+				const CognitoServer *server)
+{
+	const char *request_id = http_header(http, "x-amzn-requestid");
+
+	appendStringInfo(detail, "answered with status %ld", http_status(http));
+	if (refusal->type != NULL)
+		appendStringInfo(detail, ", %s", quote(refusal->type, server));
+	if (refusal->message != NULL)
+		appendStringInfo(detail, ", \"%s\"", quote(refusal->message, server));
+	if (request_id != NULL)
+		appendStringInfo(detail, ", request id %s", quote(request_id, server));
+}
+
+/* Everything that is known, as a sentence about the operation. */
+static char *
+describe(const Refusal *refusal, HttpRequest *http, const CognitoServer *server,
+		 const char *operation, int retries)
+{
+	StringInfoData detail;
+
+	initStringInfo(&detail);
+	appendStringInfo(&detail, "%s: ", operation);
+	switch (http_wait(http))
+	{
+		case HTTP_ANSWERED:
+			describe_answer(&detail, refusal, http, server);
+			break;
+		case HTTP_CONNECT_TIMEOUT:
+		case HTTP_ANSWER_TIMEOUT:
+			appendStringInfo(&detail, "gave up after %.3f s while %s", http_seconds(http),
+							 http_phase(http));
+			break;
+		default:
+			appendStringInfo(&detail, "%s, while %s", quote(http_error(http), server),
+							 http_phase(http));
+	}
+	if (retries > 0)
+		appendStringInfo(&detail, ", after %d retries", retries);
+	appendStringInfoChar(&detail, '.');
+	return detail.data;
+}
+
+/* See refusal.h. */
+void
+refusal_raise(const Refusal *refusal, HttpRequest *http, const CognitoServer *server,
+			  const char *service, const char *operation, int retries)
+{
+	const char *hint = errors[refusal->kind].hint;
+
+	if (refusal->kind == REFUSAL_DENIED)
+		hint = psprintf("Allow the action %s:%s on the user pool in the key's IAM policy.", service,
+						operation);
+
+	ereport(ERROR, (errcode(errors[refusal->kind].sqlstate),
+					errmsg(errors[refusal->kind].message, server->name),
+					errdetail_internal("%s", describe(refusal, http, server, operation, retries)),
+					hint != NULL ? errhint("%s", hint) : 0));
+	pg_unreachable();
+}

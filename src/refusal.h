@@ -1,0 +1,55 @@
+/*
+ * refusal.h
+ *		Why a request brought no reply: what happened on the way or what the
+ *		service said, in one kind, and the error that it becomes.
+ *
+ * The types are those of the public service model of cognito-idp and of the
+ * common errors of AWS APIs.
+ */
+#ifndef COGNITO_REFUSAL_H
+#define COGNITO_REFUSAL_H
+
+#include "postgres.h"
+
+#include "http.h"
+#include "server.h"
+
+typedef enum RefusalKind
+{
+	REFUSAL_THROTTLED,
+	REFUSAL_TRANSIENT,
+	REFUSAL_BROKEN,
+	REFUSAL_WRONG_CLOCK,
+	REFUSAL_CREDENTIALS,
+	REFUSAL_EXPIRED,
+	REFUSAL_DENIED,
+	REFUSAL_NOT_FOUND,
+	REFUSAL_USER_NOT_FOUND,
+	REFUSAL_ARGUMENT,
+	REFUSAL_UNREACHABLE,
+	REFUSAL_CONNECT_TIMEOUT,
+	REFUSAL_ANSWER_TIMEOUT,
+	REFUSAL_TOO_LARGE,
+	REFUSAL_OUT_OF_MEMORY,
+	REFUSAL_OTHER
+} RefusalKind;
+
+typedef struct Refusal
+{
+	RefusalKind kind;
+	const char *type;    /* AWS's, such as TooManyRequestsException; NULL if it gave none */
+	const char *message; /* AWS's; NULL if it gave none */
+} Refusal;
+
+/*
+ * Tells from a request that is no longer pending why it brought no reply;
+ * false if it did.  The strings live in the current memory context, in UTF-8.
+ */
+extern bool refusal_of(HttpRequest *http, Refusal *refusal);
+
+/* Raises the error; the names are those of the service and its operation. */
+extern void
+refusal_raise(const Refusal *refusal, HttpRequest *http, const CognitoServer *server,
+			  const char *service, const char *operation, int retries) pg_attribute_noreturn();
+
+#endif

@@ -1,0 +1,155 @@
+/*
+ * row.c
+ *		From one JSON object of a reply to one row.
+ */
+#include "postgres.h"
+
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/timestamp.h"
+
+#include <math.h>
+
+#include "row.h"
+
+/* See row.h. */
+void
+row_reject(const Row *row, const char *problem, const char *member)
+{
+	api_reject_reply(row->request, "Item %d: member \"%s\" %s.", row->number, member, problem);
+}
+
+/* See row.h. */
+void
+row_set(Row *row, int column, Datum value)
+{
+	row->values[column] = value;
+	row->nulls[column] = false;
+}
+
+/* See row.h. */
+char *
+row_to_server(const char *utf8)
+{
+	/* The reply has been validated, so where the encodings agree there is nothing to do. */
+	if (GetDatabaseEncoding() == PG_UTF8)
+		return unconstify(char *, utf8);
+	return pg_any_to_server(utf8, (int) strlen(utf8), PG_UTF8);
+}
+
+/* A member of the row's item, or NULL if it is missing or null. */
+static const cJSON *
+find_member(const Row *row, const char *member)
+{
+	const cJSON *value = cJSON_GetObjectItemCaseSensitive(row->item, member);
+
+	return cJSON_IsNull(value) ? NULL : value;
+}
+
+/* See row.h. */
+void
+row_text(Row *row, int column, const char *member)
+{
+	const cJSON *value = find_member(row, member);
+
+	if (value == NULL)
+		return;
+	if (!cJSON_IsString(value))
+		row_reject(row, "is not a string", member);
+	row_set(row, column, CStringGetTextDatum(row_to_server(value->valuestring)));
+}
+
+/* See row.h. */
+void
+row_boolean(Row *row, int column, const char *member)
+{
+	const cJSON *value = find_member(row, member);
+
+	if (value == NULL)
+		return;
+	if (!cJSON_IsBool(value))
+		row_reject(row, "is not a boolean", member);
+	row_set(row, column, BoolGetDatum(cJSON_IsTrue(value)));
+}
+
+/* Seconds since the Unix epoch to a timestamp; false if it is out of range. */
+static bool
+from_epoch(double seconds, TimestampTz *timestamp)
+{
+	double microseconds =
+		(seconds - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * (double) SECS_PER_DAY) *
+		(double) USECS_PER_SEC;
+
+	if (!(microseconds >= (double) MIN_TIMESTAMP && microseconds < (double) END_TIMESTAMP))
+		return false;
+	*timestamp = (TimestampTz) rint(microseconds);
+	return IS_VALID_TIMESTAMP(*timestamp);
+}
+
+/* An offset such as Z, +02:00 or -0330, in seconds east of UTC; false if it is none. */
+static bool
+parse_zone(const char *text, int *offset)
+{
+	int  hours;
+	int  minutes;
+	char sign;
+	int  length = 0;
+
+	*offset = 0;
+	if (strcmp(text, "Z") == 0)
+		return true;
+	if (sscanf(text, "%c%2d:%2d%n", &sign, &hours, &minutes, &length) != 3 &&
+		sscanf(text, "%c%2d%2d%n", &sign, &hours, &minutes, &length) != 3)
+		return false;
+	if (sign != '+' && sign != '-')
+		return false;
+	*offset = (hours * MINS_PER_HOUR + minutes) * SECS_PER_MINUTE * (sign == '-' ? -1 : 1);
+	return text[length] == '\0' && hours <= MAX_TZDISP_HOUR && minutes < MINS_PER_HOUR;
+}
+
+/* An ISO 8601 time such as 2026-01-31T23:59:59.123Z, in seconds since the Unix epoch. */
+static bool
+parse_iso8601(const char *text, double *seconds)
+{
+	int    year;
+	int    month;
+	int    day;
+	int    hour;
+	int    minute;
+	double second;
+	int    offset;
+	int    length = 0;
+
+	if (sscanf(text, "%4d-%2d-%2dT%2d:%2d:%lf%n", &year, &month, &day, &hour, &minute, &second,
+			   &length) != 6 ||
+		!parse_zone(text + length, &offset))
+		return false;
+	if (year < 1 || month < 1 || month > MONTHS_PER_YEAR || day < 1 ||
+		day > day_tab[isleap(year)][month - 1] || hour < 0 || hour >= HOURS_PER_DAY || minute < 0 ||
+		minute >= MINS_PER_HOUR || !(second >= 0 && second <= SECS_PER_MINUTE))
+		return false;
+
+	*seconds = (double) (date2j(year, month, day) - UNIX_EPOCH_JDATE) * SECS_PER_DAY +
+			   hour * SECS_PER_HOUR + minute * SECS_PER_MINUTE + second - offset;
+	return true;
+}
+
+/* See row.h. */
+void
+row_timestamp(Row *row, int column, const char *member)
+{
+	const cJSON *value = find_member(row, member);
+	double       seconds;
+	TimestampTz  timestamp;
+
+	if (value == NULL)
+		return;
+	if (cJSON_IsNumber(value))
+		seconds = value->valuedouble;
+	else if (!cJSON_IsString(value) || !parse_iso8601(value->valuestring, &seconds))
+		row_reject(row, "is not a time", member);
+	if (!from_epoch(seconds, &timestamp))
+		row_reject(row, "is out of the range of timestamps", member);
+	row_set(row, column, TimestampTzGetDatum(timestamp));
+}

@@ -1,0 +1,45 @@
+/*
+ * row.h
+ *		From one JSON object of a reply to one row: the conversions that the row
+ *		functions of all entities share.
+ *
+ * A missing or null member becomes NULL; one of the wrong type raises HV000,
+ * naming it.  Strings are converted from UTF-8 to the database's encoding,
+ * which raises 22P05 for a character that it lacks.
+ */
+#ifndef COGNITO_ROW_H
+#define COGNITO_ROW_H
+
+#include "postgres.h"
+
+#include <cjson/cJSON.h>
+
+#include "api.h"
+
+typedef struct Row
+{
+	const ApiRequest *request; /* whose reply it is, for errors */
+	int               number;  /* of the item on its page, from 1, for errors */
+	const cJSON      *item;
+	Datum            *values;
+	bool             *nulls; /* all true to begin with */
+} Row;
+
+/* Set a column of a row from a member of its item. */
+extern void row_text(Row *row, int column, const char *member);
+extern void row_boolean(Row *row, int column, const char *member);
+
+/* A number of seconds since the epoch, or an ISO 8601 string with a time zone. */
+extern void row_timestamp(Row *row, int column, const char *member);
+
+/* Sets a column. */
+extern void row_set(Row *row, int column, Datum value);
+
+/* A string of a reply in the database's encoding; may be the argument itself. */
+extern char *row_to_server(const char *utf8);
+
+/* Raises HV000 for an item that is not as it should be; the text follows "item N: ". */
+extern void
+row_reject(const Row *row, const char *problem, const char *member) pg_attribute_noreturn();
+
+#endif

@@ -1,0 +1,41 @@
+/*
+ * server.h
+ *		Who is asked, and with which credentials: the server catalog, the user
+ *		mapping of the calling role, and Vault, as one plain struct.
+ */
+#ifndef COGNITO_SERVER_H
+#define COGNITO_SERVER_H
+
+#include "postgres.h"
+
+typedef struct CognitoServer
+{
+	MemoryContext context; /* holds this struct and whatever a call hangs into it */
+	char         *name;
+	const char   *region;
+	const char   *user_pool_id;
+	const char   *endpoint_url; /* NULL for the service's own */
+	const char   *access_key_id;
+	const char   *secret_access_key;
+	const char   *session_token;   /* NULL if there is none */
+	int           connect_timeout; /* in milliseconds */
+	int           request_timeout; /* in milliseconds */
+	int           max_retries;
+} CognitoServer;
+
+/*
+ * Opens a server for the calling role (current_user): checks its USAGE, takes
+ * the role's user mapping, or PUBLIC's, or else the server's own credentials,
+ * and reads the secret from Vault where one is named.
+ *
+ * The result lives in a context of its own below the current one; it is wiped
+ * and freed by server_close or, after an error, with that parent.
+ *
+ * Raises 42704 for an unknown server, 42501 without USAGE, HV00J for missing
+ * options or credentials, HV00A and 22023 for malformed ones, and what
+ * vault_secret raises.
+ */
+extern CognitoServer *server_open(const char *name);
+extern void           server_close(CognitoServer *server);
+
+#endif

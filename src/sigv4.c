@@ -1,0 +1,140 @@
+/*
+ * sigv4.c
+ *		AWS Signature Version 4, on OpenSSL's EVP interface.
+ */
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+
+#include "sigv4.h"
+
+#define DIGEST_SIZE 32
+#define HEX_SIZE (2 * DIGEST_SIZE + 1)
+
+#define ALGORITHM "AWS4-HMAC-SHA256"
+
+/* Writes a digest in lower-case hexadecimal. */
+static void
+hex_digest(char hex[HEX_SIZE], const unsigned char digest[DIGEST_SIZE])
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (int i = 0; i < DIGEST_SIZE; i++)
+	{
+		hex[2 * i] = digits[digest[i] >> 4];
+		hex[2 * i + 1] = digits[digest[i] & 0xf];
+	}
+	hex[HEX_SIZE - 1] = '\0';
+}
+
+/* The SHA-256 of some bytes, in hexadecimal. */
+static void
+sha256(char hex[HEX_SIZE], const char *data, size_t length)
+{
+	unsigned char digest[DIGEST_SIZE];
+
+	if (EVP_Digest(data, length, digest, NULL, EVP_sha256(), NULL) != 1)
+		elog(ERROR, "could not compute SHA-256");
+	hex_digest(hex, digest);
+}
+
+/* HMAC-SHA-256; false if OpenSSL fails, so that callers can wipe their keys first. */
+static bool
+hmac_sha256(unsigned char mac[DIGEST_SIZE], const void *key, size_t key_length, const char *data)
+{
+	size_t length;
+
+	return EVP_Q_mac(NULL, "HMAC", NULL, "SHA256", NULL, key, key_length,
+					 (const unsigned char *) data, strlen(data), mac, DIGEST_SIZE, &length) != NULL;
+}
+
+/* The names of the signed headers, as both the request and the header list them. */
+static char *
+signed_headers(const SigV4Request *request)
+{
+	StringInfoData names;
+
+	initStringInfo(&names);
+	for (int i = 0; i < request->nheaders; i++)
+		appendStringInfo(&names, "%s%s", i > 0 ? ";" : "", request->headers[i].name);
+	return names.data;
+}
+
+/* Hashes the canonical request, the form in which both sides write the same request. */
+static void
+hash_canonical_request(char hex[HEX_SIZE], const SigV4Request *request, const char *names)
+{
+	StringInfoData canonical;
+	char           body_hash[HEX_SIZE];
+
+	sha256(body_hash, request->body, request->length);
+
+	initStringInfo(&canonical);
+	appendStringInfoString(&canonical, "POST\n/\n\n");
+	for (int i = 0; i < request->nheaders; i++)
+	{
+		Assert(i == 0 || strcmp(request->headers[i - 1].name, request->headers[i].name) < 0);
+		appendStringInfo(&canonical, "%s:%s\n", request->headers[i].name,
+						 request->headers[i].value);
+	}
+	appendStringInfo(&canonical, "\n%s\n%s", names, body_hash);
+
+	sha256(hex, canonical.data, canonical.len);
+	OPENSSL_cleanse(canonical.data, canonical.len); /* may hold a session token */
+	pfree(canonical.data);
+}
+
+/* Signs with the key that is derived from the secret for one day, region and service. */
+static void
+sign(char hex[HEX_SIZE], const SigV4Request *request, const char *day, const char *string_to_sign)
+{
+	unsigned char key[DIGEST_SIZE];
+	unsigned char signature[DIGEST_SIZE];
+	char         *secret = psprintf("AWS4%s", request->secret_access_key);
+	bool          done;
+
+	done = hmac_sha256(key, secret, strlen(secret), day) &&
+		   hmac_sha256(key, key, DIGEST_SIZE, request->region) &&
+		   hmac_sha256(key, key, DIGEST_SIZE, request->service) &&
+		   hmac_sha256(key, key, DIGEST_SIZE, "aws4_request") &&
+		   hmac_sha256(signature, key, DIGEST_SIZE, string_to_sign);
+
+	OPENSSL_cleanse(key, sizeof(key));
+	OPENSSL_cleanse(secret, strlen(secret));
+	pfree(secret);
+
+	if (!done)
+		elog(ERROR, "could not compute HMAC-SHA-256");
+	hex_digest(hex, signature);
+}
+
+/* See sigv4.h. */
+void
+sigv4_date(char date[SIGV4_DATE_SIZE], time_t now)
+{
+	struct tm utc;
+
+	strftime(date, SIGV4_DATE_SIZE, "%Y%m%dT%H%M%SZ", gmtime_r(&now, &utc));
+}
+
+/* See sigv4.h. */
+char *
+sigv4_authorization(const SigV4Request *request)
+{
+	char *day = pnstrdup(request->date, strlen("YYYYMMDD"));
+	char *scope = psprintf("%s/%s/%s/aws4_request", day, request->region, request->service);
+	char *names = signed_headers(request);
+	char  request_hash[HEX_SIZE];
+	char  signature[HEX_SIZE];
+	char *string_to_sign;
+
+	hash_canonical_request(request_hash, request, names);
+	string_to_sign = psprintf(ALGORITHM "\n%s\n%s\n%s", request->date, scope, request_hash);
+	sign(signature, request, day, string_to_sign);
+
+	return psprintf(ALGORITHM " Credential=%s/%s, SignedHeaders=%s, Signature=%s",
+					request->access_key_id, scope, names, signature);
+}
