@@ -17,14 +17,14 @@ COMMENT ON FOREIGN DATA WRAPPER cognito_wrapper IS
 CREATE FUNCTION cognito_users(server_name text)
 	RETURNS TABLE (username text, email text, status text, enabled boolean,
 		created_at timestamptz, updated_at timestamptz, attributes jsonb)
-	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL RESTRICTED COST 40000;
+	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000;
 COMMENT ON FUNCTION cognito_users(text) IS
 	'all users of the user pool of a server';
 
 CREATE FUNCTION cognito_users(server_name text, filter text, max_users bigint DEFAULT NULL)
 	RETURNS TABLE (username text, email text, status text, enabled boolean,
 		created_at timestamptz, updated_at timestamptz, attributes jsonb)
-	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL RESTRICTED COST 40000;
+	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000;
 COMMENT ON FUNCTION cognito_users(text, text, bigint) IS
 	'users of the user pool of a server: those that match a filter of ListUsers, and no more than max_users of them';
 

@@ -1,0 +1,124 @@
+# The local Cognito of the tests, as a Perl object.  It ends with the test that
+# made it: the server stops when its standard input is closed.
+package Cognito;
+
+use strict;
+use warnings;
+
+use FindBin;
+use HTTP::Tiny;
+use IPC::Open2;
+use JSON::PP;
+use PostgreSQL::Test::Utils;
+
+our $KEY = 'AKIAIOSFODNN7EXAMPLE';
+our $SECRET = 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY';
+
+# Starts a server; arguments are those of "cognito.py serve".
+sub new
+{
+	my ($class, @arguments) = @_;
+	my $pid = open2(my $out, my $in, "$FindBin::Bin/../cognito.py", 'serve', @arguments);
+	my $url = <$out> // die 'the local Cognito did not start';
+
+	chomp $url;
+	return bless { pid => $pid, in => $in, out => $out, url => $url, http => HTTP::Tiny->new },
+	  $class;
+}
+
+sub url { return $_[0]->{url} }
+
+# Stops the server, for a test of what happens without it.
+sub stop
+{
+	my ($self) = @_;
+	close $self->{in};
+	waitpid $self->{pid}, 0;
+	return;
+}
+
+# Asks the control door, and dies where it refuses.
+sub control
+{
+	my ($self, $method, $path, $content) = @_;
+	my $json = JSON::PP->new->utf8->allow_nonref;
+	my $answer = $self->{http}->request($method, "$self->{url}/_$path",
+		{ defined $content ? (content => $json->encode($content)) : () });
+
+	die "$method /_$path: $answer->{status} $answer->{content}" unless $answer->{success};
+	return length $answer->{content} ? $json->decode($answer->{content}) : undef;
+}
+
+# Replaces the faults; see cognito.py for what each can be.
+sub faults
+{
+	my ($self, @faults) = @_;
+	return $self->control('PUT', 'faults', \@faults);
+}
+
+# Makes or replaces a pool.
+sub pool
+{
+	my ($self, $id, %pool) = @_;
+	return $self->control('PUT', "pool/$id", \%pool);
+}
+
+# A user as ListUsers has it, with an e-mail address and whatever else is given.
+sub user
+{
+	my ($class, $username, %more) = @_;
+	return {
+		Username => $username,
+		Attributes => [ { Name => 'email', Value => "$username\@example.com" } ],
+		UserCreateDate => 1700000000.123,
+		UserLastModifiedDate => 1700000001.456,
+		Enabled => JSON::PP::true,
+		UserStatus => 'CONFIRMED',
+		%more
+	};
+}
+
+# Forgets the requests so far; requests gives those since.
+sub forget { return $_[0]->control('DELETE', 'requests') }
+sub requests { return @{ $_[0]->control('GET', 'requests') } }
+
+# Everything malformed that was ever sent; a test ends by expecting none.
+sub violations { return @{ $_[0]->control('GET', 'violations') } }
+
+# Makes a server in a cluster that leads here; options override the usual ones, undef drops one.
+sub create_server
+{
+	my ($self, $node, $name, %options) = @_;
+	my %all = (
+		aws_access_key_id => $KEY,
+		aws_secret_access_key => $SECRET,
+		region => 'eu-west-1',
+		user_pool_id => 'eu-west-1_AbCdEf123',
+		endpoint_url => $self->{url},
+		%options);
+	my $list = join ', ', map { "$_ " . quote($all{$_}) } grep { defined $all{$_} } sort keys %all;
+
+	$node->safe_psql('postgres',
+		"SET client_min_messages = error; DROP SERVER IF EXISTS $name CASCADE;
+		 CREATE SERVER $name FOREIGN DATA WRAPPER cognito_wrapper OPTIONS ($list)");
+	return;
+}
+
+# A string as an SQL literal.
+sub quote
+{
+	my ($text) = @_;
+	$text =~ s/'/''/g;
+	return "'$text'";
+}
+
+# Runs a query and gives its error, with SQLSTATE, detail and hint; empty if it succeeds.
+sub error_of
+{
+	my ($node, $query, %options) = @_;
+	my ($code, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\n$query", %options);
+
+	return $code == 0 ? '' : $err;
+}
+
+1;
