@@ -10,19 +10,43 @@
 
 #include "json.h"
 
-typedef struct OwnedTree
-{
-	cJSON                *root;
-	MemoryContextCallback release;
-} OwnedTree;
+/*
+ * What a tree may take, in bytes.  A page of users takes less than 1 MB, but a
+ * reply of HTTP_MAX_ANSWER that is all brackets would become 1 GB of nodes.
+ */
+#define MAX_TREE (256 * 1024 * 1024)
 
-/* Callback of the memory context that owns a tree. */
+/* Where the tree that is being parsed goes. */
+static MemoryContext tree_context;
+
+/* cJSON's allocator while it parses: NULL if there is no memory, never an error. */
+static void *
+allocate(size_t size)
+{
+	if (tree_context->mem_allocated > MAX_TREE)
+		return NULL;
+	return MemoryContextAllocExtended(tree_context, size, MCXT_ALLOC_NO_OOM | MCXT_ALLOC_HUGE);
+}
+
+/* What cJSON gives up goes with the context. */
 static void
-release(void *arg)
+give_up(void *pointer pg_attribute_unused())
 {
-	OwnedTree *tree = arg;
+}
 
-	cJSON_Delete(tree->root);
+/* Runs cJSON's parser on memory of the current context, and no other call of it. */
+static cJSON *
+parse_here(const char *text, size_t length)
+{
+	cJSON_Hooks hooks = {allocate, give_up};
+	cJSON      *root;
+
+	tree_context = CurrentMemoryContext;
+	cJSON_InitHooks(&hooks);
+	/* The final NUL counts: with it, cJSON refuses anything after the value. */
+	root = cJSON_ParseWithLengthOpts(text, length + 1, NULL, true);
+	cJSON_InitHooks(NULL);
+	return root;
 }
 
 /* Is there an escaped U+0000?  cJSON would end the string there without a word. */
@@ -49,7 +73,7 @@ has_escaped_nul(const char *text)
 cJSON *
 json_parse(const char *text, size_t length, JsonProblem *problem)
 {
-	OwnedTree *tree;
+	cJSON *root;
 
 	if ((size_t) pg_encoding_verifymbstr(PG_UTF8, text, (int) length) != length)
 	{
@@ -64,19 +88,17 @@ json_parse(const char *text, size_t length, JsonProblem *problem)
 		return NULL;
 	}
 
-	tree = palloc0(sizeof(OwnedTree));
-	tree->release.func = release;
-	tree->release.arg = tree;
-	MemoryContextRegisterResetCallback(CurrentMemoryContext, &tree->release);
-
-	/* The final NUL counts: with it, cJSON refuses anything after the value. */
-	tree->root = cJSON_ParseWithLengthOpts(text, length + 1, NULL, true);
-	if (tree->root == NULL)
+	root = parse_here(text, length);
+	if (root == NULL)
 	{
 		problem->sqlstate = ERRCODE_FDW_ERROR;
-		problem->detail = length == 0 ? "The reply is empty." : "The reply is not valid JSON.";
+		problem->detail = "The reply is not valid JSON.";
+		if (length == 0)
+			problem->detail = "The reply is empty.";
+		if (CurrentMemoryContext->mem_allocated > MAX_TREE)
+			problem->detail = "The reply holds too many values.";
 	}
-	return tree->root;
+	return root;
 }
 
 /* See json.h. */

@@ -21,11 +21,14 @@ typedef struct JsonProblem
 } JsonProblem;
 
 /*
- * Parses a NUL-terminated text of the given length in bytes.  The tree lives
- * in the current memory context and is freed with it: never delete it.
+ * Parses a NUL-terminated text of the given length in bytes.  The tree is
+ * allocated in the current memory context and goes with it: never delete it.
  * Returns NULL, and says why, for text that is not JSON, nests deeper than
- * cJSON's limit (1,000), is not UTF-8 or holds U+0000, which no PostgreSQL
- * value can.
+ * cJSON's limit (1,000), would take more than MAX_TREE, is not UTF-8 or holds
+ * U+0000, which no PostgreSQL value can.
+ *
+ * cJSON knows one allocator for the whole process.  It is ours only while the
+ * parser runs, and malloc's again before this returns.
  */
 extern cJSON *json_parse(const char *text, size_t length, JsonProblem *problem);
 

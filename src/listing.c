@@ -15,6 +15,9 @@
 /* What Cognito gives on a page at the most. */
 #define MAX_PAGE_SIZE 60
 
+/* What a page of users usually takes in memory, in bytes; kept from page to page. */
+#define PAGE_BLOCK (1024 * 1024)
+
 typedef struct Fetch
 {
 	const Listing   *listing;
@@ -148,15 +151,15 @@ listing_fetch(const Listing *listing, const CognitoServer *server, const char *p
 		return;
 
 	fetch = MemoryContextAllocZero(server->context, sizeof(Fetch));
-	*fetch = (Fetch){
-		.listing = listing,
-		.request = api_create(server, &listing->operation),
-		.parameters = parameters,
-		.wanted = max_rows,
-		.page_size = choose_page_size(max_rows),
-		.page = AllocSetContextCreate(server->context, "cognito page", ALLOCSET_DEFAULT_SIZES),
-		.rows = rows,
-		.columns = columns};
+	*fetch = (Fetch){.listing = listing,
+					 .request = api_create(server, &listing->operation),
+					 .parameters = parameters,
+					 .wanted = max_rows,
+					 .page_size = choose_page_size(max_rows),
+					 .page = AllocSetContextCreate(server->context, "cognito page", 0, PAGE_BLOCK,
+												   ALLOCSET_DEFAULT_MAXSIZE),
+					 .rows = rows,
+					 .columns = columns};
 
 	MemoryContextSwitchTo(fetch->page);
 	ask(fetch);
