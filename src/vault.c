@@ -53,14 +53,16 @@ reject_role(Oid role, const char *server_name)
 {
 	const char *role_name = quote_identifier(GetUserNameFromId(role, false));
 
-	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-					errmsg("role %s may not read the Vault secret of server \"%s\"", role_name,
-						   server_name),
-					errdetail("The Vault is read as the role that named the secret: the server's "
-							  "owner, or the caller for a user mapping."),
-					errhint("GRANT USAGE ON SCHEMA " VAULT_SCHEMA
-							" TO %s; GRANT SELECT ON " VAULT_SCHEMA "." VAULT_VIEW " TO %s.",
-							role_name, role_name)));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+		 errmsg("role %s may not read the Vault secret of server \"%s\"", role_name, server_name),
+		 errdetail("The Vault is read as the role that named the secret: the server's "
+				   "owner, or the caller for a user mapping."),
+		 errhint("GRANT USAGE ON SCHEMA " VAULT_SCHEMA " TO %s; GRANT SELECT ON " VAULT_SCHEMA
+				 "." VAULT_VIEW " TO %s; and EXECUTE on the function that this view "
+				 "decrypts with.",
+				 role_name, role_name)));
 }
 
 /* Is the view the extension's, a superuser's, or the reading role's own? */

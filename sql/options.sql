@@ -1,0 +1,77 @@
+-- What servers and user mappings may hold.  Every refusal names option and rule, none a value.
+SET ROLE regress_cognito_admin;
+
+-- A server may hold no credentials at all, and need not be complete: that is asked of it when it is used.
+CREATE SERVER bare FOREIGN DATA WRAPPER cognito_wrapper;
+SELECT * FROM cognito_users('bare');
+\echo :SQLSTATE
+ALTER SERVER bare OPTIONS (ADD region 'eu-west-1');
+SELECT * FROM cognito_users('bare');
+
+-- Misspelt, doubled, in the wrong place
+CREATE SERVER s FOREIGN DATA WRAPPER cognito_wrapper OPTIONS (regoin 'eu-west-1');
+\echo :SQLSTATE
+CREATE SERVER s FOREIGN DATA WRAPPER cognito_wrapper OPTIONS (region 'eu-west-1', region 'eu-west-1');
+CREATE USER MAPPING FOR CURRENT_USER SERVER bare OPTIONS (region 'eu-west-1');
+\echo :SQLSTATE
+CREATE FOREIGN DATA WRAPPER w VALIDATOR cognito_fdw_validator OPTIONS (region 'eu-west-1');
+\echo :SQLSTATE
+CREATE FOREIGN TABLE t (username text) SERVER bare;
+\echo :SQLSTATE
+
+-- Credentials are whole, from one place
+CREATE SERVER s FOREIGN DATA WRAPPER cognito_wrapper OPTIONS (aws_access_key_id 'AKIAIOSFODNN7EXAMPLE');
+\echo :SQLSTATE
+CREATE SERVER s FOREIGN DATA WRAPPER cognito_wrapper OPTIONS (
+	aws_access_key_id 'AKIAIOSFODNN7EXAMPLE', aws_secret_access_key 'S3CRET', api_key_id 'cognito');
+\echo :SQLSTATE
+CREATE SERVER s FOREIGN DATA WRAPPER cognito_wrapper OPTIONS (api_key_id 'cognito');
+\echo :SQLSTATE
+CREATE USER MAPPING FOR CURRENT_USER SERVER bare;
+\echo :SQLSTATE
+CREATE USER MAPPING FOR CURRENT_USER SERVER bare OPTIONS (aws_session_token 'T0KEN');
+\echo :SQLSTATE
+
+-- Who keeps a secret where every role can read it is told so
+CREATE SERVER readable FOREIGN DATA WRAPPER cognito_wrapper OPTIONS (
+	aws_access_key_id 'AKIAIOSFODNN7EXAMPLE', aws_secret_access_key 'S3CRET');
+CREATE USER MAPPING FOR CURRENT_USER SERVER bare OPTIONS (
+	aws_access_key_id 'AKIAIOSFODNN7EXAMPLE', aws_secret_access_key 'S3CRET', aws_session_token 'T0KEN');
+
+-- Values.  A function to try many: it gives SQLSTATE, message and detail, or says that it was accepted.
+CREATE FUNCTION try_option(option text, value text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	state text;
+	message text;
+	detail text;
+BEGIN
+	EXECUTE format('CREATE SERVER tried FOREIGN DATA WRAPPER cognito_wrapper OPTIONS (%s %L)', option, value);
+	DROP SERVER tried;
+	RETURN 'accepted';
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL;
+	RETURN format('%s: %s: %s', state, message, detail);
+END $$;
+
+SELECT value, try_option('region', value)
+FROM unnest(ARRAY['eu-west-1', 'us-gov-west-1', 'cn-north-1', 'local', '', 'eu west', 'EU-WEST-1', '-eu', 'eu-', 'eu.west', repeat('a', 64)]) value;
+SELECT value, try_option('user_pool_id', value)
+FROM unnest(ARRAY['eu-west-1_AbCdEf123', 'local_1a2b', '', 'abc', '_abc', 'eu-west-1_', 'eu-west-1_a-b', 'eu-west-1_ü', repeat('a', 54) || '_b']) value;
+SELECT value, try_option('endpoint_url', value)
+FROM unnest(ARRAY[
+	'https://cognito-idp-fips.us-east-1.amazonaws.com', 'https://vpce-1.example.com:8443/', 'http://localhost:9229',
+	'http://127.0.0.1:9229', 'http://127.9.9.9', 'http://[::1]:9229',
+	'', 'example.com', 'ftp://example.com', 'file:///etc/passwd', 'http://example.com', 'http://10.0.0.1',
+	'http://127.0.0.1.example.com', 'http://localhost.example.com', 'http://[::2]', 'https://user:pw@host', 'http://127.0.0.1@example.com',
+	'https://host/path', 'https://host/?a=b', 'https://host/#a', 'https://host:99999', 'https://ho st', E'https://host\r\nx: y']) value;
+SELECT value, try_option('request_timeout', value)
+FROM unnest(ARRAY['10s', '500ms', '2min', '250', '1.5s', '0', '-1', '-1s', '5 parsecs', '', 'soon', '100d']) value;
+SELECT try_option('connect_timeout', '0');
+SELECT value, try_option('max_retries', value) FROM unnest(ARRAY['0', '100', '101', '-1', '3s', 'many', '']) value;
+SELECT option, try_option(option, '') FROM unnest(ARRAY['aws_access_key_id', 'aws_secret_access_key', 'aws_session_token', 'api_key_id']) option;
+SELECT option, try_option(option, E'S3CRET\n') FROM unnest(ARRAY['aws_access_key_id', 'aws_secret_access_key', 'aws_session_token']) option;
+SELECT try_option('aws_session_token', 'S3CRÉT');
+
+DROP FUNCTION try_option;
+DROP SERVER bare CASCADE;
+DROP SERVER readable;
