@@ -32,7 +32,7 @@
 
 #define VAULT_SCHEMA "vault"
 #define VAULT_VIEW "decrypted_secrets"
-#define SELECT_SECRET "SELECT decrypted_secret FROM vault.decrypted_secrets WHERE "
+#define SELECT_SECRET "SELECT decrypted_secret::text FROM vault.decrypted_secrets WHERE "
 
 /* Raises the error for a Vault that is not there. */
 static void

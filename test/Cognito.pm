@@ -9,10 +9,27 @@ use FindBin;
 use HTTP::Tiny;
 use IPC::Open2;
 use JSON::PP;
+use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 
 our $KEY = 'AKIAIOSFODNN7EXAMPLE';
 our $SECRET = 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY';
+
+# The database in which the functions below work.
+our $DATABASE = 'postgres';
+
+# Starts a cluster with the extension; the settings are lines of postgresql.conf.
+sub cluster
+{
+	my ($name, @settings) = @_;
+	my $node = PostgreSQL::Test::Cluster->new($name);
+
+	$node->init;
+	$node->append_conf('postgresql.conf', $_) for @settings;
+	$node->start;
+	$node->safe_psql('postgres', 'CREATE EXTENSION cognito_srf');
+	return $node;
+}
 
 # Starts a server; arguments are those of "cognito.py serve".
 sub new
@@ -82,6 +99,16 @@ sub user
 sub forget { return $_[0]->control('DELETE', 'requests') }
 sub requests { return @{ $_[0]->control('GET', 'requests') } }
 
+# Runs a query; its result, and the requests that it made.
+sub watch
+{
+	my ($self, $node, $query) = @_;
+
+	$self->forget;
+	my $result = $node->safe_psql($DATABASE, $query);
+	return ($result, $self->requests);
+}
+
 # Everything malformed that was ever sent; a test ends by expecting none.
 sub violations { return @{ $_[0]->control('GET', 'violations') } }
 
@@ -98,7 +125,7 @@ sub create_server
 		%options);
 	my $list = join ', ', map { "$_ " . quote($all{$_}) } grep { defined $all{$_} } sort keys %all;
 
-	$node->safe_psql('postgres',
+	$node->safe_psql($DATABASE,
 		"SET client_min_messages = error; DROP SERVER IF EXISTS $name CASCADE;
 		 CREATE SERVER $name FOREIGN DATA WRAPPER cognito_wrapper OPTIONS ($list)");
 	return;
@@ -116,7 +143,7 @@ sub quote
 sub error_of
 {
 	my ($node, $query, %options) = @_;
-	my ($code, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\n$query", %options);
+	my ($code, $out, $err) = $node->psql($DATABASE, "\\set VERBOSITY verbose\n$query", %options);
 
 	return $code == 0 ? '' : $err;
 }
