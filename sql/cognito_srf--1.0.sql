@@ -47,3 +47,31 @@ COMMENT ON COLUMN cognito_users.attributes IS 'all attributes by name, sub and e
 -- The view asks with the rights of its reader, who needs USAGE on the server.
 
 GRANT SELECT ON cognito_users TO PUBLIC;
+
+-- What a session did
+
+CREATE FUNCTION cognito_statistics()
+	RETURNS TABLE (server_name text, calls bigint, requests bigint, pages bigint, rows bigint,
+		retries bigint, throttled bigint, errors bigint, bytes_received bigint,
+		connections_opened bigint, waited interval, last_call timestamptz)
+	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10;
+COMMENT ON FUNCTION cognito_statistics() IS
+	'what this session asked of each server, and what came of it';
+
+CREATE VIEW cognito_statistics AS SELECT * FROM cognito_statistics();
+COMMENT ON VIEW cognito_statistics IS
+	'what this session asked of each server, and what came of it';
+COMMENT ON COLUMN cognito_statistics.server_name IS 'server';
+COMMENT ON COLUMN cognito_statistics.calls IS 'calls of functions that read this server';
+COMMENT ON COLUMN cognito_statistics.requests IS 'requests sent, retries among them';
+COMMENT ON COLUMN cognito_statistics.pages IS 'pages received';
+COMMENT ON COLUMN cognito_statistics.rows IS 'rows made of them';
+COMMENT ON COLUMN cognito_statistics.retries IS 'requests sent again';
+COMMENT ON COLUMN cognito_statistics.throttled IS 'requests that the service refused because there were too many';
+COMMENT ON COLUMN cognito_statistics.errors IS 'calls that failed or were cancelled';
+COMMENT ON COLUMN cognito_statistics.bytes_received IS 'bytes of the answers'' bodies';
+COMMENT ON COLUMN cognito_statistics.connections_opened IS 'connections opened';
+COMMENT ON COLUMN cognito_statistics.waited IS 'time from request to answer, summed over all requests';
+COMMENT ON COLUMN cognito_statistics.last_call IS 'begin of the last call';
+
+GRANT SELECT ON cognito_statistics TO PUBLIC;

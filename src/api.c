@@ -18,6 +18,7 @@
 #include "http.h"
 #include "json.h"
 #include "refusal.h"
+#include "session.h"
 #include "sigv4.h"
 
 #define CONTENT_TYPE "application/x-amz-json-1.1"
@@ -41,8 +42,11 @@ struct ApiRequest
 	char                *host;   /* as the header host has it */
 	char                *target; /* as the header x-amz-target has it */
 	StringInfoData       body;
-	int                  retries;         /* of what was sent last */
-	bool                 clock_corrected; /* for what was sent last */
+	bool                 sent;            /* or else it is to be sent when it is due */
+	double               due;             /* in http_now's milliseconds */
+	double               posted;          /* likewise, when it was sent last */
+	int                  retries;         /* of this body */
+	bool                 clock_corrected; /* for this body */
 	time_t               clock_offset;    /* what the service's clock is ahead, in seconds */
 };
 
@@ -152,6 +156,36 @@ post(ApiRequest *request)
 	list_free_deep(message.headers);
 }
 
+/* Lets a request be sent from some time on. */
+static void
+schedule(ApiRequest *request, double due)
+{
+	request->sent = false;
+	request->due = due;
+}
+
+/* Sends a request if it is due and the server's rate allows it; false if it has to wait. */
+static bool
+send_if_due(ApiRequest *request)
+{
+	const CognitoServer *server = request->server;
+	double               now = http_now();
+
+	if (request->sent)
+		return true;
+	if (request->due <= now)
+		request->due =
+			limiter_take(&server->session->limiter, server->max_requests_per_second, now);
+	if (request->due > now)
+		return false;
+
+	post(request);
+	request->sent = true;
+	request->posted = now;
+	server->session->requests++;
+	return true;
+}
+
 /* See api.h. */
 void
 api_send(ApiRequest *request, const char *members)
@@ -160,7 +194,8 @@ api_send(ApiRequest *request, const char *members)
 	appendStringInfo(&request->body, "{%s}", members);
 	request->retries = 0;
 	request->clock_corrected = false;
-	post(request);
+	schedule(request, 0);
+	send_if_due(request);
 }
 
 /* Learns from an answer how far this machine's clock is off; false if it does not say. */
@@ -177,13 +212,13 @@ correct_clock(ApiRequest *request)
 }
 
 /* How long to wait before the next try, in milliseconds. */
-static long
+static double
 backoff(const ApiRequest *request)
 {
 	double longest = Min(ldexp(FIRST_BACKOFF, Min(request->retries, 30)), LONGEST_BACKOFF);
 	double jittered = longest * pg_prng_double(&pg_global_prng_state);
 
-	return (long) Max(jittered, 1000.0 * (double) http_retry_after(request->http));
+	return Max(jittered, 1000.0 * (double) http_retry_after(request->http));
 }
 
 /* Can the same request succeed if it is sent again later? */
@@ -195,39 +230,92 @@ is_passing(const ApiRequest *request, const Refusal *refusal)
 		   http_retry_after(request->http) <= LONGEST_RETRY_AFTER;
 }
 
-/* Waits for an answer and, as long as that may help, sends again. */
+/* Counts what came of a request that was sent. */
 static void
-await_answer(ApiRequest *request)
+account(const ApiRequest *request, const Refusal *refusal)
+{
+	Session *session = request->server->session;
+	double   now = http_now();
+
+	session->waited += now - request->posted;
+	session->bytes += http_received(request->http);
+	session->connections += http_connections(request->http);
+	if (refusal != NULL && refusal->kind == REFUSAL_THROTTLED)
+	{
+		session->throttled++;
+		limiter_throttled(&session->limiter, now);
+	}
+	else
+		limiter_answered(&session->limiter, now);
+}
+
+/* Schedules a request that brought no reply to be sent again, or raises the error. */
+static void
+retry(ApiRequest *request, const Refusal *refusal)
+{
+	double delay = 0;
+
+	if (refusal->kind == REFUSAL_WRONG_CLOCK && !request->clock_corrected && correct_clock(request))
+		request->clock_corrected = true;
+	else if (is_passing(request, refusal) && request->retries < request->server->max_retries)
+	{
+		delay = backoff(request);
+		request->retries++;
+		request->server->session->retries++;
+	}
+	else
+		refusal_raise(refusal, request->http, request->server, request->operation->service,
+					  request->operation->name, request->retries);
+	schedule(request, http_now() + delay);
+}
+
+/* Brings a request forward as far as it goes without waiting; true once its reply is there. */
+static bool
+advance(ApiRequest *request)
 {
 	Refusal refusal;
+	bool    refused;
 
-	while (refusal_of(request->http, &refusal))
+	if (!send_if_due(request) || http_outcome(request->http) == HTTP_PENDING)
+		return false;
+
+	refused = refusal_of(request->http, &refusal);
+	account(request, refused ? &refusal : NULL);
+	if (refused)
+		retry(request, &refusal);
+	return !refused;
+}
+
+/* See api.h. */
+int
+api_wait(ApiRequest **requests, int nrequests, double until)
+{
+	for (;;)
 	{
-		if (refusal.kind == REFUSAL_WRONG_CLOCK && !request->clock_corrected &&
-			correct_clock(request))
-			request->clock_corrected = true;
-		else if (is_passing(request, &refusal) && request->retries < request->server->max_retries)
+		double due = until;
+
+		for (int i = 0; i < nrequests; i++)
 		{
-			http_sleep(backoff(request));
-			request->retries++;
+			if (advance(requests[i]))
+				return i;
+			if (!requests[i]->sent && (due < 0 || requests[i]->due < due))
+				due = requests[i]->due;
 		}
-		else
-			refusal_raise(&refusal, request->http, request->server, request->operation->service,
-						  request->operation->name, request->retries);
-		post(request);
+		if (until >= 0 && http_now() >= until)
+			return -1;
+		http_work(due);
 	}
 }
 
 /* See api.h. */
 const cJSON *
-api_receive(ApiRequest *request)
+api_reply(ApiRequest *request)
 {
 	JsonProblem  problem;
 	const cJSON *reply;
 	const char  *body;
 	size_t       length;
 
-	await_answer(request);
 	body = http_body(request->http, &length);
 	reply = json_parse(body, length, &problem);
 	if (reply == NULL)

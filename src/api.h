@@ -24,20 +24,31 @@ typedef struct ApiRequest ApiRequest;
 /* Makes a request that lives, with its connection's handle, in the server's context. */
 extern ApiRequest *api_create(const CognitoServer *server, const ApiOperation *operation);
 
-/* Sends the members of a JSON object, without its braces, and returns without waiting. */
+/*
+ * Sends the members of a JSON object, without its braces, as soon as the
+ * server's rate allows; returns without waiting.
+ */
 extern void api_send(ApiRequest *request, const char *members);
 
 /*
- * Waits for the reply, a JSON object that lives in the current memory context.
+ * Waits until one of several requests has its reply, and tells which; or until
+ * a time of http_now's clock (negative for never), and returns -1.
  *
  * Throttled and transient answers and broken connections are tried again, up
  * to the server's max_retries, after 100 ms, doubled each time up to 5 s, of
  * which a random part is waited ("full jitter"), or after what the service
  * asks for.  A wrong local clock is corrected once from the service's.
  *
- * Raises the errors of the README's table, HV00N to 53400.
+ * Raises the errors of the README's table, HV00N to 53400, for the first
+ * request that fails; the others end with the server's context.
  */
-extern const cJSON *api_receive(ApiRequest *request);
+extern int api_wait(ApiRequest **requests, int nrequests, double until);
+
+/*
+ * The reply of a request that api_wait told of, a JSON object that lives in
+ * the current memory context.
+ */
+extern const cJSON *api_reply(ApiRequest *request);
 
 /* Raises HV000 for a reply that is JSON but not what the operation promises. */
 extern void api_reject_reply(const ApiRequest *request, const char *detail, ...)

@@ -7,7 +7,10 @@
 #include "fmgr.h"
 #include "utils/guc.h"
 
+#include <limits.h>
+
 #include "http.h"
+#include "listing.h"
 
 PG_MODULE_MAGIC;
 
@@ -27,5 +30,9 @@ _PG_init(void)
 	DefineCustomStringVariable(
 		"cognito_srf.ca_file", "File of the certificates to trust, in PEM format.",
 		"Empty means those of the system.", &http_ca_file, "", PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("cognito_srf.progress_interval",
+							"Time after which a call tells how far it is, and tells again.",
+							"0 turns that off.", &listing_progress_interval, 0, 0, INT_MAX,
+							PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("cognito_srf");
 }

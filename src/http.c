@@ -57,21 +57,12 @@ static struct
 	HttpSocket   *sockets;        /* malloc'd, for it grows inside a callback */
 	int           nsockets;
 	int           max_sockets;
+	bool          ended; /* a transfer has ended since http_work last looked */
 	double        timer; /* when libcurl wants to be called, negative if not at all */
 	uint32        wait_event;
 } pool;
 
 char *http_ca_file;
-
-/* A monotonic clock, in milliseconds. */
-static double
-now(void)
-{
-	instr_time time;
-
-	INSTR_TIME_SET_CURRENT(time);
-	return INSTR_TIME_GET_MILLISEC(time);
-}
 
 /* libcurl's callback: note which events of a socket are to be watched. */
 static int
@@ -113,7 +104,7 @@ note_socket(CURL *easy pg_attribute_unused(), curl_socket_t fd, int what,
 static int
 note_timer(CURLM *multi pg_attribute_unused(), long milliseconds, void *user pg_attribute_unused())
 {
-	pool.timer = milliseconds < 0 ? -1 : now() + (double) milliseconds;
+	pool.timer = milliseconds < 0 ? -1 : http_now() + (double) milliseconds;
 	return 0;
 }
 
@@ -241,6 +232,7 @@ collect_ended(void)
 		if (request->outcome == HTTP_PENDING)
 			request->outcome = outcome_of(request->easy, result);
 		stop(request);
+		pool.ended = true;
 	}
 }
 
@@ -307,21 +299,37 @@ wait_time(double deadline)
 		until = deadline;
 	if (until < 0)
 		return -1;
-	return (long) ceil(Max(until - now(), 0));
+	return (long) ceil(Max(until - http_now(), 0));
 }
 
-/* Waits once, for an event, libcurl's timer or the deadline, and lets libcurl work on it. */
-static void
-pump(double deadline)
+/* See http.h. */
+double
+http_now(void)
+{
+	instr_time time;
+
+	INSTR_TIME_SET_CURRENT(time);
+	return INSTR_TIME_GET_MILLISEC(time);
+}
+
+/* See http.h. */
+void
+http_work(double until)
 {
 	WaitEvent events[MAX_EVENTS];
 	int       nevents;
+
+	if (pool.ended)
+	{
+		pool.ended = false;
+		return;
+	}
 
 	CHECK_FOR_INTERRUPTS();
 	if (pool.wait_set_stale)
 		build_wait_set();
 	nevents =
-		WaitEventSetWait(pool.wait_set, wait_time(deadline), events, MAX_EVENTS, pool.wait_event);
+		WaitEventSetWait(pool.wait_set, wait_time(until), events, MAX_EVENTS, pool.wait_event);
 
 	for (int i = 0; i < nevents; i++)
 	{
@@ -336,7 +344,7 @@ pump(double deadline)
 						 ((events[i].events & WL_SOCKET_WRITEABLE) ? CURL_CSELECT_OUT : 0));
 	}
 
-	if (pool.timer >= 0 && pool.timer <= now())
+	if (pool.timer >= 0 && pool.timer <= http_now())
 	{
 		pool.timer = -1;
 		transfer(CURL_SOCKET_TIMEOUT, 0);
@@ -435,21 +443,9 @@ http_send(HttpRequest *request, const HttpMessage *message)
 
 /* See http.h. */
 HttpOutcome
-http_wait(HttpRequest *request)
+http_outcome(const HttpRequest *request)
 {
-	while (request->outcome == HTTP_PENDING)
-		pump(-1);
 	return request->outcome;
-}
-
-/* See http.h. */
-void
-http_sleep(long milliseconds)
-{
-	double end = now() + (double) milliseconds;
-
-	while (now() < end)
-		pump(end);
 }
 
 /* See http.h. */
@@ -530,4 +526,21 @@ http_seconds(const HttpRequest *request)
 
 	curl_easy_getinfo(request->easy, CURLINFO_TOTAL_TIME_T, &microseconds);
 	return (double) microseconds / 1e6;
+}
+
+/* See http.h. */
+int64
+http_received(const HttpRequest *request)
+{
+	return (int64) request->length;
+}
+
+/* See http.h. */
+int
+http_connections(const HttpRequest *request)
+{
+	long connections = 0;
+
+	curl_easy_getinfo(request->easy, CURLINFO_NUM_CONNECTS, &connections);
+	return (int) connections;
 }

@@ -58,11 +58,19 @@ extern HttpRequest *http_create(void);
  */
 extern void http_send(HttpRequest *request, const HttpMessage *message);
 
-/* Waits until a request is no longer pending.  Raises what CHECK_FOR_INTERRUPTS does. */
-extern HttpOutcome http_wait(HttpRequest *request);
+/* How a request fares. */
+extern HttpOutcome http_outcome(const HttpRequest *request);
 
-/* Lets transfers go on for some milliseconds.  Raises what CHECK_FOR_INTERRUPTS does. */
-extern void http_sleep(long milliseconds);
+/* A monotonic clock, in milliseconds. */
+extern double http_now(void);
+
+/*
+ * Lets transfers go on until one has ended, something else has moved, or the
+ * clock shows that time (never, if negative); may return early.  Returns at
+ * once if one has ended since the last call.  Raises what
+ * CHECK_FOR_INTERRUPTS does.
+ */
+extern void http_work(double until);
 
 /*
  * What is known of a request that is no longer pending.  All strings belong to
@@ -74,6 +82,8 @@ extern const char *http_header(const HttpRequest *request, const char *name); /*
 extern long        http_retry_after(const HttpRequest *request);              /* s, 0 if unsaid */
 extern const char *http_error(const HttpRequest *request);                    /* libcurl's words */
 extern const char *http_phase(const HttpRequest *request);                    /* how far it came */
+extern int64       http_received(const HttpRequest *request);                 /* the body's bytes */
+extern int         http_connections(const HttpRequest *request);              /* opened for it */
 extern double      http_seconds(const HttpRequest *request);                  /* how long it took */
 
 #endif

@@ -7,10 +7,14 @@
 #include "access/htup_details.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/formatting.h"
 #include "utils/memutils.h"
 
+#include "http.h"
 #include "json.h"
 #include "listing.h"
+#include "session.h"
 
 /* What Cognito gives on a page at the most. */
 #define MAX_PAGE_SIZE 60
@@ -18,18 +22,32 @@
 /* What a page of users usually takes in memory, in bytes; kept from page to page. */
 #define PAGE_BLOCK (1024 * 1024)
 
+/* A part that is being listed; its request is kept for the next part. */
+typedef struct Slot
+{
+	const ListingPart *part;
+	char              *token; /* what the last page was asked for with; NULL for the first */
+} Slot;
+
 typedef struct Fetch
 {
-	const Listing   *listing;
-	ApiRequest      *request;
-	const char      *parameters;
-	int64            wanted;    /* rows that are still to come */
-	int              page_size; /* the same for all pages, as tokens demand it */
-	char            *token;     /* what the last page was asked for with; NULL for the first */
-	MemoryContext    page;      /* holds what one page needs */
-	Tuplestorestate *rows;
-	TupleDesc        columns;
+	const Listing       *listing;
+	const CognitoServer *server;
+	List                *parts;     /* that are still to be begun */
+	int64                wanted;    /* rows that are still to come */
+	int                  page_size; /* the same for all pages, as tokens demand it */
+	Slot                *slots;
+	ApiRequest         **requests; /* of the slots; the first nactive are under way */
+	int                  nactive;
+	MemoryContext        page; /* holds what one page needs */
+	Tuplestorestate     *rows;
+	TupleDesc            columns;
+	Session              before; /* the server's counters when the call began */
+	double               began;  /* in http_now's milliseconds */
+	double               notice; /* when to tell next how far it is; negative for never */
 } Fetch;
+
+int listing_progress_interval;
 
 /*
  * The page size that asks for as few items beyond max_rows as the least number
@@ -46,127 +64,257 @@ choose_page_size(int64 max_rows)
 	return (int) ((max_rows - 1) / pages + 1);
 }
 
-/* Asks for the page to which the token leads, without waiting for it. */
+/* Asks for the page to which a slot's token leads, without waiting for it. */
 static void
-ask(Fetch *fetch)
+ask(Fetch *fetch, int slot)
 {
+	const char    *token = fetch->slots[slot].token;
 	StringInfoData members;
 
 	initStringInfo(&members);
-	appendStringInfoString(&members, fetch->parameters);
+	appendStringInfoString(&members, fetch->slots[slot].part->parameters);
 	json_append_integer(&members, fetch->listing->page_size, fetch->page_size);
-	if (fetch->token != NULL)
-		json_append_string(&members, fetch->listing->token, fetch->token);
-	api_send(fetch->request, members.data);
+	if (token != NULL)
+		json_append_string(&members, fetch->listing->token, token);
+	api_send(fetch->requests[slot], members.data);
+}
+
+/* Begins parts as long as there are any and requests may be added. */
+static void
+begin_parts(Fetch *fetch)
+{
+	while (fetch->parts != NIL && fetch->nactive < fetch->server->max_concurrent_requests)
+	{
+		int slot = fetch->nactive++;
+
+		if (fetch->requests[slot] == NULL)
+			fetch->requests[slot] = api_create(fetch->server, &fetch->listing->operation);
+		fetch->slots[slot] = (Slot){.part = linitial(fetch->parts)};
+		fetch->parts = list_delete_first(fetch->parts);
+		ask(fetch, slot);
+	}
+}
+
+/* Ends a slot's part: the last active slot takes its place. */
+static void
+end_part(Fetch *fetch, int slot)
+{
+	int         last = --fetch->nactive;
+	ApiRequest *request = fetch->requests[slot];
+
+	if (fetch->slots[slot].token != NULL)
+		pfree(fetch->slots[slot].token);
+	fetch->slots[slot] = fetch->slots[last];
+	fetch->requests[slot] = fetch->requests[last];
+	fetch->requests[last] = request;
 }
 
 /* The reply's list of items; every page has one, if an empty one. */
 static const cJSON *
-find_items(const Fetch *fetch, const cJSON *reply)
+find_items(const Listing *listing, const ApiRequest *request, const cJSON *reply)
 {
-	const char  *name = fetch->listing->items;
-	const cJSON *items = cJSON_GetObjectItemCaseSensitive(reply, name);
+	const cJSON *items = cJSON_GetObjectItemCaseSensitive(reply, listing->items);
 
 	if (items == NULL)
-		api_reject_reply(fetch->request, "The reply has no member \"%s\".", name);
+		api_reject_reply(request, "The reply has no member \"%s\".", listing->items);
 	if (!cJSON_IsArray(items))
-		api_reject_reply(fetch->request, "Member \"%s\" is not a list.", name);
+		api_reject_reply(request, "Member \"%s\" is not a list.", listing->items);
 	return items;
 }
 
 /* Takes the reply's token for the next page; false if this page is the last. */
 static bool
-take_token(Fetch *fetch, const cJSON *reply)
+take_token(Fetch *fetch, const ApiRequest *request, const cJSON *reply, Slot *slot)
 {
-	const char  *name = fetch->listing->token;
-	const cJSON *token = cJSON_GetObjectItemCaseSensitive(reply, name);
+	const Listing *listing = fetch->listing;
+	const cJSON   *token = cJSON_GetObjectItemCaseSensitive(reply, listing->token);
 
 	if (token == NULL || cJSON_IsNull(token))
 		return false;
 	if (!cJSON_IsString(token))
-		api_reject_reply(fetch->request, "Member \"%s\" is not a string.", name);
+		api_reject_reply(request, "Member \"%s\" is not a string.", listing->token);
 	if (token->valuestring[0] == '\0')
 		return false;
-	if (fetch->token != NULL && strcmp(fetch->token, token->valuestring) == 0)
-		api_reject_reply(fetch->request,
-						 "Member \"%s\" is the one just sent: the listing would "
-						 "never end.",
-						 name);
+	if (slot->token != NULL && strcmp(slot->token, token->valuestring) == 0)
+		api_reject_reply(request,
+						 "Member \"%s\" is the one just sent: the listing would never end.",
+						 listing->token);
 
-	if (fetch->token != NULL)
-		pfree(fetch->token);
-	fetch->token = MemoryContextStrdup(GetMemoryChunkContext(fetch), token->valuestring);
+	if (slot->token != NULL)
+		pfree(slot->token);
+	slot->token = MemoryContextStrdup(fetch->server->context, token->valuestring);
 	return true;
+}
+
+/* Is an item one of a part's?  What is no object is, so that put_rows finds it. */
+static bool
+belongs(const ListingPart *part, const cJSON *item)
+{
+	return part->belongs == NULL || !cJSON_IsObject(item) || part->belongs(item, part->arg);
+}
+
+/* Does a page have all the rows that are still wanted? */
+static bool
+suffices(const Fetch *fetch, const ListingPart *part, const cJSON *items)
+{
+	const cJSON *item;
+	int64        n = 0;
+
+	if (fetch->wanted == LISTING_ALL)
+		return false;
+	cJSON_ArrayForEach (item, items)
+	{
+		if (belongs(part, item))
+			n++;
+	}
+	return n >= fetch->wanted;
 }
 
 /* Turns the items of a page into rows, as many as are wanted. */
 static void
-put_rows(Fetch *fetch, const cJSON *items)
+put_rows(Fetch *fetch, const ListingPart *part, const ApiRequest *request, const cJSON *items)
 {
 	Datum       *values = palloc(fetch->columns->natts * sizeof(Datum));
 	bool        *nulls = palloc(fetch->columns->natts * sizeof(bool));
-	Row          row = {.request = fetch->request, .values = values, .nulls = nulls};
+	Row          row = {.request = request, .values = values, .nulls = nulls};
 	const cJSON *item;
 
 	cJSON_ArrayForEach (item, items)
 	{
-		if (fetch->wanted-- == 0)
+		row.number++;
+		if (!belongs(part, item))
+			continue;
+		if (fetch->wanted == 0)
 			break;
+		if (fetch->wanted != LISTING_ALL)
+			fetch->wanted--;
 		CHECK_FOR_INTERRUPTS();
 
 		row.item = item;
-		row.number++;
 		memset(nulls, true, fetch->columns->natts * sizeof(bool));
 		if (!cJSON_IsObject(item))
-			api_reject_reply(fetch->request, "Item %d is not an object.", row.number);
+			api_reject_reply(request, "Item %d is not an object.", row.number);
 		fetch->listing->make_row(&row);
 		tuplestore_putvalues(fetch->rows, fetch->columns, values, nulls);
+		fetch->server->session->rows++;
 	}
 }
 
-/* Works on the page that was asked for; false if it was the last that is needed. */
+/* Replaces a part of which there is more by smaller ones, where that helps and can be done. */
 static bool
-fetch_page(Fetch *fetch)
+divide(Fetch *fetch, const ListingPart *part, const cJSON *items)
 {
-	const cJSON *reply = api_receive(fetch->request);
-	const cJSON *items = find_items(fetch, reply);
-	bool         more = take_token(fetch, reply) && cJSON_GetArraySize(items) < fetch->wanted;
+	int           nrequests = fetch->server->max_concurrent_requests;
+	MemoryContext caller;
+	bool          done;
 
+	if (part->split == NULL || nrequests == 1 || fetch->wanted != LISTING_ALL)
+		return false;
+
+	caller = MemoryContextSwitchTo(fetch->server->context);
+	done = part->split(items, nrequests, part->arg, &fetch->parts);
+	MemoryContextSwitchTo(caller);
+	return done;
+}
+
+/* Works on a slot's page that has come; false if its part is finished. */
+static bool
+take_page(Fetch *fetch, int index)
+{
+	ApiRequest        *request = fetch->requests[index];
+	Slot              *slot = &fetch->slots[index];
+	const ListingPart *part = slot->part;
+	bool               first = slot->token == NULL;
+	const cJSON       *reply = api_reply(request);
+	const cJSON       *items = find_items(fetch->listing, request, reply);
+	bool               more = take_token(fetch, request, reply, slot);
+
+	fetch->server->session->pages++;
+	if (first && more && divide(fetch, part, items))
+		return false;
+
+	more = more && !suffices(fetch, part, items);
 	if (more)
-		ask(fetch);
-	put_rows(fetch, items);
+		ask(fetch, index);
+	put_rows(fetch, part, request, items);
 	return more;
+}
+
+/* A count with commas, for people. */
+static char *
+with_commas(int64 n)
+{
+	return text_to_cstring(DatumGetTextPP(
+		DirectFunctionCall2(int8_to_char, Int64GetDatum(n),
+							PointerGetDatum(cstring_to_text("FM999,999,999,999,999,990")))));
+}
+
+/* Tells how far the call is, if it is time to. */
+static void
+tell_progress(Fetch *fetch)
+{
+	const Session *session = fetch->server->session;
+	const Session *before = &fetch->before;
+	double         now = http_now();
+
+	if (fetch->notice < 0 || now < fetch->notice)
+		return;
+	ereport(NOTICE, (errmsg("%s: %s %s, %s pages, %s throttled, %.0f s", fetch->listing->function,
+							with_commas(session->rows - before->rows), fetch->listing->noun,
+							with_commas(session->pages - before->pages),
+							with_commas(session->throttled - before->throttled),
+							(now - fetch->began) / 1000.0)));
+	fetch->notice = now + listing_progress_interval;
+}
+
+/* Fetches until every part is finished or there are rows enough. */
+static void
+fetch_parts(Fetch *fetch)
+{
+	begin_parts(fetch);
+	while (fetch->nactive > 0 && fetch->wanted > 0)
+	{
+		int slot = api_wait(fetch->requests, fetch->nactive, fetch->notice);
+
+		if (slot >= 0 && !take_page(fetch, slot))
+		{
+			end_part(fetch, slot);
+			begin_parts(fetch);
+		}
+		tell_progress(fetch);
+		MemoryContextReset(fetch->page);
+	}
 }
 
 /* See listing.h. */
 void
-listing_fetch(const Listing *listing, const CognitoServer *server, const char *parameters,
-			  int64 max_rows, Tuplestorestate *rows, TupleDesc columns)
+listing_fetch(const Listing *listing, const CognitoServer *server, List *parts, int64 max_rows,
+			  Tuplestorestate *rows, TupleDesc columns)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	Fetch        *fetch;
-	bool          more = max_rows > 0;
+	MemoryContext caller = MemoryContextSwitchTo(server->context);
+	Fetch        *fetch = palloc0(sizeof(Fetch));
+	double        now = http_now();
 
-	if (!more)
-		return;
-
-	fetch = MemoryContextAllocZero(server->context, sizeof(Fetch));
-	*fetch = (Fetch){.listing = listing,
-					 .request = api_create(server, &listing->operation),
-					 .parameters = parameters,
-					 .wanted = max_rows,
-					 .page_size = choose_page_size(max_rows),
-					 .page = AllocSetContextCreate(server->context, "cognito page", 0, PAGE_BLOCK,
-												   ALLOCSET_DEFAULT_MAXSIZE),
-					 .rows = rows,
-					 .columns = columns};
-
-	MemoryContextSwitchTo(fetch->page);
-	ask(fetch);
-	while (more)
+	if (max_rows > 0)
 	{
-		more = fetch_page(fetch);
-		MemoryContextReset(fetch->page);
+		*fetch =
+			(Fetch){.listing = listing,
+					.server = server,
+					.parts = list_copy(parts),
+					.wanted = max_rows,
+					.page_size = choose_page_size(max_rows),
+					.slots = palloc0(server->max_concurrent_requests * sizeof(Slot)),
+					.requests = palloc0(server->max_concurrent_requests * sizeof(ApiRequest *)),
+					.page = AllocSetContextCreate(server->context, "cognito page", 0, PAGE_BLOCK,
+												  ALLOCSET_DEFAULT_MAXSIZE),
+					.rows = rows,
+					.columns = columns,
+					.before = *server->session,
+					.began = now,
+					.notice = listing_progress_interval > 0 ? now + listing_progress_interval : -1};
+
+		MemoryContextSwitchTo(fetch->page);
+		fetch_parts(fetch);
 	}
 	MemoryContextSwitchTo(caller);
 }

@@ -1,6 +1,6 @@
 /*
  * listing.h
- *		A whole listing, page after page, into a tuplestore.
+ *		A whole listing, page after page and part beside part, into a tuplestore.
  */
 #ifndef COGNITO_LISTING_H
 #define COGNITO_LISTING_H
@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "access/tupdesc.h"
+#include "nodes/pg_list.h"
 #include "utils/tuplestore.h"
 
 #include "api.h"
@@ -23,19 +24,43 @@ typedef struct Listing
 	const char  *page_size; /* the parameter that says how many items a page may hold */
 	const char  *token;     /* the parameter, and the reply's member, that leads to the next page */
 	const char  *items;     /* the reply's member that lists the items */
+	const char  *function;  /* the SQL function, for people */
+	const char  *noun;      /* what the items are, for people */
 	void (*make_row)(Row *row); /* turns an item into a row */
 } Listing;
 
 /*
- * Appends a row for every item to the tuplestore, up to max_rows, or raises
- * an error; then the tuplestore holds a part and is to be dropped with it.
- * Parameters are the members of a JSON object without its braces.
- *
- * The next page is asked for before a page is turned into rows.  At most one
- * page is in memory at a time, beside the answer that is on its way.
+ * A part of what is to be listed: a listing of its own.  An item becomes a row
+ * only if it belongs to the part, whatever the service thinks of its filter.
  */
-extern void
-listing_fetch(const Listing *listing, const CognitoServer *server, const char *parameters,
-			  int64 max_rows, Tuplestorestate *rows, TupleDesc columns);
+typedef struct ListingPart
+{
+	const char *parameters; /* the members of a JSON object, without its braces */
+	bool (*belongs)(const cJSON *item, const void *arg); /* NULL if every item does */
+	const void *arg;
+
+	/*
+	 * Divides the part into smaller ones that together list the same; asked when
+	 * its first page turns out not to be the last and several requests may run.
+	 * Appends them to the list and returns true, or leaves it if that cannot be
+	 * done.  May be NULL.
+	 */
+	bool (*split)(const cJSON *items, int nrequests, const void *arg, List **parts);
+} ListingPart;
+
+/* How often a call tells how far it is, in milliseconds; a setting, 0 for never. */
+extern int listing_progress_interval;
+
+/*
+ * Lists ListingParts, as many at a time as the server's max_concurrent_requests
+ * allows, and appends a row for every item that belongs, up to max_rows, or
+ * raises an error; then the tuplestore holds only some of them and is to be
+ * dropped.
+ *
+ * The next page of a part is asked for before a page is turned into rows.  In
+ * memory there is one page, beside an answer for each request on its way.
+ */
+extern void listing_fetch(const Listing *listing, const CognitoServer *server, List *parts,
+						  int64 max_rows, Tuplestorestate *rows, TupleDesc columns);
 
 #endif

@@ -55,6 +55,8 @@ static const Option options_table[] = {
 	{"connect_timeout", ON_SERVER, NULL, GUC_UNIT_MS, 1, INT_MAX},
 	{"request_timeout", ON_SERVER, NULL, GUC_UNIT_MS, 1, INT_MAX},
 	{"max_retries", ON_SERVER, NULL, 0, 0, 100},
+	{"max_concurrent_requests", ON_SERVER, NULL, 0, 1, 64},
+	{"max_requests_per_second", ON_SERVER, NULL, 0, 1, 100000},
 };
 
 PG_FUNCTION_INFO_V1(cognito_fdw_validator);

@@ -192,7 +192,7 @@ read_error(HttpRequest *http, Refusal *refusal)
 bool
 refusal_of(HttpRequest *http, Refusal *refusal)
 {
-	HttpOutcome outcome = http_wait(http);
+	HttpOutcome outcome = http_outcome(http);
 
 	memset(refusal, 0, sizeof(Refusal));
 	if (outcome != HTTP_ANSWERED)
@@ -264,7 +264,7 @@ describe(const Refusal *refusal, HttpRequest *http, const CognitoServer *server,
 
 	initStringInfo(&detail);
 	appendStringInfo(&detail, "%s: ", operation);
-	switch (http_wait(http))
+	switch (http_outcome(http))
 	{
 		case HTTP_ANSWERED:
 			describe_answer(&detail, refusal, http, server);

@@ -10,7 +10,9 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
+#include "utils/timestamp.h"
 
+#include <math.h>
 #include <openssl/crypto.h>
 
 #include "compat.h"
@@ -21,38 +23,44 @@
 #define CONNECT_TIMEOUT (10 * 1000)
 #define REQUEST_TIMEOUT (30 * 1000)
 #define MAX_RETRIES 8
+#define MAX_CONCURRENT_REQUESTS 1
 
-/* What must be overwritten when a server's context goes: every copy of a secret that is ours. */
-typedef struct Secrets
+/* What is to be done when a server's context goes: above all, every copy of a secret is wiped. */
+typedef struct Opened
 {
+	CognitoServer        *server;
 	List                 *server_options;
 	List                 *mapping_options;
 	char                 *from_vault;
-	MemoryContextCallback wipe;
-} Secrets;
+	MemoryContextCallback release;
+} Opened;
 
 /* Callback of a server's context. */
 static void
-wipe_secrets(void *arg)
+release(void *arg)
 {
-	Secrets *secrets = arg;
+	Opened *opened = arg;
 
-	options_wipe(secrets->server_options);
-	options_wipe(secrets->mapping_options);
-	if (secrets->from_vault != NULL)
-		OPENSSL_cleanse(secrets->from_vault, strlen(secrets->from_vault));
+	options_wipe(opened->server_options);
+	options_wipe(opened->mapping_options);
+	if (opened->from_vault != NULL)
+		OPENSSL_cleanse(opened->from_vault, strlen(opened->from_vault));
+	if (opened->server->session != NULL && !opened->server->done)
+		opened->server->session->errors++;
 }
 
-/* Makes the record of a server's secrets, wiped with the current context. */
-static Secrets *
-keep_secrets(void)
+/* Makes a server whose context, the current one, cleans up after it. */
+static Opened *
+make_server(void)
 {
-	Secrets *secrets = palloc0(sizeof(Secrets));
+	Opened *opened = palloc0(sizeof(Opened));
 
-	secrets->wipe.func = wipe_secrets;
-	secrets->wipe.arg = secrets;
-	MemoryContextRegisterResetCallback(CurrentMemoryContext, &secrets->wipe);
-	return secrets;
+	opened->server = palloc0(sizeof(CognitoServer));
+	opened->server->context = CurrentMemoryContext;
+	opened->release.func = release;
+	opened->release.arg = opened;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, &opened->release);
+	return opened;
 }
 
 /* Finds a server that the calling role may use. */
@@ -131,13 +139,14 @@ check_complete(const CognitoServer *server, bool has_credentials)
 
 /* Fills in the credentials from the user mapping if there is one, and else from the server. */
 static void
-resolve_credentials(CognitoServer *server, ForeignServer *catalog, Secrets *secrets)
+resolve_credentials(Opened *opened, ForeignServer *catalog)
 {
-	UserMapping *mapping = find_user_mapping(catalog);
-	List        *options = mapping != NULL ? mapping->options : catalog->options;
-	const char  *vault_name;
+	CognitoServer *server = opened->server;
+	UserMapping   *mapping = find_user_mapping(catalog);
+	List          *options = mapping != NULL ? mapping->options : catalog->options;
+	const char    *vault_name;
 
-	secrets->mapping_options = mapping != NULL ? mapping->options : NIL;
+	opened->mapping_options = mapping != NULL ? mapping->options : NIL;
 	check_complete(server, options_check_credentials(options));
 
 	server->access_key_id = option_string(options, "aws_access_key_id");
@@ -149,10 +158,21 @@ resolve_credentials(CognitoServer *server, ForeignServer *catalog, Secrets *secr
 	{
 		Oid role = mapping != NULL ? GetUserId() : catalog->owner;
 
-		secrets->from_vault = vault_secret(vault_name, role, server->name);
-		option_check_secret(secrets->from_vault, server->name);
-		server->secret_access_key = secrets->from_vault;
+		opened->from_vault = vault_secret(vault_name, role, server->name);
+		option_check_secret(opened->from_vault, server->name);
+		server->secret_access_key = opened->from_vault;
 	}
+}
+
+/* Notes the begin of a call in what the session remembers of a server. */
+static Session *
+begin_call(Oid serverid)
+{
+	Session *session = session_of(serverid);
+
+	session->calls++;
+	session->last_call = GetCurrentTimestamp();
+	return session;
 }
 
 /* See server.h. */
@@ -162,13 +182,14 @@ server_open(const char *name)
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "cognito server", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext  caller = MemoryContextSwitchTo(context);
-	CognitoServer *server = palloc0(sizeof(CognitoServer));
-	Secrets       *secrets = keep_secrets();
+	Opened        *opened = make_server();
+	CognitoServer *server = opened->server;
 	ForeignServer *catalog = find_server(name);
 	List          *options = catalog->options;
+	int            rate;
 
-	secrets->server_options = options;
-	server->context = context;
+	opened->server_options = options;
+	server->session = begin_call(catalog->serverid);
 	server->name = catalog->servername;
 	server->region = option_string(options, "region");
 	server->user_pool_id = option_string(options, "user_pool_id");
@@ -176,7 +197,11 @@ server_open(const char *name)
 	server->connect_timeout = option_number(options, "connect_timeout", CONNECT_TIMEOUT);
 	server->request_timeout = option_number(options, "request_timeout", REQUEST_TIMEOUT);
 	server->max_retries = option_number(options, "max_retries", MAX_RETRIES);
-	resolve_credentials(server, catalog, secrets);
+	server->max_concurrent_requests =
+		option_number(options, "max_concurrent_requests", MAX_CONCURRENT_REQUESTS);
+	rate = option_number(options, "max_requests_per_second", 0);
+	server->max_requests_per_second = rate > 0 ? rate : INFINITY;
+	resolve_credentials(opened, catalog);
 
 	MemoryContextSwitchTo(caller);
 	return server;
@@ -186,5 +211,6 @@ server_open(const char *name)
 void
 server_close(CognitoServer *server)
 {
+	server->done = true;
 	MemoryContextDelete(server->context);
 }

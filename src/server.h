@@ -8,6 +8,8 @@
 
 #include "postgres.h"
 
+#include "session.h"
+
 typedef struct CognitoServer
 {
 	MemoryContext context; /* holds this struct and whatever a call hangs into it */
@@ -21,6 +23,10 @@ typedef struct CognitoServer
 	int           connect_timeout; /* in milliseconds */
 	int           request_timeout; /* in milliseconds */
 	int           max_retries;
+	int           max_concurrent_requests;
+	double        max_requests_per_second; /* infinite for no limit */
+	Session      *session;                 /* what this session remembers of the server */
+	bool          done;                    /* the call has succeeded */
 } CognitoServer;
 
 /*

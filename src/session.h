@@ -1,0 +1,35 @@
+/*
+ * session.h
+ *		What a session remembers of a server: how fast it may be asked, and what
+ *		came of it so far (cognito_statistics).
+ */
+#ifndef COGNITO_SESSION_H
+#define COGNITO_SESSION_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+
+#include "limiter.h"
+
+typedef struct Session
+{
+	Oid         serverid; /* the key */
+	Limiter     limiter;  /* of all requests to this server */
+	int64       calls;
+	int64       requests; /* sent, retries included */
+	int64       pages;
+	int64       rows;
+	int64       retries;
+	int64       throttled;
+	int64       errors;      /* calls that failed */
+	int64       bytes;       /* of answers' bodies */
+	int64       connections; /* opened */
+	double      waited;      /* for answers, in milliseconds */
+	TimestampTz last_call;
+} Session;
+
+/* The session's record of a server, made if there is none; it lasts as long as the session. */
+extern Session *session_of(Oid serverid);
+
+#endif
