@@ -243,10 +243,10 @@ account(const ApiRequest *request, const Refusal *refusal)
 	if (refusal != NULL && refusal->kind == REFUSAL_THROTTLED)
 	{
 		session->throttled++;
-		limiter_throttled(&session->limiter, now);
+		limiter_throttled(&session->limiter, request->posted, now);
 	}
 	else
-		limiter_answered(&session->limiter, now);
+		limiter_answered(&session->limiter, request->posted, now);
 }
 
 /* Schedules a request that brought no reply to be sent again, or raises the error. */

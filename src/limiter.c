@@ -8,22 +8,20 @@
 
 #include "limiter.h"
 
-/* The bucket's size, in seconds of requests; it never holds less than one. */
-#define BUCKET 0.1
-
 /* What is left of the rate when throttling shows that it was a little too high. */
 #define DECREASE 0.96
 
-/* What a second adds to the rate, as a part of what it was when it was lowered. */
-#define INCREASE 0.01
+/* What a second adds to the rate, as a part of it: near the limit, and below a guess at it. */
+#define SLOW_GROWTH 0.005
+#define FAST_GROWTH 0.3
 
 /* A rate of answers below this part of the allowed rate shows that it was far too high. */
 #define FAR_TOO_HIGH 0.8
 
-/* Throttling within this time of a decrease speaks of requests sent before it. */
-#define ECHO 200.0
+/* Requests that a new rate must have let out before throttling speaks of it. */
+#define TRIAL 5
 
-/* Answers are counted over this time, but never told over less than ECHO. */
+/* Answers are counted over this time. */
 #define PERIOD 1000.0
 
 /* The least rate that throttling leads to. */
@@ -49,12 +47,12 @@ limiter_take(Limiter *limiter, double configured, double now)
 	double rate;
 
 	limiter->refilled = now;
-	limiter->rate += limiter->increase * seconds;
+	limiter->rate *= 1 + limiter->growth * Min(seconds, 1.0);
 	rate = Min(limiter->rate, configured);
 	if (isinf(rate))
 		return 0;
 
-	limiter->allowance = Min(limiter->allowance + rate * seconds, Max(rate * BUCKET, 1.0));
+	limiter->allowance = Min(limiter->allowance + rate * seconds, 1.0);
 	if (limiter->allowance < 1)
 		return now + (1 - limiter->allowance) / rate * 1000.0;
 	limiter->allowance -= 1;
@@ -76,19 +74,22 @@ rate_of_answers(const Limiter *limiter, double now)
 {
 	double counted = now - limiter->counting;
 
-	if (counted >= ECHO && limiter->measured >= 0)
-		return limiter->answers * 1000.0 / counted;
-	if (limiter->measured >= 0)
-		return limiter->measured;
-	/* The first period holds what the service had saved up for a burst: reckon with a whole one. */
-	return limiter->answers * 1000.0 / Max(counted, PERIOD);
+	if (limiter->measured < 0)
+		counted = Max(counted, PERIOD); /* a burst that was saved up says little of the rate */
+	else if (counted * limiter->rate < TRIAL * 1000.0)
+		return limiter->measured; /* counting has just begun */
+	return limiter->answers * 1000.0 / counted;
 }
 
 /* See limiter.h. */
 void
-limiter_answered(Limiter *limiter, double now)
+limiter_answered(Limiter *limiter, double sent, double now)
 {
 	double counted = now - limiter->counting;
+
+	/* The first rate is a guess from what was answered till then; this was on its way. */
+	if (sent < limiter->lowered && limiter->is_guess)
+		limiter->rate += 1000.0 / PERIOD;
 
 	limiter->answers++;
 	if (counted >= PERIOD)
@@ -97,16 +98,24 @@ limiter_answered(Limiter *limiter, double now)
 
 /* See limiter.h. */
 void
-limiter_throttled(Limiter *limiter, double now)
+limiter_throttled(Limiter *limiter, double sent, double now)
 {
 	double answered = rate_of_answers(limiter, now);
 
-	if (now - limiter->lowered < ECHO)
+	if (sent < limiter->lowered || (now - limiter->lowered) * limiter->rate < TRIAL * 1000.0)
 		return;
 
-	limiter->rate = answered < FAR_TOO_HIGH * limiter->rate ? answered : DECREASE * limiter->rate;
-	limiter->rate = Max(limiter->rate, LEAST_RATE);
-	limiter->increase = INCREASE * limiter->rate;
+	if (answered < FAR_TOO_HIGH * limiter->rate)
+	{
+		limiter->rate = Max(answered, LEAST_RATE);
+		limiter->growth = FAST_GROWTH;
+	}
+	else
+	{
+		limiter->rate *= DECREASE;
+		limiter->growth = SLOW_GROWTH;
+	}
+	limiter->is_guess = limiter->lowered < 0;
 	limiter->allowance = 0;
 	limiter->lowered = now;
 	count_anew(limiter, limiter->rate, now);
