@@ -437,6 +437,27 @@ class Key:
     denied: Sequence = ()
 
 
+@dataclass
+class Quota:
+    """A token bucket (fields as of `PUT /_quota`): requests a second, and how many may be saved up."""
+
+    rate: float
+    burst: float
+
+    def __post_init__(self):
+        self.saved, self.reckoned = self.burst, time.monotonic()
+
+    def take(self):
+        """Take leave for a request; False if there is none."""
+        now = time.monotonic()
+        self.saved = min(self.burst, self.saved + (now - self.reckoned) * self.rate)
+        self.reckoned = now
+        if self.saved < 1:
+            return False
+        self.saved -= 1
+        return True
+
+
 class Cognito:
     """The pools and keys, what tests have set, and what they may ask."""
 
@@ -446,6 +467,7 @@ class Cognito:
         self.keys = {"AKIAIOSFODNN7EXAMPLE": Key("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")}
         self.faults, self.requests, self.violations = [], [], []
         self.ahead = 0
+        self.quota = None
 
     def now(self):
         return time.time() + self.ahead
@@ -485,6 +507,8 @@ class Cognito:
         check_protocol(call)
         key, region = self.authorize(call)
         check_parameters(call)
+        if self.quota and not self.quota.take():
+            raise Refusal("TooManyRequestsException", "Rate exceeded")
         pool_id, action = call.parameters["UserPoolId"], f"cognito-idp:{call.operation}"
         if call.operation in key.denied:
             raise Refusal("AccessDeniedException", "User: arn:aws:iam::123456789012:user/example is not authorized to "
@@ -531,6 +555,8 @@ class Cognito:
                 self.faults = [checked_fault(entry) for entry in content]
             case ["PUT", "_clock"]:
                 self.ahead = float(content)
+            case ["PUT", "_quota"]:
+                self.quota = Quota(**content) if content else None
             case ["PUT", "_keys"]:
                 self.keys |= {key_id: Key(**key) for key_id, key in content.items()}
             case ["GET", "_requests"]:

@@ -1,0 +1,57 @@
+# What people can see of a call: notices while it runs, counters afterwards.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/..";
+use Cognito;
+use Test::More;
+
+my $cognito = Cognito->new;
+my $node = Cognito::cluster('main');
+$cognito->create_server($node, 'srv', user_pool_id => 'eu-west-1_Users1200');
+$cognito->create_server($node, 'other');
+
+# Notices
+my ($code, $out, $err) = $node->psql('postgres', "SELECT count(*) FROM cognito_users('srv')");
+is($err, '', 'a call is silent');
+$cognito->faults({ delay => 0.06, times => -1 });
+($code, $out, $err) = $node->psql('postgres',
+	"SET cognito_srf.progress_interval = '200ms'; SELECT count(*) FROM cognito_users('srv')");
+is($out, 1200, 'a slow call');
+my @notices = $err =~ /^.*NOTICE:  (.*)$/mg;
+cmp_ok(@notices, '>=', 4, 'tells more than once');
+like($_, qr/^cognito_users: [\d,]+ users, \d+ pages, 0 throttled, \d s$/, "tells: $_") for @notices;
+like("@notices", qr/ 1,\d{3} users/, 'counts with commas');
+$cognito->faults({ stall => 'answer', times => -1 });
+($code, $out, $err) = $node->psql('postgres', "SET cognito_srf.progress_interval = '100ms';
+	SET statement_timeout = '450ms'; SELECT count(*) FROM cognito_users('srv')");
+is(scalar(() = $err =~ /NOTICE:  cognito_users: 0 users, 0 pages, 0 throttled, 0 s/g), 4,
+	'a call that only waits tells so');
+
+# Counters of a session
+$cognito->faults({ error => 'TooManyRequestsException', times => 2, skip => 3 },
+	{ close => 'before', skip => 8 }, { error => 'AccessDeniedException', skip => 18 });
+$node->psql('postgres', <<'SQL', stdout => \$out, on_error_stop => 0);
+SELECT count(*) FROM cognito_statistics;
+SELECT count(*) FROM cognito_users('srv', NULL, 600);
+SELECT count(*) FROM cognito_users('srv');
+SELECT count(*) FROM cognito_users('other');
+SELECT server_name, calls, requests, pages, rows, retries, throttled, errors, connections_opened,
+	bytes_received BETWEEN 100000 AND 10000000, waited > '1ms',
+	last_call BETWEEN now() - interval '1min' AND now()
+	FROM cognito_statistics() ORDER BY server_name;
+SELECT server_name FROM cognito_statistics ORDER BY server_name;
+DROP SERVER other CASCADE;
+SELECT server_name FROM cognito_statistics;
+SQL
+my @rows = split /\n/, $out;
+is($rows[0], 0, 'a session begins without counters');
+is($rows[1], 600, 'a call with retries');
+is($rows[2], 300, 'a call to another server');
+is($rows[3], 'other|1|5|5|300|0|0|0|0|t|t|t', 'the counters of a server');
+is($rows[4], 'srv|2|21|18|1080|2|2|1|2|t|t|t', 'retries, throttling, errors and connections are counted');
+is("@rows[5, 6]", 'other srv', 'the view has the same rows');
+is($rows[7], 'srv', 'a server that is gone is left out');
+
+done_testing();
