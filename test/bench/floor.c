@@ -2,11 +2,12 @@
  * floor.c
  *		The least that a listing can cost: libcurl, and nothing but the token.
  *
- * Usage: floor URL
+ * Usage: floor URL [USERNAME N]
  *
- * Asks for page after page on a kept connection.  The answer is not parsed,
- * only searched for the next token; the signature is a constant of the usual
- * size.  Prints the number of pages and the seconds that they took.
+ * Asks for page after page on a kept connection, or N times for the user of
+ * that name, after once to connect.  The answer is not parsed, only searched
+ * for the next token; the signature is a constant of the usual size.  Prints
+ * the number of pages and the seconds that they took.
  */
 #define _GNU_SOURCE
 
@@ -106,30 +107,67 @@ now(void)
 	return t.tv_sec + t.tv_nsec / 1e9;
 }
 
+/* Sends a request, and receives its answer. */
+static void
+ask(CURL *curl, const char *request, Answer *answer)
+{
+	CURLcode code;
+
+	answer->length = 0;
+	curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request);
+	code = curl_easy_perform(curl);
+	if (code != CURLE_OK)
+		errx(1, "%s", curl_easy_strerror(code));
+}
+
+/* Lists all users; returns the number of pages. */
+static int
+list(CURL *curl, Answer *answer)
+{
+	char request[4096];
+	int  pages = 0;
+
+	while (next_request(answer, request, sizeof(request)))
+	{
+		ask(curl, request, answer);
+		pages++;
+	}
+	return pages;
+}
+
+/* Asks for a user so many times. */
+static void
+look_up(CURL *curl, Answer *answer, const char *username, int times)
+{
+	char request[4096];
+
+	snprintf(request, sizeof(request),
+			 "{\"UserPoolId\":\"eu-west-1_AbCdEf123\",\"Filter\":\"username = \\\"%s\\\"\","
+			 "\"Limit\":60}",
+			 username);
+	for (int i = 0; i < times; i++)
+		ask(curl, request, answer);
+}
+
 int
 main(int argc, char **argv)
 {
-	double start = now();
 	Answer answer = {0};
-	char   request[4096];
-	int    pages = 0;
+	int    pages = argc == 4 ? atoi(argv[3]) : 0;
 	CURL  *curl;
+	double start;
 
-	if (argc != 2)
-		errx(2, "usage: floor URL");
+	if (argc != 2 && argc != 4)
+		errx(2, "usage: floor URL [USERNAME N]");
 	curl = make_handle(argv[1], &answer);
+	if (argc == 4)
+		look_up(curl, &answer, argv[2], 1);
 
-	while (next_request(&answer, request, sizeof(request)))
-	{
-		CURLcode code;
-
-		answer.length = 0;
-		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request);
-		code = curl_easy_perform(curl);
-		if (code != CURLE_OK)
-			errx(1, "%s", curl_easy_strerror(code));
-		pages++;
-	}
+	start = now();
+	if (argc == 4)
+		look_up(curl, &answer, argv[2], pages);
+	else
+		pages = list(curl, &answer);
 	printf("%d %.6f\n", pages, now() - start);
 	return 0;
 }

@@ -2,12 +2,19 @@
  * pages.c
  *		A user pool that is never the bottleneck: ListUsers pages, ready-made.
  *
- * Usage: pages USERS [--delay-ms N]
+ * Usage: pages USERS [--delay-ms N] [--quota R --burst B]
  *
- * Prints its URL, and serves on a free loopback port until its stdin ends.
- * Each answer is a page of 60 users; the token of a request, "pageNNNNN",
- * chooses which.  --delay-ms holds back every answer, on its own connection
- * only.  Neither the operation, the pool nor the signature is looked at.
+ * Prints its URL, and serves on a free loopback port until its stdin ends; for
+ * each byte that comes there it prints how many requests it has answered and
+ * how many it has throttled.
+ *
+ * --delay-ms holds back every answer, on its own connection only.  --quota
+ * throttles what goes beyond R requests a second and B saved up.
+ *
+ * An answer is a page of 60 users of those that the request's filter matches:
+ * sub ^= "one or two hexadecimal digits", username = "…", or none for all.  The
+ * token, "pageNNNNN:" and the digits, chooses which page.  Neither the
+ * operation, the pool nor the signature is looked at.
  *
  * A user has ten attributes.  Names, order and numbers are written as the
  * service does it: see the sample response of AdminGetUser in the API
@@ -18,6 +25,7 @@
 #include <arpa/inet.h>
 #include <err.h>
 #include <errno.h>
+#include <getopt.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -34,23 +42,51 @@
 
 #define USERS_PER_PAGE 60
 
-/* A larger pool repeats these pages, so that memory stays small. */
-#define MAX_BODIES 1000
+/* A smaller pool would have no user for some digits. */
+#define MIN_USERS 300
+
+/* A larger pool repeats the pages of these users, so that memory stays small. */
+#define MAX_USERS 60000
 
 #define MAX_REQUEST 65536
 #define MAX_USER 2048
 
-/* A page as it is sent, but for the token and the closing brace. */
-typedef struct Body
-{
-	char  *data;
-	size_t length;
-} Body;
+/* What precedes the values in a request's body. */
+#define SUB_FILTER "\"sub ^= \\\""
+#define USERNAME_FILTER "\"username = \\\""
+#define TOKEN "\"page"
 
-static Body bodies[MAX_BODIES];
-static int  n_bodies;
-static int  n_pages;
-static int  delay_ms;
+#define SUB_LENGTH 36
+
+/* What a request asks for. */
+typedef struct Request
+{
+	int  first;     /* the users that match its filter: from this one on, */
+	int  end;       /* up to, and without, this one */
+	int  repeats;   /* how often the pool has their pages */
+	int  page;      /* which page, from 0 */
+	char digits[3]; /* that all their subs begin with */
+} Request;
+
+/* The users as they are sent, in the order of their subs, each followed by a comma. */
+static char   *users;
+static size_t *user_at; /* where each begins in users, and where the last one ends */
+static int     n_users;
+static int     n_repeats;
+
+static long delay_ms;
+
+/* The token bucket of the quota, and what came of it. */
+static struct
+{
+	pthread_mutex_t lock;
+	double          rate; /* requests a second; 0 if there is no quota */
+	double          burst;
+	double          allowance;
+	double          refilled; /* when the allowance was reckoned */
+	long            answered;
+	long            throttled;
+} quota = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* Returns some 64 bits that look random but follow from user and salt. */
 static uint64_t
@@ -63,7 +99,10 @@ mix(uint64_t user, uint64_t salt)
 	return x ^ (x >> 31);
 }
 
-/* Writes the user with that number to dst, which holds MAX_USER bytes. */
+/*
+ * Writes the user with that number to dst, which holds MAX_USER bytes.  The sub
+ * begins with the user's place in the pool, in 256ths, and ends with the number.
+ */
 static size_t
 write_user(char *dst, int user)
 {
@@ -78,9 +117,9 @@ write_user(char *dst, int user)
 	unsigned                 created = 500000000 + (unsigned) (s % 200000000);
 	char                     sub[37];
 
-	snprintf(sub, sizeof(sub), "%08x-%04x-4%03x-%04x-%012llx", (unsigned) (r >> 32),
-			 (unsigned) (r >> 16) & 0xFFFF, (unsigned) r & 0xFFF, 0x8000 | ((unsigned) s & 0x3FFF),
-			 (unsigned long long) (s >> 16));
+	snprintf(sub, sizeof(sub), "%02x%06x-%04x-4%03x-%04x-%06x%06x", user * 256 / n_users,
+			 (unsigned) (r >> 40), (unsigned) (r >> 16) & 0xFFFF, (unsigned) r & 0xFFF,
+			 0x8000 | ((unsigned) s & 0x3FFF), (unsigned) (s >> 40), user);
 
 	return snprintf(
 		dst, MAX_USER,
@@ -105,54 +144,190 @@ write_user(char *dst, int user)
 		created + (unsigned) (r % 50000000), (unsigned) (s % 1000), status[(r >> 20) % 3], sub);
 }
 
-/* Writes the page that begins with that user. */
-static Body
-make_body(int first_user)
+/* Writes all users. */
+static void
+make_users(void)
 {
-	char   buffer[USERS_PER_PAGE * (MAX_USER + 1) + 16];
-	size_t length = sprintf(buffer, "{\"Users\":[");
-	Body   body;
+	size_t length = 0;
 
-	for (int i = 0; i < USERS_PER_PAGE; i++)
-	{
-		if (i > 0)
-			buffer[length++] = ',';
-		length += write_user(buffer + length, first_user + i);
-	}
-	buffer[length++] = ']';
-
-	body.data = malloc(length);
-	body.length = length;
-	if (body.data == NULL)
+	users = malloc((size_t) n_users * MAX_USER);
+	user_at = malloc((n_users + 1) * sizeof(size_t));
+	if (users == NULL || user_at == NULL)
 		err(1, "out of memory");
-	memcpy(body.data, buffer, length);
-	return body;
+
+	for (int i = 0; i < n_users; i++)
+	{
+		user_at[i] = length;
+		length += write_user(users + length, i);
+		users[length++] = ',';
+	}
+	user_at[n_users] = length;
 }
 
-/* Sends one page; returns false if the client has gone. */
-static bool
-send_page(int client, int page)
+/* The first user whose sub begins with this byte or a higher one. */
+static int
+first_user(int byte)
 {
-	const Body   *body = &bodies[page % n_bodies];
-	char          head[256];
-	char          tail[64] = "}";
-	struct iovec  parts[3] = {{.iov_base = head}, {body->data, body->length}, {.iov_base = tail}};
+	return (byte * n_users + 255) / 256;
+}
+
+/* Matches the users whose sub begins with the one or two digits at text. */
+static bool
+match_sub(Request *request, const char *text)
+{
+	size_t length = strspn(text, "0123456789abcdef");
+	int    width = length == 1 ? 16 : 1;
+	int    digits;
+
+	if (length < 1 || length > 2)
+		return false;
+	memcpy(request->digits, text, length);
+	digits = (int) strtol(request->digits, NULL, 16);
+	request->first = first_user(digits * width);
+	request->end = first_user((digits + 1) * width);
+	return true;
+}
+
+/* Matches the user whose name, which is the sub, is at text. */
+static bool
+match_username(Request *request, const char *text)
+{
+	int user;
+
+	if (strcspn(text, "\\") != SUB_LENGTH)
+		return false;
+	user = (int) strtol(text + SUB_LENGTH - 6, NULL, 16);
+	if (user >= n_users ||
+		strncmp(users + user_at[user + 1] - strlen("\"},") - SUB_LENGTH, text, SUB_LENGTH) != 0)
+		return false;
+	request->first = user;
+	request->end = user + 1;
+	request->repeats = 1;
+	return true;
+}
+
+/* Of how many pages these users are. */
+static int
+count_pages(const Request *request)
+{
+	return (request->end - request->first + USERS_PER_PAGE - 1) / USERS_PER_PAGE;
+}
+
+/* Reads the token at text; it must be one of a listing with the same filter. */
+static bool
+read_token(Request *request, const char *text)
+{
+	char *digits;
+	char  expected[8];
+
+	request->page = (int) strtol(text, &digits, 10);
+	snprintf(expected, sizeof(expected), ":%s\"", request->digits);
+	return request->page >= 0 && request->page < count_pages(request) * request->repeats &&
+		   strncmp(digits, expected, strlen(expected)) == 0;
+}
+
+/* Reads a request's body; false if it is none that a client of the benchmark sends. */
+static bool
+parse_request(Request *request, const char *body)
+{
+	const char *sub = strstr(body, SUB_FILTER);
+	const char *username = strstr(body, USERNAME_FILTER);
+	const char *token = strstr(body, TOKEN);
+
+	*request = (Request){.end = n_users, .repeats = n_repeats};
+	if (sub != NULL && !match_sub(request, sub + strlen(SUB_FILTER)))
+		return false;
+	if (username != NULL && !match_username(request, username + strlen(USERNAME_FILTER)))
+		return false;
+	return token == NULL || read_token(request, token + strlen(TOKEN));
+}
+
+/* The seconds of a clock that only goes forward. */
+static double
+now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double) t.tv_sec + (double) t.tv_nsec / 1e9;
+}
+
+/* Is one more request within the quota? */
+static bool
+admit(void)
+{
+	double time = now();
+	bool   admitted;
+
+	pthread_mutex_lock(&quota.lock);
+	quota.allowance += (time - quota.refilled) * quota.rate;
+	quota.refilled = time;
+	if (quota.allowance > quota.burst)
+		quota.allowance = quota.burst;
+
+	admitted = quota.rate == 0 || quota.allowance >= 1;
+	if (admitted)
+	{
+		quota.allowance -= 1;
+		quota.answered++;
+	}
+	else
+		quota.throttled++;
+	pthread_mutex_unlock(&quota.lock);
+	return admitted;
+}
+
+/* Prints how many requests were answered and throttled. */
+static void
+print_counts(void)
+{
+	pthread_mutex_lock(&quota.lock);
+	printf("%ld %ld\n", quota.answered, quota.throttled);
+	pthread_mutex_unlock(&quota.lock);
+	fflush(stdout);
+}
+
+/* Sends an answer, its body in three pieces; returns false if the client has gone. */
+static bool
+send_answer(int client, const char *status, const char *begin, struct iovec middle, const char *end)
+{
+	char          head[512];
+	size_t        length = strlen(begin) + middle.iov_len + strlen(end);
+	struct iovec  parts[] = {{.iov_base = head}, middle, {(char *) end, strlen(end)}};
 	struct msghdr message = {.msg_iov = parts, .msg_iovlen = 3};
 
-	if (page + 1 < n_pages)
-		snprintf(tail, sizeof(tail), ",\"PaginationToken\":\"page%05d\"}", page + 1);
-	parts[2].iov_len = strlen(tail);
 	parts[0].iov_len = snprintf(head, sizeof(head),
-								"HTTP/1.1 200 OK\r\n"
+								"HTTP/1.1 %s\r\n"
 								"Content-Type: application/x-amz-json-1.1\r\n"
 								"Content-Length: %zu\r\n"
-								"x-amzn-requestid: 00000000-0000-4000-8000-%012d\r\n\r\n",
-								body->length + parts[2].iov_len, page);
-
-	if (delay_ms > 0)
-		nanosleep(&(struct timespec){delay_ms / 1000, delay_ms % 1000 * 1000000L}, NULL);
+								"x-amzn-requestid: 00000000-0000-4000-8000-000000000000\r\n\r\n%s",
+								status, length, begin);
 	return sendmsg(client, &message, MSG_NOSIGNAL) ==
 		   (ssize_t) (parts[0].iov_len + parts[1].iov_len + parts[2].iov_len);
+}
+
+/* Sends the page that a request asks for; returns false if the client has gone. */
+static bool
+send_page(int client, const Request *request)
+{
+	int n_pages = count_pages(request);
+	int first = request->first + request->page % n_pages * USERS_PER_PAGE;
+	int end = first + USERS_PER_PAGE < request->end ? first + USERS_PER_PAGE : request->end;
+	struct iovec page = {users + user_at[first], user_at[end] - user_at[first] - strlen(",")};
+	char         tail[64] = "]}";
+
+	if (request->page + 1 < n_pages * request->repeats)
+		snprintf(tail, sizeof(tail), "],\"PaginationToken\":\"page%05d:%s\"}", request->page + 1,
+				 request->digits);
+	return send_answer(client, "200 OK", "{\"Users\":[", page, tail);
+}
+
+/* Sends the answer to a request beyond the quota; returns false if the client has gone. */
+static bool
+send_throttled(int client)
+{
+	return send_answer(client, "400 Bad Request", "{\"__type\":\"TooManyRequestsException\",",
+					   (struct iovec){0}, "\"message\":\"Rate exceeded\"}");
 }
 
 /*
@@ -186,30 +361,24 @@ read_request(int client, char *request)
 	return NULL;
 }
 
-/* Returns the number of the page that a request's body asks for. */
-static int
-wanted_page(const char *body)
-{
-	const char *token = strstr(body, "\"page");
-
-	return token == NULL ? 0 : atoi(token + strlen("\"page"));
-}
-
 /* Thread of one connection: answers its requests until the client leaves. */
 static void *
 serve_client(void *arg)
 {
-	int   client = (int) (intptr_t) arg;
-	char  request[MAX_REQUEST];
-	char *body;
+	int     client = (int) (intptr_t) arg;
+	char    buffer[MAX_REQUEST];
+	char   *body;
+	Request request;
+	bool    alive = true;
 
 	setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
-	while ((body = read_request(client, request)) != NULL)
+	while (alive && (body = read_request(client, buffer)) != NULL && parse_request(&request, body))
 	{
-		int page = wanted_page(body);
+		bool admitted = admit();
 
-		if (page < 0 || page >= n_pages || !send_page(client, page))
-			break;
+		if (delay_ms > 0)
+			nanosleep(&(struct timespec){delay_ms / 1000, delay_ms % 1000 * 1000000L}, NULL);
+		alive = admitted ? send_page(client, &request) : send_throttled(client);
 	}
 	close(client);
 	return NULL;
@@ -253,23 +422,50 @@ listen_on_loopback(void)
 	return listener;
 }
 
+/* Reads the command line. */
+static void
+read_options(int argc, char **argv)
+{
+	static const struct option options[] = {{"delay-ms", required_argument, NULL, 'd'},
+											{"quota", required_argument, NULL, 'q'},
+											{"burst", required_argument, NULL, 'b'},
+											{0}};
+	int                        option;
+	int                        pool = 0;
+
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
+	{
+		if (option == 'd')
+			delay_ms = atol(optarg);
+		else if (option == 'q')
+			quota.rate = atof(optarg);
+		else if (option == 'b')
+			quota.burst = atof(optarg);
+		else
+			exit(2);
+	}
+	if (optind == argc - 1)
+		pool = atoi(argv[optind]);
+	n_users = pool < MAX_USERS ? pool : MAX_USERS;
+	if (n_users < MIN_USERS || n_users % USERS_PER_PAGE != 0 || pool % n_users != 0 ||
+		delay_ms < 0 || (quota.rate > 0) != (quota.burst >= 1))
+		errx(2,
+			 "usage: pages USERS [--delay-ms N] [--quota R --burst B]\n"
+			 "USERS is a multiple of %d, from %d on, and beyond %d a multiple of that",
+			 USERS_PER_PAGE, MIN_USERS, MAX_USERS);
+	n_repeats = pool / n_users;
+	quota.allowance = quota.burst;
+	quota.refilled = now();
+}
+
 int
 main(int argc, char **argv)
 {
-	int       users = argc > 1 ? atoi(argv[1]) : 0;
 	pthread_t thread;
 	int       listener;
 
-	delay_ms = argc == 4 ? atoi(argv[3]) : 0;
-	if (users <= 0 || users % USERS_PER_PAGE != 0 || delay_ms < 0 ||
-		(argc != 2 && (argc != 4 || strcmp(argv[2], "--delay-ms") != 0)))
-		errx(2, "usage: pages USERS [--delay-ms N], USERS a multiple of %d", USERS_PER_PAGE);
-
-	n_pages = users / USERS_PER_PAGE;
-	n_bodies = n_pages < MAX_BODIES ? n_pages : MAX_BODIES;
-	for (int i = 0; i < n_bodies; i++)
-		bodies[i] = make_body(i * USERS_PER_PAGE);
-
+	read_options(argc, argv);
+	make_users();
 	listener = listen_on_loopback();
 	errno = pthread_create(&thread, NULL, accept_clients, (void *) (intptr_t) listener);
 	if (errno != 0)
@@ -277,6 +473,6 @@ main(int argc, char **argv)
 
 	/* serve until whoever started us is gone */
 	while (read(STDIN_FILENO, &(char){0}, 1) > 0)
-		;
+		print_counts();
 	return 0;
 }

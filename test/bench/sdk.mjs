@@ -1,7 +1,10 @@
 // The AWS SDK for JavaScript: lists the pool that URL serves, and counts the
 // users, or copies them into a table of the same columns as cognito_users.
 //
-// Usage: sdk.mjs URL [TABLE]
+// Usage: sdk.mjs URL [TABLE | --adaptive]
+//
+// With --adaptive it lists sixteen parts of the pool side by side, at the rate
+// that the SDK's adaptive retry mode finds.
 //
 // Prints the number of users and the seconds that they took, without the time
 // to load the modules and to connect to PostgreSQL.
@@ -13,11 +16,12 @@ import { CognitoIdentityProviderClient, paginateListUsers }
 import pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 
-const [url, table] = process.argv.slice(2);
+const [url, target] = process.argv.slice(2);
 
-// All pages of the pool.
-function pages() {
-  const client = new CognitoIdentityProviderClient({
+// A client of the pool.
+function connect(options) {
+  return new CognitoIdentityProviderClient({
+    ...options,
     endpoint: url,
     region: 'eu-west-1',
     credentials: {
@@ -25,7 +29,12 @@ function pages() {
       secretAccessKey: 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY',
     },
   });
-  return paginateListUsers({ client, pageSize: 60 }, { UserPoolId: 'eu-west-1_AbCdEf123' });
+}
+
+// All pages of what a filter matches.
+function pages(client, filter) {
+  return paginateListUsers({ client, pageSize: 60 },
+    { UserPoolId: 'eu-west-1_AbCdEf123', Filter: filter });
 }
 
 // A value in COPY's text format.
@@ -48,20 +57,29 @@ function row(user) {
   ].map(escape).join('\t') + '\n';
 }
 
-// Counts the users.
-async function count() {
+// Counts the users that a filter matches.
+async function count(client, filter) {
   let users = 0;
 
-  for await (const page of pages())
+  for await (const page of pages(client, filter))
     users += page.Users.length;
   return users;
 }
 
-// Copies the users into the table, a page at a time.
-async function copy(database) {
+// Counts the users of all parts of the pool at once.
+async function countAdaptively() {
+  const client = connect({ retryMode: 'adaptive' });
+  const counts = await Promise.all([...'0123456789abcdef'].map(
+    (digit) => count(client, `sub ^= "${digit}"`)));
+
+  return counts.reduce((a, b) => a + b);
+}
+
+// Copies the users into a table, a page at a time.
+async function copy(database, table) {
   const stream = database.query(copyFrom(`copy ${table} from stdin`));
 
-  for await (const page of pages()) {
+  for await (const page of pages(connect())) {
     if (!stream.write(page.Users.map(row).join('')))
       await once(stream, 'drain');
   }
@@ -70,9 +88,18 @@ async function copy(database) {
   return stream.rowCount;
 }
 
+// Does what the command line asks for; returns the number of users.
+function run(database) {
+  if (target === undefined)
+    return count(connect());
+  if (target === '--adaptive')
+    return countAdaptively();
+  return copy(database, target);
+}
+
 const database = new pg.Client();
 await database.connect();
 const start = performance.now();
-const users = table ? await copy(database) : await count();
+const users = await run(database);
 console.log(users, (performance.now() - start) / 1000);
 await database.end();
