@@ -1,6 +1,6 @@
 /*
  * listing.c
- *		A whole listing, page after page, into a tuplestore.
+ *		A whole listing, page after page and part after part, into a tuplestore.
  */
 #include "postgres.h"
 
@@ -12,23 +12,20 @@
 #include "json.h"
 #include "listing.h"
 
-/* What Cognito gives on a page at the most. */
-#define MAX_PAGE_SIZE 60
-
 /* What a page of users usually takes in memory, in bytes; kept from page to page. */
 #define PAGE_BLOCK (1024 * 1024)
 
 typedef struct Fetch
 {
-	const Listing   *listing;
-	ApiRequest      *request;
-	const char      *parameters;
-	int64            wanted;    /* rows that are still to come */
-	int              page_size; /* the same for all pages, as tokens demand it */
-	char            *token;     /* what the last page was asked for with; NULL for the first */
-	MemoryContext    page;      /* holds what one page needs */
-	Tuplestorestate *rows;
-	TupleDesc        columns;
+	const Listing     *listing;
+	ApiRequest        *request;
+	const ListingPart *part;
+	int64              wanted;    /* rows that are still to come */
+	int                page_size; /* the same for all pages, as tokens demand it */
+	char              *token;     /* what the last page was asked for with; NULL for the first */
+	MemoryContext      page;      /* holds what one page needs */
+	Tuplestorestate   *rows;
+	TupleDesc          columns;
 } Fetch;
 
 /*
@@ -41,8 +38,8 @@ choose_page_size(int64 max_rows)
 	int64 pages;
 
 	if (max_rows == LISTING_ALL)
-		return MAX_PAGE_SIZE;
-	pages = (max_rows - 1) / MAX_PAGE_SIZE + 1;
+		return LISTING_PAGE_SIZE;
+	pages = (max_rows - 1) / LISTING_PAGE_SIZE + 1;
 	return (int) ((max_rows - 1) / pages + 1);
 }
 
@@ -53,7 +50,7 @@ ask(Fetch *fetch)
 	StringInfoData members;
 
 	initStringInfo(&members);
-	appendStringInfoString(&members, fetch->parameters);
+	appendStringInfoString(&members, fetch->part->parameters);
 	json_append_integer(&members, fetch->listing->page_size, fetch->page_size);
 	if (fetch->token != NULL)
 		json_append_string(&members, fetch->listing->token, fetch->token);
@@ -99,6 +96,30 @@ take_token(Fetch *fetch, const cJSON *reply)
 	return true;
 }
 
+/* Is an item one of the part's?  What is no object is, so that put_rows finds it. */
+static bool
+belongs(const ListingPart *part, const cJSON *item)
+{
+	return part->belongs == NULL || !cJSON_IsObject(item) || part->belongs(item, part->arg);
+}
+
+/* Does a page have all the rows that are still wanted? */
+static bool
+suffices(const Fetch *fetch, const cJSON *items)
+{
+	const cJSON *item;
+	int64        n = 0;
+
+	if (fetch->wanted == LISTING_ALL)
+		return false;
+	cJSON_ArrayForEach (item, items)
+	{
+		if (belongs(fetch->part, item))
+			n++;
+	}
+	return n >= fetch->wanted;
+}
+
 /* Turns the items of a page into rows, as many as are wanted. */
 static void
 put_rows(Fetch *fetch, const cJSON *items)
@@ -110,12 +131,16 @@ put_rows(Fetch *fetch, const cJSON *items)
 
 	cJSON_ArrayForEach (item, items)
 	{
-		if (fetch->wanted-- == 0)
+		row.number++;
+		if (!belongs(fetch->part, item))
+			continue;
+		if (fetch->wanted == 0)
 			break;
+		if (fetch->wanted != LISTING_ALL)
+			fetch->wanted--;
 		CHECK_FOR_INTERRUPTS();
 
 		row.item = item;
-		row.number++;
 		memset(nulls, true, fetch->columns->natts * sizeof(bool));
 		if (!cJSON_IsObject(item))
 			api_reject_reply(fetch->request, "Item %d is not an object.", row.number);
@@ -130,7 +155,7 @@ fetch_page(Fetch *fetch)
 {
 	const cJSON *reply = api_receive(fetch->request);
 	const cJSON *items = find_items(fetch, reply);
-	bool         more = take_token(fetch, reply) && cJSON_GetArraySize(items) < fetch->wanted;
+	bool         more = take_token(fetch, reply) && !suffices(fetch, items);
 
 	if (more)
 		ask(fetch);
@@ -138,22 +163,40 @@ fetch_page(Fetch *fetch)
 	return more;
 }
 
+/* Fetches all pages of a part, or as many as are needed. */
+static void
+fetch_part(Fetch *fetch, const ListingPart *part)
+{
+	bool more = true;
+
+	fetch->part = part;
+	if (fetch->token != NULL)
+		pfree(fetch->token);
+	fetch->token = NULL;
+
+	ask(fetch);
+	while (more)
+	{
+		more = fetch_page(fetch);
+		MemoryContextReset(fetch->page);
+	}
+}
+
 /* See listing.h. */
 void
-listing_fetch(const Listing *listing, const CognitoServer *server, const char *parameters,
-			  int64 max_rows, Tuplestorestate *rows, TupleDesc columns)
+listing_fetch(const Listing *listing, const CognitoServer *server, List *parts, int64 max_rows,
+			  Tuplestorestate *rows, TupleDesc columns)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	Fetch        *fetch;
-	bool          more = max_rows > 0;
+	ListCell     *cell;
 
-	if (!more)
+	if (max_rows == 0 || parts == NIL)
 		return;
 
 	fetch = MemoryContextAllocZero(server->context, sizeof(Fetch));
 	*fetch = (Fetch){.listing = listing,
 					 .request = api_create(server, &listing->operation),
-					 .parameters = parameters,
 					 .wanted = max_rows,
 					 .page_size = choose_page_size(max_rows),
 					 .page = AllocSetContextCreate(server->context, "cognito page", 0, PAGE_BLOCK,
@@ -162,11 +205,11 @@ listing_fetch(const Listing *listing, const CognitoServer *server, const char *p
 					 .columns = columns};
 
 	MemoryContextSwitchTo(fetch->page);
-	ask(fetch);
-	while (more)
+	foreach (cell, parts)
 	{
-		more = fetch_page(fetch);
-		MemoryContextReset(fetch->page);
+		if (fetch->wanted == 0)
+			break;
+		fetch_part(fetch, lfirst(cell));
 	}
 	MemoryContextSwitchTo(caller);
 }

@@ -43,6 +43,7 @@ static const char *text_rule(const char *value);
 static const char *region_rule(const char *value);
 static const char *pool_rule(const char *value);
 static const char *endpoint_rule(const char *value);
+static const char *boolean_rule(const char *value);
 
 static const Option options_table[] = {
 	{"aws_access_key_id", ON_SERVER | ON_USER_MAPPING, credential_rule, 0, 0, 0},
@@ -55,6 +56,7 @@ static const Option options_table[] = {
 	{"connect_timeout", ON_SERVER, NULL, GUC_UNIT_MS, 1, INT_MAX},
 	{"request_timeout", ON_SERVER, NULL, GUC_UNIT_MS, 1, INT_MAX},
 	{"max_retries", ON_SERVER, NULL, 0, 0, 100},
+	{"pushdown", ON_SERVER, boolean_rule, 0, 0, 0},
 };
 
 PG_FUNCTION_INFO_V1(cognito_fdw_validator);
@@ -184,6 +186,15 @@ endpoint_rule(const char *value)
 	return problem;
 }
 
+/* What settings take for a boolean, of which two spellings are enough to tell. */
+static const char *
+boolean_rule(const char *value)
+{
+	bool result;
+
+	return parse_bool(value, &result) ? NULL : "It must be on or off.";
+}
+
 /* Checks a string against the rule of its option. */
 static void
 check_string(const Option *option, const char *value)
@@ -250,6 +261,18 @@ option_number(List *options, const char *name, int missing)
 	const char *value = find_value(options, name);
 
 	return value != NULL ? parse_number(find_option(name), value) : missing;
+}
+
+/* See options.h. */
+bool
+option_boolean(List *options, const char *name, bool missing)
+{
+	const char *value = option_string(options, name);
+	bool        result = missing;
+
+	if (value != NULL)
+		parse_bool(value, &result);
+	return result;
 }
 
 /* See options.h. */

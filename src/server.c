@@ -169,6 +169,7 @@ server_open(const char *name)
 
 	secrets->server_options = options;
 	server->context = context;
+	server->serverid = catalog->serverid;
 	server->name = catalog->servername;
 	server->region = option_string(options, "region");
 	server->user_pool_id = option_string(options, "user_pool_id");
@@ -176,6 +177,7 @@ server_open(const char *name)
 	server->connect_timeout = option_number(options, "connect_timeout", CONNECT_TIMEOUT);
 	server->request_timeout = option_number(options, "request_timeout", REQUEST_TIMEOUT);
 	server->max_retries = option_number(options, "max_retries", MAX_RETRIES);
+	server->pushdown = option_boolean(options, "pushdown", true);
 	resolve_credentials(server, catalog, secrets);
 
 	MemoryContextSwitchTo(caller);
@@ -187,4 +189,18 @@ void
 server_close(CognitoServer *server)
 {
 	MemoryContextDelete(server->context);
+}
+
+/* See server.h. */
+bool
+server_allows_pushdown(const char *name)
+{
+	ForeignServer *server = GetForeignServerByName(name, true);
+	bool           allowed;
+
+	if (server == NULL)
+		return true;
+	allowed = option_boolean(server->options, "pushdown", true);
+	options_wipe(server->options);
+	return allowed;
 }

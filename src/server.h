@@ -11,6 +11,7 @@
 typedef struct CognitoServer
 {
 	MemoryContext context; /* holds this struct and whatever a call hangs into it */
+	Oid           serverid;
 	char         *name;
 	const char   *region;
 	const char   *user_pool_id;
@@ -21,6 +22,7 @@ typedef struct CognitoServer
 	int           connect_timeout; /* in milliseconds */
 	int           request_timeout; /* in milliseconds */
 	int           max_retries;
+	bool          pushdown; /* conditions of queries may be sent as filters */
 } CognitoServer;
 
 /*
@@ -37,5 +39,11 @@ typedef struct CognitoServer
  */
 extern CognitoServer *server_open(const char *name);
 extern void           server_close(CognitoServer *server);
+
+/*
+ * For the planner: the pushdown option of a server, true if there is no such
+ * server, for that is the executor's to say.
+ */
+extern bool server_allows_pushdown(const char *name);
 
 #endif

@@ -7,32 +7,30 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
+#include "utils/hsearch.h"
 #include "utils/jsonb.h"
 
 #include "json.h"
-#include "listing.h"
-#include "server.h"
+#include "users.h"
 
-enum UserColumn
+/* What the session remembers of a server. */
+typedef struct PoolSize
 {
-	USER_USERNAME,
-	USER_EMAIL,
-	USER_STATUS,
-	USER_ENABLED,
-	USER_CREATED_AT,
-	USER_UPDATED_AT,
-	USER_ATTRIBUTES
-};
+	Oid   serverid; /* the key */
+	int64 users;
+} PoolSize;
 
 static void make_user_row(Row *row);
 
-static const Listing list_users = {
+const Listing users_listing = {
 	.operation = {"cognito-idp", "AWSCognitoIdentityProviderService", "ListUsers"},
 	.page_size = "Limit",
 	.token = "PaginationToken",
 	.items = "Users",
 	.make_row = make_user_row,
 };
+
+static HTAB *pool_sizes;
 
 PG_FUNCTION_INFO_V1(cognito_users);
 
@@ -102,34 +100,163 @@ make_user_row(Row *row)
 	set_attributes(row);
 }
 
+/* See users.h. */
+UserColumn
+users_column(const char *attribute)
+{
+	if (strcmp(attribute, "username") == 0)
+		return USER_USERNAME;
+	if (strcmp(attribute, "cognito:user_status") == 0)
+		return USER_STATUS;
+	if (strcmp(attribute, "status") == 0)
+		return USER_ENABLED;
+	return USER_ATTRIBUTES;
+}
+
+/* See users.h. */
+const char *
+users_word_for(bool enabled)
+{
+	return enabled ? "Enabled" : "Disabled";
+}
+
+/* The value of one of a user's attributes, in UTF-8, or NULL. */
+static const char *
+find_attribute(const cJSON *user, const char *name)
+{
+	const cJSON *attribute;
+
+	cJSON_ArrayForEach (attribute, cJSON_GetObjectItemCaseSensitive(user, "Attributes"))
+	{
+		const char *found = json_string(attribute, "Name");
+
+		if (found != NULL && strcmp(found, name) == 0)
+			return json_string(attribute, "Value");
+	}
+	return NULL;
+}
+
+/* See users.h. */
+const char *
+users_searched(const cJSON *user, const char *attribute)
+{
+	const cJSON *enabled = cJSON_GetObjectItemCaseSensitive(user, "Enabled");
+	const char  *value = NULL;
+
+	switch (users_column(attribute))
+	{
+		case USER_USERNAME:
+			value = json_string(user, "Username");
+			break;
+		case USER_STATUS:
+			value = json_string(user, "UserStatus");
+			break;
+		case USER_ENABLED:
+			value = cJSON_IsBool(enabled) ? users_word_for(cJSON_IsTrue(enabled)) : NULL;
+			break;
+		default:
+			value = find_attribute(user, attribute);
+	}
+	return value != NULL ? row_to_server(value) : NULL;
+}
+
+/* See users.h. */
+const char *
+users_searched_in_row(const Datum *values, const bool *nulls, const char *attribute)
+{
+	UserColumn column = users_column(attribute);
+	JsonbValue value;
+
+	if (nulls[column])
+		return NULL;
+	if (column == USER_ENABLED)
+		return users_word_for(DatumGetBool(values[column]));
+	if (column != USER_ATTRIBUTES)
+		return TextDatumGetCString(values[column]);
+	if (getKeyJsonValueFromContainer(&DatumGetJsonbP(values[column])->root, attribute,
+									 (int) strlen(attribute), &value) == NULL)
+		return NULL;
+	return pnstrdup(value.val.string.val, value.val.string.len);
+}
+
+/* See users.h. */
+int64
+users_in_pool(Oid serverid)
+{
+	PoolSize *size = NULL;
+
+	if (pool_sizes != NULL)
+		size = hash_search(pool_sizes, &serverid, HASH_FIND, NULL);
+	return size != NULL ? size->users : -1;
+}
+
+/* Remembers the size of a server's pool. */
+static void
+remember_pool(Oid serverid, int64 users)
+{
+	PoolSize *size;
+
+	if (pool_sizes == NULL)
+	{
+		HASHCTL control = {.keysize = sizeof(Oid), .entrysize = sizeof(PoolSize)};
+
+		pool_sizes = hash_create("cognito pool sizes", 8, &control, HASH_ELEM | HASH_BLOBS);
+	}
+	size = hash_search(pool_sizes, &serverid, HASH_ENTER, NULL);
+	size->users = users;
+}
+
+/* See users.h. */
+ListingPart *
+users_part(const CognitoServer *server, const char *filter)
+{
+	ListingPart   *part = palloc0(sizeof(ListingPart));
+	StringInfoData parameters;
+
+	initStringInfo(&parameters);
+	json_append_string(&parameters, "UserPoolId", server->user_pool_id);
+	if (filter != NULL)
+		json_append_string(&parameters, "Filter", filter);
+	part->parameters = parameters.data;
+	return part;
+}
+
+/* See users.h. */
+void
+users_list_pool(const CognitoServer *server, Tuplestorestate *rows, TupleDesc columns)
+{
+	listing_fetch(&users_listing, server, list_make1(users_part(server, NULL)), LISTING_ALL, rows,
+				  columns);
+	remember_pool(server->serverid, tuplestore_tuple_count(rows));
+}
+
 /* cognito_users(server_name [, filter, max_users]) */
 Datum
 cognito_users(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	bool           has_filter = PG_NARGS() > 1 && !PG_ARGISNULL(1);
-	bool           has_limit = PG_NARGS() > 2 && !PG_ARGISNULL(2);
-	int64          max_users = has_limit ? PG_GETARG_INT64(2) : LISTING_ALL;
+	char          *filter = NULL;
+	int64          max_users = LISTING_ALL;
 	CognitoServer *server;
-	StringInfoData parameters;
 
 	if (PG_ARGISNULL(0))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 						errmsg("the server's name must not be null")));
+	if (PG_NARGS() > 1 && !PG_ARGISNULL(1))
+		filter = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	if (PG_NARGS() > 2 && !PG_ARGISNULL(2))
+		max_users = PG_GETARG_INT64(2);
 	if (max_users < 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("max_users must not be negative")));
 
 	InitMaterializedSRF(fcinfo, 0);
 	server = server_open(text_to_cstring(PG_GETARG_TEXT_PP(0)));
-
-	initStringInfo(&parameters);
-	json_append_string(&parameters, "UserPoolId", server->user_pool_id);
-	if (has_filter)
-		json_append_string(&parameters, "Filter", text_to_cstring(PG_GETARG_TEXT_PP(1)));
-
-	listing_fetch(&list_users, server, parameters.data, max_users, result->setResult,
-				  result->setDesc);
+	if (filter == NULL && max_users == LISTING_ALL)
+		users_list_pool(server, result->setResult, result->setDesc);
+	else
+		listing_fetch(&users_listing, server, list_make1(users_part(server, filter)), max_users,
+					  result->setResult, result->setDesc);
 	server_close(server);
 	return (Datum) 0;
 }
