@@ -1,6 +1,6 @@
 /*
  * cognito_srf.c
- *		The library's entry point: its settings.
+ *		The library's entry point: its settings and its hook.
  */
 #include "postgres.h"
 
@@ -8,6 +8,7 @@
 #include "utils/guc.h"
 
 #include "http.h"
+#include "pushdown.h"
 
 PG_MODULE_MAGIC;
 
@@ -27,5 +28,9 @@ _PG_init(void)
 	DefineCustomStringVariable(
 		"cognito_srf.ca_file", "File of the certificates to trust, in PEM format.",
 		"Empty means those of the system.", &http_ca_file, "", PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("cognito_srf.enable_pushdown",
+							 "Lets Cognito apply the conditions and limits of queries.", NULL,
+							 &pushdown_enabled, true, PGC_USERSET, GUC_EXPLAIN, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("cognito_srf");
+	pushdown_init();
 }
