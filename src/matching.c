@@ -27,7 +27,7 @@
 typedef struct Calls
 {
 	char            *server_name; /* of the last call; NULL before the first */
-	int64            requests;    /* sent with filters so far */
+	int64            requests;    /* with filters so far, at least */
 	Tuplestorestate *pool;        /* the whole pool, once it has been listed */
 } Calls;
 
@@ -168,7 +168,8 @@ find_users(FunctionCallInfo fcinfo, Calls *calls, const Search *search)
 	if (filters_pay(calls, server, search))
 	{
 		list_parts(server, search, result);
-		calls->requests += search->nvalues;
+		calls->requests +=
+			search->nvalues + tuplestore_tuple_count(result->setResult) / LISTING_PAGE_SIZE;
 	}
 	else
 		keep_pool(calls, fcinfo, server);
