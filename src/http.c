@@ -356,9 +356,9 @@ set_constant_options(HttpRequest *request)
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* never wait for a resolver thread */
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
+	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
 	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-	curl_easy_setopt(easy, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
+	curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
 	curl_easy_setopt(easy, CURLOPT_USERAGENT, "cognito_srf/1.0");
@@ -498,28 +498,35 @@ http_error(const HttpRequest *request)
 	return request->error;
 }
 
+/* Did a request come to the point of which libcurl notes that time? */
+static bool
+reached(const HttpRequest *request, CURLINFO time)
+{
+	curl_off_t when = 0;
+
+	curl_easy_getinfo(request->easy, time, &when);
+	return when != 0;
+}
+
 /* See http.h. */
 const char *
 http_phase(const HttpRequest *request)
 {
-	static const struct
-	{
-		CURLINFO    ended; /* when the phase was over, 0 if it never was */
-		const char *name;
-	} phases[] = {{CURLINFO_NAMELOOKUP_TIME_T, "resolving the host name"},
-				  {CURLINFO_CONNECT_TIME_T, "connecting"},
-				  {CURLINFO_PRETRANSFER_TIME_T, "negotiating TLS"},
-				  {CURLINFO_STARTTRANSFER_TIME_T, "waiting for the answer"}};
+	long port = 0;
 
-	for (size_t i = 0; i < lengthof(phases); i++)
-	{
-		curl_off_t ended = 0;
+	/* From the last to the first, for on a kept connection the first are left out. */
+	if (reached(request, CURLINFO_STARTTRANSFER_TIME_T))
+		return "receiving the answer";
+	if (reached(request, CURLINFO_PRETRANSFER_TIME_T))
+		return "waiting for the answer";
 
-		curl_easy_getinfo(request->easy, phases[i].ended, &ended);
-		if (ended == 0)
-			return phases[i].name;
-	}
-	return "receiving the answer";
+	/* Some versions note the time of the connection only after TLS, but its port at once. */
+	curl_easy_getinfo(request->easy, CURLINFO_LOCAL_PORT, &port);
+	if (port > 0)
+		return "negotiating TLS";
+	if (reached(request, CURLINFO_NAMELOOKUP_TIME_T))
+		return "connecting";
+	return "resolving the host name";
 }
 
 /* See http.h. */
