@@ -184,11 +184,21 @@ release(void *arg)
 	free(request->body);
 }
 
+/* Did a request come to the point of which libcurl notes that time? */
+static bool
+reached(const HttpRequest *request, CURLINFO time)
+{
+	curl_off_t when = 0;
+
+	curl_easy_getinfo(request->easy, time, &when);
+	return when != 0;
+}
+
 /* How a transfer ended, from libcurl's result. */
 static HttpOutcome
-outcome_of(CURL *easy, CURLcode result)
+outcome_of(const HttpRequest *request, CURLcode result)
 {
-	curl_off_t connected = 0;
+	bool connected = reached(request, CURLINFO_PRETRANSFER_TIME_T);
 
 	switch (result)
 	{
@@ -208,14 +218,13 @@ outcome_of(CURL *easy, CURLcode result)
 			return HTTP_UNREACHABLE;
 
 		case CURLE_OPERATION_TIMEDOUT:
-			curl_easy_getinfo(easy, CURLINFO_PRETRANSFER_TIME_T, &connected);
-			return connected == 0 ? HTTP_CONNECT_TIMEOUT : HTTP_ANSWER_TIMEOUT;
+			return connected ? HTTP_ANSWER_TIMEOUT : HTTP_CONNECT_TIMEOUT;
 
 		case CURLE_SEND_ERROR:
 		case CURLE_RECV_ERROR:
 		case CURLE_GOT_NOTHING:
 		case CURLE_PARTIAL_FILE:
-			return HTTP_BROKEN;
+			return connected ? HTTP_BROKEN : HTTP_UNREACHABLE;
 
 		case CURLE_OUT_OF_MEMORY:
 			return HTTP_OUT_OF_MEMORY;
@@ -239,7 +248,7 @@ collect_ended(void)
 
 		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &request);
 		if (request->outcome == HTTP_PENDING)
-			request->outcome = outcome_of(request->easy, result);
+			request->outcome = outcome_of(request, result);
 		stop(request);
 	}
 }
@@ -496,16 +505,6 @@ const char *
 http_error(const HttpRequest *request)
 {
 	return request->error;
-}
-
-/* Did a request come to the point of which libcurl notes that time? */
-static bool
-reached(const HttpRequest *request, CURLINFO time)
-{
-	curl_off_t when = 0;
-
-	curl_easy_getinfo(request->easy, time, &when);
-	return when != 0;
 }
 
 /* See http.h. */

@@ -78,7 +78,8 @@ for my $phase (@phases)
 }
 
 my $watcher = Cognito::session($node);
-my $WAITING = $node->pg_version >= 17 ? 'active|Extension|CognitoRequest' : 'active|Extension|Extension';
+my $WAITING =
+  'active|Extension|' . ($node->pg_version >= 17 ? 'CognitoRequest' : 'Extension');
 
 # A call to a server.
 sub call
@@ -135,7 +136,8 @@ sub begin_and_hang
 	$bad->faults({ %{ $phase->{fault} }, times => -1 }) if $phase->{fault};
 	begin($session, call($phase->{name}));
 	my $seen = watch(
-		"SELECT state, wait_event_type, wait_event FROM pg_stat_activity WHERE pid = $pid", $WAITING);
+		"SELECT state, wait_event_type, wait_event FROM pg_stat_activity WHERE pid = $pid",
+		$WAITING);
 	sleep 0.02;
 	return $seen;
 }
@@ -151,7 +153,7 @@ sub cancel
 	return (time - $start, $error);
 }
 
-# The best of some tries, each a function that returns seconds: all are shown, and it has to be good.
+# The best of some tries, each of which returns seconds: all are shown, and it has to be good.
 sub at_once
 {
 	my ($what, $try) = @_;
@@ -232,7 +234,7 @@ for my $phase (@phases)
 # Not only where it waits: a page is turned into rows once a part of them has left the memory.
 {
 	my $users = join ',',
-	  map { qq({"Username":"user$_","Attributes":[{"Name":"name","Value":"User $_"}]}) } 1 .. 100_000;
+	  map { qq({"Username":"u$_","Attributes":[{"Name":"name","Value":"U $_"}]}) } 1 .. 100_000;
 	my ($session, $pid) = session();
 	my ($seconds, $error);
 

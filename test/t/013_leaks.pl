@@ -1,4 +1,5 @@
-# Memory, descriptors and threads of a session stay flat over thousands of calls, half of which fail.
+# Memory, descriptors and threads of a session stay flat over thousands of calls, half of them
+# failing.
 use strict;
 use warnings;
 

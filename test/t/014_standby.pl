@@ -51,6 +51,7 @@ is($standby->safe_psql('postgres', "SET work_mem = '64kB'; SELECT count(*) FROM 
 my $session = Cognito::session($standby);
 is(Cognito::ask($session, 'SELECT count(*) FROM cognito_users'), 300, 'a session lists');
 $standby->promote;
-is(Cognito::ask($session, 'SELECT count(*) FROM cognito_users'), 300, 'and does when it is promoted');
+is(Cognito::ask($session, 'SELECT count(*) FROM cognito_users'),
+	300, 'and goes on when the standby is promoted');
 
 done_testing();

@@ -42,7 +42,7 @@ for my $fault ($denied, $spoiled)
 	my $name = join '', keys %$fault;
 
 	$cognito->faults($fault);
-	returns("-1\n300\n300", "$name: caught in PL/pgSQL, then it lists, within a transaction", <<'SQL');
+	returns("-1\n300\n300", "$name: caught in PL/pgSQL, then it lists", <<'SQL');
 BEGIN;
 SELECT counted_or(-1);
 SELECT count(*) FROM cognito_users('srv');
@@ -97,7 +97,7 @@ SQL
 
 Cognito::ask($session, <<'SQL');
 CREATE TABLE visits AS
-	SELECT 'user' || to_char(1 + n % 100, 'FM000000') AS username, n FROM generate_series(1, 100000) n;
+	SELECT 'user' || to_char(1 + n % 100, 'FM000000') AS username FROM generate_series(1, 100000) n;
 ANALYZE visits;
 SET parallel_setup_cost = 0;
 SET parallel_tuple_cost = 0;
