@@ -391,19 +391,30 @@ http_create(void)
 	return request;
 }
 
-/* Copies the header lines of a message. */
+/* Adds a copy of a header line. */
+static bool
+add_header(HttpRequest *request, const char *line)
+{
+	struct curl_slist *lines = curl_slist_append(request->headers, line);
+
+	if (lines == NULL)
+		return false;
+	request->headers = lines;
+	return true;
+}
+
+/* Sets the header lines of a message, and no "Expect: 100-continue", for which not all wait. */
 static bool
 set_headers(HttpRequest *request, const List *headers)
 {
 	ListCell *cell;
 
+	if (!add_header(request, "expect:"))
+		return false;
 	foreach (cell, headers)
 	{
-		struct curl_slist *lines = curl_slist_append(request->headers, lfirst(cell));
-
-		if (lines == NULL)
+		if (!add_header(request, lfirst(cell)))
 			return false;
-		request->headers = lines;
 	}
 	curl_easy_setopt(request->easy, CURLOPT_HTTPHEADER, request->headers);
 	return true;

@@ -121,7 +121,7 @@ is_loopback(const char *host)
 	struct in6_addr v6;
 	char            address[INET6_ADDRSTRLEN + 2];
 
-	if (strcmp(host, "localhost") == 0)
+	if (pg_strcasecmp(host, "localhost") == 0)
 		return true;
 	if (inet_pton(AF_INET, host, &v4) == 1)
 		return (ntohl(v4.s_addr) >> 24) == 127;

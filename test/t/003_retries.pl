@@ -87,9 +87,8 @@ for (
 	[ 'ServiceUnavailable', { error => 'ServiceUnavailable' } ],
 	[ 'a connection that closes before the answer', { close => 'before' } ],
 	[ 'a connection that closes midway', { close => 'midway' } ],
-	map { [ "$_ with HTML", { reply => { status => $_, headers => $html, body => "<h1>$_</h1>" } } ] }
-	500,
-	502, 503, 504)
+	map { [ "$_ with HTML", { reply => { status => $_, headers => $html, body => '<h1>' } } ] }
+	500, 502, 503, 504)
 {
 	my ($name, $fault) = @$_;
 	recovers("$name, on page 3, twice", 2, { %$fault, skip => 2, times => 2 });
@@ -153,8 +152,8 @@ fails('an empty reply', 1, { reply => { body => '' } }, qr/ERROR:  HV000/);
 # How long to wait, if the service says so
 
 for (
-	[ 'Retry-After 1', 1 ],
-	[ 'Retry-After as a date', strftime('%a, %d %b %Y %H:%M:%S GMT', gmtime(time + 3)) ])
+	[ 'Retry-After as a date', strftime('%a, %d %b %Y %H:%M:%S GMT', gmtime(time + 3)) ],
+	[ 'Retry-After 1', 1 ])
 {
 	my ($name, $value) = @$_;
 	recovers($name, 1, { %$throttled, headers => { 'retry-after' => $value } });
