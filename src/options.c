@@ -123,7 +123,7 @@ is_loopback(const char *host)
 	struct in6_addr v6;
 	char            address[INET6_ADDRSTRLEN + 2];
 
-	if (strcmp(host, "localhost") == 0)
+	if (pg_strcasecmp(host, "localhost") == 0)
 		return true;
 	if (inet_pton(AF_INET, host, &v4) == 1)
 		return (ntohl(v4.s_addr) >> 24) == 127;
@@ -315,7 +315,7 @@ place_of(Oid catalog)
 
 /* Raises the error for a name that is not valid where it stands, and lists those that are. */
 static void
-reject_option(const char *name, int place)
+pg_attribute_noreturn() reject_option(const char *name, int place)
 {
 	StringInfoData valid;
 
@@ -384,7 +384,8 @@ cognito_fdw_validator(PG_FUNCTION_ARGS)
 	if (catalog == ForeignTableRelationId)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("cognito_wrapper has no foreign tables"),
-						errhint("Use the function: SELECT * FROM cognito_users('server').")));
+						errhint("Use the function: SELECT * FROM cognito_users('server')."),
+						errhidestmt(true)));
 
 	foreach (cell, options)
 	{
@@ -403,7 +404,8 @@ cognito_fdw_validator(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
 				 errmsg("missing options \"aws_access_key_id\" and \"api_key_id\""),
-				 errhint("A user mapping takes the place of all of the server's credentials.")));
+				 errhint("A user mapping takes the place of all of the server's credentials."),
+				 errhidestmt(true)));
 	if (place == ON_SERVER)
 		warn_of_readable_secret(options);
 

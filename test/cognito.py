@@ -1,0 +1,688 @@
+#!/usr/bin/python3
+"""The local Cognito of the tests and the demo: the operations on user pools that the extension asks for.
+
+    cognito.py run CMD…            serve while CMD runs, with COGNITO_ENDPOINT set to the server's URL
+    cognito.py serve [--tls DIR]   print the URL, serve until SIGTERM or the end of standard input;
+                                   with --tls as https, with a certificate of the new CA DIR/ca.pem
+
+It listens on a free port of 127.0.0.1, and checks each request as strictly as AWS does: its signature with
+botocore's own signer, its body with botocore's model of the service. `GET /_violations` lists what was malformed.
+
+Pools: <region>_UsersN has N generated users, for any N; eu-west-1_AbCdEf123 has the 300 people of the demo;
+others come through the control door, which is the paths that begin with `/_` (see Cognito.door).
+"""
+
+import base64
+import calendar
+import email.utils
+import functools
+import hashlib
+import itertools
+import json
+import os
+import re
+import signal
+import socketserver
+import ssl
+import subprocess
+import sys
+import threading
+import time
+import unicodedata
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
+
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from botocore.loaders import Loader
+from botocore.model import ServiceModel
+from botocore.validate import ParamValidator
+
+MODEL = ServiceModel(Loader().load_service_model("cognito-idp", "service-2"), "cognito-idp")
+CONTENT_TYPE = "application/x-amz-json-1.1"
+SIGNED_ALWAYS = {"content-type", "host", "x-amz-date", "x-amz-target"}
+AUTHORIZATION = re.compile(
+    r"AWS4-HMAC-SHA256 Credential=([^/]+)/(\d{8})/([^/]+)/([^/]+)/aws4_request, ?"
+    r"SignedHeaders=([a-z0-9;-]+), ?Signature=([0-9a-f]{64})")
+DATE_FORMAT = "%Y%m%dT%H%M%SZ"
+MAX_SKEW = 300  # seconds
+
+
+# ---- Users, groups, pools ----
+
+GIVEN = "Ana Aoife Björn Emma Hana Isaac João Kwame Layla Liam Maria Mehmet Ngọc Noah Oskar Priya Sara Tomáš Yuki Zoë"
+FAMILY = "Čapek Dubois Garcia Haddad Ivanov Kovács Larsen Mensah Müller Nguyễn O'Brien Patel Sato Smith Wang"
+RARE_STATUSES = ("UNCONFIRMED", "EXTERNAL_PROVIDER", "ARCHIVED", "COMPROMISED", "UNKNOWN", "RESET_REQUIRED",
+                 "FORCE_CHANGE_PASSWORD")
+
+
+def dice(username):
+    """Sixteen bytes that are always the same for a user name: its sub, and what varies from user to user."""
+    return hashlib.md5(username.encode()).digest()
+
+
+def user_type(username, attributes, status, enabled, created, modified, mfa):
+    """A user as ListUsers shows it; an attribute that is None is left out."""
+    attributes = {"sub": str(uuid.UUID(bytes=dice(username), version=4)), **attributes}
+    return {
+        "Username": username,
+        "Attributes": [{"Name": name, "Value": value} for name, value in attributes.items() if value is not None],
+        "UserCreateDate": round(created, 3),
+        "UserLastModifiedDate": round(modified, 3),
+        "Enabled": enabled,
+        "UserStatus": status,
+        **({"MFAOptions": [{"DeliveryMedium": "SMS", "AttributeName": "phone_number"}]} if mfa else {}),
+    }
+
+
+@functools.lru_cache(maxsize=20_000)
+def generated_user(number):
+    """User `number` of any generated pool."""
+    username = f"user{number:06d}"
+    attributes = {
+        "email": f"{username}@example.com",
+        "email_verified": "true" if number % 3 else "false",
+        "name": f"User {number}",
+        "phone_number": f"+1555{number:07d}",
+        "custom:tenant": f"tenant-{number % 7}",
+    }
+    status = "CONFIRMED" if number % 8 else RARE_STATUSES[number // 8 % len(RARE_STATUSES)]
+    created = 1_600_000_000.25 + 60 * number
+    return user_type(username, attributes, status, number % 10 != 0, created, created + 3600.5, number % 25 == 0)
+
+
+class GeneratedUsers(Sequence):
+    """Users 1 to `count`, each made when it is looked at."""
+
+    def __init__(self, count):
+        self.numbers = range(1, count + 1)
+
+    def __len__(self):
+        return len(self.numbers)
+
+    def __getitem__(self, index):
+        numbers = self.numbers[index]
+        return [generated_user(n) for n in numbers] if isinstance(index, slice) else generated_user(numbers)
+
+
+def demo_user(given, family):
+    """A person of the demo pool: the user name is the name in ASCII."""
+    username = unicodedata.normalize("NFKD", f"{given}.{family}").encode("ascii", "ignore").decode().lower()
+    throw = dice(username)
+    address = f"{username}@example.com" if throw[1] > 25 else None
+    phone = f"+4930{throw[2]:03d}{throw[3]:03d}" if throw[2] < 100 else None
+    attributes = {
+        "email": address,
+        "email_verified": address and ("true" if throw[3] < 220 else "false"),
+        "name": f"{given} {family}",
+        "given_name": given,
+        "family_name": family,
+        "phone_number": phone,
+        "phone_number_verified": phone and "true",
+        "custom:plan": "free" if throw[4] < 150 else "pro" if throw[4] < 225 else "enterprise",
+    }
+    status = "CONFIRMED" if throw[5] < 200 else RARE_STATUSES[throw[5] % len(RARE_STATUSES)]
+    created = 1_640_995_200 + int.from_bytes(throw[9:12], "big") * 5.625
+    modified = created + 86_400.001 * throw[12]
+    return user_type(username, attributes, status, throw[7] > 20, created, modified, phone and throw[9] < 128)
+
+
+def demo_pool():
+    """300 people in no order that one sees, as Cognito's, and three groups."""
+    users = [demo_user(*names) for names in itertools.product(GIVEN.split(), FAMILY.split())]
+    users.sort(key=lambda user: dice(user["Username"])[::-1])
+    usernames = [user["Username"] for user in users]
+    groups = [{"GroupName": name, "Description": f"May {rights} documents", "Precedence": rank,
+               "CreationDate": 1_640_995_200.5, "LastModifiedDate": 1_672_531_200.25}
+              for rank, (name, rights) in enumerate({"admins": "manage", "editors": "edit", "viewers": "read"}.items())]
+    return Pool("eu-west-1_AbCdEf123", users, groups,
+                {"admins": usernames[::60], "editors": usernames[::7], "viewers": usernames[::2]})
+
+
+@dataclass(eq=False)
+class Pool:
+    """A user pool, and how it shows its pages (fields as of `PUT /_pool/<id>`)."""
+
+    id: str
+    users: Sequence = ()
+    groups: Sequence = ()
+    memberships: dict = field(default_factory=dict)
+    empty_pages: int = 0
+    token_length: int = 0
+    ignore_filter: bool = False
+    ignore_limit: bool = False
+
+    def __post_init__(self):
+        self.groups = [{"UserPoolId": self.id, **group} for group in self.groups]
+        self.memberships = {group["GroupName"]: set(self.memberships.get(group["GroupName"], ()))
+                            for group in self.groups}
+
+    def user(self, username):
+        for user in self.users:
+            if user["Username"] == username:
+                return user
+        raise Refusal("UserNotFoundException", "User does not exist.")
+
+    def members(self, group):
+        if group not in self.memberships:
+            raise Refusal("ResourceNotFoundException", "Group not found.")
+        return self.memberships[group]
+
+    @functools.lru_cache(maxsize=1000)
+    def search(self, text):
+        """The users that a filter selects."""
+        if not text or self.ignore_filter:
+            return self.users
+        matches = parse_filter(text)
+        return [user for user in self.users if matches(user)]
+
+
+# ---- Operations ----
+
+FILTER = re.compile(r'\s*([^\s=^"]+)\s*(\^?=)\s*"((?:\\"|[^"\\]|\\(?!"))*)"\s*')
+SEARCHABLE = {"username", "email", "phone_number", "name", "given_name", "family_name", "preferred_username",
+              "cognito:user_status", "status", "sub"}
+
+
+def searched(user, name):
+    """What a filter compares; None where the user lacks it."""
+    if name == "username":
+        return user["Username"]
+    if name == "status":
+        return "Enabled" if user.get("Enabled") else "Disabled"
+    if name == "cognito:user_status":
+        return user.get("UserStatus", "").upper()
+    return next((item.get("Value") for item in user.get("Attributes", ()) if item.get("Name") == name), None)
+
+
+def parse_filter(text):
+    """A predicate on users out of `attribute = "value"` or `attribute ^= "value"`."""
+    parts = FILTER.fullmatch(text)
+    if not parts:
+        raise Refusal("InvalidParameterException", "Error while parsing filter.")
+    name, operator, value = parts[1], parts[2], parts[3].replace('\\"', '"')
+    if name not in SEARCHABLE:
+        raise Refusal("InvalidParameterException", f"Invalid search attribute: {name}")
+    if name == "cognito:user_status":  # the only one without regard to case
+        value = value.upper()
+    if operator == "=":
+        return lambda user: searched(user, name) == value
+    return lambda user: (searched(user, name) or "").startswith(value)
+
+
+def page_token(pool, listing, number):
+    """The token of a listing's page: it fits no other page, and no listing with other parameters."""
+    seal = hashlib.sha512(json.dumps([number, listing], sort_keys=True).encode()).digest()
+    return f"{number}.{base64.b64encode(seal).decode()}".ljust(pool.token_length, "+")
+
+
+def page(pool, ask, key, items, token_key="NextToken"):
+    """The page asked for. The pool's empty pages come after each page with items, the last one too."""
+    size = len(items) or 1 if pool.ignore_limit else ask.get("Limit") or 60
+    pages = (-(-len(items) // size) or 1) * (pool.empty_pages + 1)
+    listing, token, number = {**ask, "listed": key}, ask.get(token_key), 0
+    listing.pop(token_key, None)
+    if token is not None:
+        start = re.match(r"(\d{1,9})\.", token)
+        number = int(start[1]) if start else 0
+        if token != page_token(pool, listing, number):
+            raise Refusal("InvalidParameterException", "Invalid pagination token given.")
+    full, empty = divmod(number, pool.empty_pages + 1)
+    more = {token_key: page_token(pool, listing, number + 1)} if number + 1 < pages else {}
+    return {key: [] if empty else items[full * size:(full + 1) * size], **more}
+
+
+def list_users(pool, ask):
+    """A page of users with the attributes asked for: an error if one is missing, as in the service."""
+    answer = page(pool, ask, "Users", pool.search(ask.get("Filter")), "PaginationToken")
+    wanted = set(ask.get("AttributesToGet", ()))
+    if wanted:
+        answer["Users"] = [{**user, "Attributes": [item for item in user["Attributes"] if item["Name"] in wanted]}
+                           for user in answer["Users"]]
+        if any(len(user["Attributes"]) < len(wanted) for user in answer["Users"]):
+            raise Refusal("InvalidParameterException", "One or more requested attributes do not exist.")
+    return answer
+
+
+def list_users_in_group(pool, ask):
+    members = pool.members(ask["GroupName"])
+    return page(pool, ask, "Users", [user for user in pool.users if user["Username"] in members])
+
+
+def list_groups_for_user(pool, ask):
+    username = pool.user(ask["Username"])["Username"]
+    return page(pool, ask, "Groups", [group for group in pool.groups if username in pool.members(group["GroupName"])])
+
+
+def get_user(pool, ask):
+    user = pool.user(ask["Username"])
+    return {"UserAttributes" if key == "Attributes" else key: value for key, value in user.items()}
+
+
+# Each takes the pool and the request's parameters, and gives the answer's content, or None for an empty one
+OPERATIONS = {
+    "ListUsers": list_users,
+    "ListGroups": lambda pool, ask: page(pool, ask, "Groups", pool.groups),
+    "ListUsersInGroup": list_users_in_group,
+    "AdminListGroupsForUser": list_groups_for_user,
+    "AdminGetUser": get_user,
+    "AdminAddUserToGroup":
+        lambda pool, ask: pool.members(ask["GroupName"]).add(pool.user(ask["Username"])["Username"]),
+    "AdminRemoveUserFromGroup":
+        lambda pool, ask: pool.members(ask["GroupName"]).discard(pool.user(ask["Username"])["Username"]),
+}
+
+
+# ---- Requests and answers ----
+
+class Refusal(Exception):
+    """An error that the service answers with."""
+
+    def __init__(self, error, message):
+        super().__init__(message)
+        self.error = error
+
+
+class Malformed(Refusal):
+    """The answer to a request that no correct client sends; it is remembered as a violation."""
+
+
+class Call:
+    """An API request as it was received, and the record of it that `GET /_requests` shows."""
+
+    def __init__(self, method, path, headers, body, connection):
+        self.method, self.path, self.body = method, path, body
+        self.headers = {name.lower(): value for name, value in headers}
+        self.repeats = len(headers) > len(self.headers)
+        self.prefix, _, operation = self.headers.get("x-amz-target", "").rpartition(".")
+        self.operation = operation or None
+        try:
+            self.parameters = json.loads(body)
+        except ValueError:
+            self.parameters = None
+        self.record = {"operation": self.operation, "body": self.parameters, "headers": self.headers,
+                       "connection": connection, "time": time.time(), "status": None, "error": None}
+
+
+@dataclass
+class Answer:
+    """What goes back: the body, and headers besides those that every answer has."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: dict = field(default_factory=dict)
+    error: str = None
+
+
+def error_answer(error, message, status=400, headers=None, type_in="body"):
+    """An error's answer; `type_in` says where and how it names its type."""
+    headers, content = dict(headers or {}), {"message": message}
+    if type_in == "header":
+        headers["x-amzn-errortype"] = error
+    else:
+        content["__type"] = f"com.amazonaws.cognito#{error}:http://localhost/" if type_in == "prefixed" else error
+    return Answer(status, json.dumps(content).encode(), headers, error)
+
+
+# ---- Faults: the entries of `PUT /_faults`, as they came ----
+
+FAULT_KINDS = {"reply", "error", "close", "stall", "delay"}
+FAULT_KEYS = FAULT_KINDS | {"operation", "skip", "times", "status", "message", "headers", "type_in"}
+FAULT_WORDS = {"close": ("before", "midway"), "stall": ("answer", "body"), "type_in": ("body", "header", "prefixed")}
+
+
+def checked_fault(entry):
+    """The entry, if it has one kind and nothing that would be overlooked."""
+    wrong = [word for word, values in FAULT_WORDS.items() if word in entry and entry[word] not in values]
+    if wrong or not entry.keys() <= FAULT_KEYS or len(entry.keys() & FAULT_KINDS) != 1:
+        raise ValueError(f"not a fault: {entry}")
+    return {"skip": 0, "times": 1, **entry}
+
+
+def strikes(fault, operation):
+    """Whether it is this request that goes wrong; counts it (below zero, so from -1 on, for ever)."""
+    if fault["times"] == 0 or fault.get("operation", operation) != operation:
+        return False
+    counter = "skip" if fault["skip"] else "times"
+    fault[counter] -= 1
+    return counter == "times"
+
+
+def false_answer(fault):
+    """What the fault answers instead of the real answer, if anything."""
+    if "error" in fault:
+        return error_answer(fault["error"], fault.get("message", "Ordered by the test."), fault.get("status", 400),
+                            fault.get("headers"), fault.get("type_in"))
+    if "reply" in fault:
+        reply = fault["reply"]
+        body = base64.b64decode(reply["body_base64"]) if "body_base64" in reply else reply.get("body", "").encode()
+        return Answer(reply.get("status", 200), body, reply.get("headers", {}))
+    return None
+
+
+# ---- Checks ----
+
+def check_protocol(call):
+    """AWS JSON 1.1, on a port that is not the scheme's own."""
+    if (call.method, call.path, call.prefix) != ("POST", "/", MODEL.metadata["targetPrefix"]):
+        raise Malformed("UnknownOperationException", f"no operation: {call.method} {call.path} {call.prefix}")
+    if call.operation not in OPERATIONS:
+        raise Malformed("UnknownOperationException", "not served here")
+    if call.headers.get("content-type") != CONTENT_TYPE:
+        raise Malformed("UnknownOperationException", f"content-type is not {CONTENT_TYPE}")
+    if call.repeats or not re.search(r":\d+$", call.headers.get("host", "")):
+        raise Malformed("SerializationException", "a header is sent twice, or host is without the port")
+
+
+def check_parameters(call):
+    """The body against the operation's shape. botocore's validator knows no patterns, no maxima, and takes true for 1."""
+    if not isinstance(call.parameters, dict):
+        raise Malformed("SerializationException", "the body is not a JSON object")
+    shape = MODEL.operation_model(call.operation).input_shape
+    report = ParamValidator().validate(call.parameters, shape)
+    if report.has_errors():
+        raise Malformed("InvalidParameterException", report.generate_report())
+    for name, value in call.parameters.items():
+        limits = shape.members[name].metadata
+        size = value if isinstance(value, int) else len(value)
+        # Python has no \p{…}: the model's class of them all is that of the visible characters
+        pattern = limits.get("pattern", "(?s).*").replace(r"[\p{L}\p{M}\p{S}\p{N}\p{P}]", r"\S")
+        if (isinstance(value, bool) or size > limits.get("max", size)
+                or isinstance(value, str) and not re.fullmatch(pattern, value)):
+            raise Malformed("InvalidParameterException", f"Value {value!r} at {name} fails to satisfy its constraint")
+
+
+def check_age(date, now):
+    """The age of a signature made at `date`, which is the header's text."""
+    def text(seconds):
+        return time.strftime(DATE_FORMAT, time.gmtime(seconds))
+
+    signed = calendar.timegm(time.strptime(date, DATE_FORMAT))
+    if signed < now - MAX_SKEW:
+        raise Refusal("InvalidSignatureException", f"Signature expired: {date} is now earlier than "
+                      f"{text(now - MAX_SKEW)} ({text(now)} - 5 min.)")
+    if signed > now + MAX_SKEW:
+        raise Refusal("InvalidSignatureException", f"Signature not yet current: {date} is still later than "
+                      f"{text(now + MAX_SKEW)} ({text(now)} + 5 min.)")
+
+
+def check_signature(call, credentials, region, signed, signature):
+    """Sign what was received with botocore, and compare."""
+    headers = {name: call.headers[name] for name in signed if name in call.headers}
+    request = AWSRequest(call.method, f"http://{call.headers['host']}{call.path}", headers, call.body)
+    request.context["timestamp"] = call.headers["x-amz-date"]
+    signer = SigV4Auth(credentials, MODEL.endpoint_prefix, region)
+    canonical = signer.canonical_request(request)
+    to_sign = signer.string_to_sign(request, canonical)
+    if signer.signature(to_sign, request) != signature:
+        raise Refusal("InvalidSignatureException",
+                      "The request signature we calculated does not match the signature you provided. Check your AWS "
+                      "Secret Access Key and signing method. Consult the service documentation for details.\n\n"
+                      f"The Canonical String for this request should have been\n'{canonical}'\n\n"
+                      f"The String-to-Sign should have been\n'{to_sign}'\n")
+
+
+# ---- The service ----
+
+@dataclass
+class Key:
+    """An access key (fields as of `PUT /_keys`)."""
+
+    secret: str
+    token: str = None
+    expired: bool = False
+    denied: Sequence = ()
+
+
+class Cognito:
+    """The pools and keys, what tests have set, and what they may ask."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.pools = {"eu-west-1_AbCdEf123": demo_pool()}
+        self.keys = {"AKIAIOSFODNN7EXAMPLE": Key("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")}
+        self.faults, self.requests, self.violations = [], [], []
+        self.ahead = 0
+
+    def now(self):
+        return time.time() + self.ahead
+
+    def authorize(self, call):
+        """Check who calls, and that it is so; the key, and the region that the call is signed for."""
+        parts = AUTHORIZATION.fullmatch(call.headers.get("authorization", ""))
+        if not parts:
+            raise Malformed("IncompleteSignatureException", "no Authorization header of Signature Version 4")
+        key_id, day, region, service, names, signature = parts.groups()
+        signed, date = names.split(";"), call.headers.get("x-amz-date", "")
+        required = SIGNED_ALWAYS | {"x-amz-security-token"} & call.headers.keys()
+        if not required <= set(signed) or signed != sorted(signed):
+            raise Malformed("InvalidSignatureException", f"SignedHeaders lacks one of {required}, or is not in order")
+        if not re.fullmatch(r"\d{8}T\d{6}Z", date) or (day, service) != (date[:8], MODEL.endpoint_prefix):
+            raise Malformed("InvalidSignatureException", "Credential has not x-amz-date's day and the service's name")
+        key = self.keys.get(key_id)
+        if not key or call.headers.get("x-amz-security-token") != key.token:
+            raise Refusal("UnrecognizedClientException", "The security token included in the request is invalid.")
+        if key.expired:
+            raise Refusal("ExpiredTokenException", "The security token included in the request is expired")
+        check_age(date, self.now())
+        check_signature(call, Credentials(key_id, key.secret), region, signed, signature)
+        return key, region
+
+    def pool(self, pool_id, region):
+        """The pool of that region; a generated one is made when it is first asked for."""
+        generated = re.fullmatch(r"[\w-]+_Users(\d+)", pool_id)
+        if generated and pool_id not in self.pools:
+            self.pools[pool_id] = Pool(pool_id, GeneratedUsers(int(generated[1])))
+        if pool_id not in self.pools or pool_id.partition("_")[0] != region:
+            raise Refusal("ResourceNotFoundException", f"User pool {pool_id} does not exist.")
+        return self.pools[pool_id]
+
+    def check(self, call):
+        """Everything that is checked before an operation begins; the pool that it is about."""
+        check_protocol(call)
+        key, region = self.authorize(call)
+        check_parameters(call)
+        pool_id, action = call.parameters["UserPoolId"], f"cognito-idp:{call.operation}"
+        if call.operation in key.denied:
+            raise Refusal("AccessDeniedException", "User: arn:aws:iam::123456789012:user/example is not authorized to "
+                          f"perform: {action} on resource: arn:aws:cognito-idp:{region}:123456789012:userpool/{pool_id} "
+                          f"because no identity-based policy allows the {action} action")
+        return self.pool(pool_id, region)
+
+    def perform(self, call, instead):
+        """The answer to a call. The call is checked even if there is another answer instead."""
+        try:
+            pool = self.check(call)
+            content = None if instead else OPERATIONS[call.operation](pool, call.parameters)
+        except Refusal as refusal:
+            if isinstance(refusal, Malformed):
+                self.violations.append(f"{call.operation}: {refusal}")
+            return instead or error_answer(refusal.error, str(refusal))
+        return instead or Answer(200, b"" if content is None else json.dumps(content, ensure_ascii=False).encode())
+
+    def answer(self, call):
+        """The answer to a call, and the fault (or {}) that its delivery suffers."""
+        with self.lock:
+            self.requests.append(call.record)
+            fault = next((fault for fault in self.faults if strikes(fault, call.operation)), {})
+            answer = self.perform(call, false_answer(fault))
+            if fault.get("close") != "before" and fault.get("stall") != "answer":
+                call.record.update(status=answer.status, error=answer.error)
+            return answer, fault
+
+    def control(self, method, path, body):
+        """What tests set and ask; a mistake in it is answered with 400, and told."""
+        with self.lock:
+            try:
+                content = json.loads(body) if method == "PUT" else None
+                return Answer(200, json.dumps(self.door([method, *path.split("/")[1:]], content)).encode())
+            except (AttributeError, KeyError, TypeError, ValueError) as mistake:
+                return Answer(400, f"{method} {path}: {mistake!r}\n".encode())
+
+    def door(self, way, content):
+        """The doors, each a method and a path."""
+        match way:
+            case ["PUT", "_pool", pool_id]:
+                self.pools[pool_id] = Pool(pool_id, **content)
+            case ["PUT", "_faults"]:
+                self.faults = [checked_fault(entry) for entry in content]
+            case ["PUT", "_clock"]:
+                self.ahead = float(content)
+            case ["PUT", "_keys"]:
+                self.keys |= {key_id: Key(**key) for key_id, key in content.items()}
+            case ["GET", "_requests"]:
+                return self.requests
+            case ["DELETE", "_requests"]:
+                self.requests.clear()
+            case ["GET", "_violations"]:
+                return self.violations
+            case _:
+                raise ValueError("no such door")
+
+
+# ---- The server ----
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def setup(self):
+        super().setup()
+        self.number = next(self.server.numbers)
+
+    def receive(self):
+        """Read a request, have it answered, and deliver the answer."""
+        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        if self.path.startswith("/_"):
+            self.deliver(self.server.cognito.control(self.command, self.path, body), {})
+        else:
+            call = Call(self.command, self.path, self.headers.items(), body, self.number)
+            self.deliver(*self.server.cognito.answer(call))
+
+    do_DELETE = do_GET = do_POST = do_PUT = receive
+
+    def deliver(self, answer, fault):
+        """Send an answer in one piece, or as the fault has it."""
+        head, body = self.head(answer), answer.body
+        self.close_connection |= "close" in fault or "stall" in fault
+        time.sleep(fault.get("delay", 0))
+        match fault:
+            case {"close": "before"}:
+                pass
+            case {"close": "midway"}:
+                self.wfile.write(head + body[:len(body) // 2])
+            case {"stall": "answer"}:
+                self.rfile.read(1)  # until the client goes away
+            case {"stall": "body"}:
+                self.wfile.write(head)
+                for byte in body:
+                    time.sleep(0.02)
+                    self.wfile.write(bytes([byte]))
+            case _:
+                self.wfile.write(head + body)
+
+    def head(self, answer):
+        """The status line and the headers; the answer's own headers win, and may promise more than will come."""
+        length = str(len(answer.body))
+        headers = {
+            "date": email.utils.formatdate(self.server.cognito.now(), usegmt=True),
+            "content-type": CONTENT_TYPE,
+            "content-length": length,
+            "x-amzn-requestid": str(uuid.uuid4()),
+            **{name.lower(): str(value) for name, value in answer.headers.items()},
+        }
+        self.close_connection |= headers.get("connection") == "close" or headers["content-length"] != length
+        reason = self.responses.get(answer.status, ("",))[0]
+        lines = [f"HTTP/1.1 {answer.status} {reason}", *(f"{name}: {value}" for name, value in headers.items())]
+        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+    def log_message(self, *_):
+        """Say nothing: tests read `/_requests`."""
+
+
+class Server(socketserver.ThreadingTCPServer):
+    """The listening socket; each connection has a thread, which ends with the process."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, tls):
+        super().__init__(("127.0.0.1", 0), Handler)
+        if tls:  # the handshake is left to the connection's thread
+            self.socket = tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
+        self.cognito = Cognito()
+        self.numbers = itertools.count(1)
+
+    def handle_error(self, request, address):
+        """A client that goes away or fails the handshake is nothing to report."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, address)
+
+
+def start(tls=None):
+    """A server at work in the background; its URL."""
+    server = Server(tls)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"{'https://localhost' if tls else 'http://127.0.0.1'}:{server.server_address[1]}"
+
+
+def tls_context(folder):
+    """TLS with a certificate, made here and signed by a CA made here."""
+    def certificate(name, *options):
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+                        "-nodes", "-keyout", f"{folder}/{name}.key", "-out", f"{folder}/{name}.pem", *options],
+                       check=True, capture_output=True)
+
+    os.makedirs(folder, exist_ok=True)
+    certificate("ca", "-subj", "/CN=CA of the local Cognito", "-addext", "keyUsage=critical,keyCertSign")
+    certificate("server", "-subj", "/CN=localhost", "-CA", f"{folder}/ca.pem", "-CAkey", f"{folder}/ca.key",
+                "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-addext", "basicConstraints=CA:FALSE")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(f"{folder}/server.pem", f"{folder}/server.key")
+    return context
+
+
+# ---- The command line ----
+
+def serve(tls=None):
+    """Serve until standard input ends, or SIGTERM comes."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    print(start(tls), flush=True)
+    sys.stdin.buffer.read()
+
+
+def run(command):
+    """Serve while the command runs; its exit code. Signals are handed on to it, so that they end both."""
+    child, early = None, []
+
+    def hand_on(number, _):
+        child.send_signal(number) if child else early.append(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, hand_on)
+    child = subprocess.Popen(command, env={**os.environ, "COGNITO_ENDPOINT": start()})
+    for number in early:
+        child.send_signal(number)
+    code = child.wait()
+    return code if code >= 0 else 128 - code
+
+
+def main(arguments):
+    match arguments:
+        case ["run", _, *_]:
+            return run(arguments[1:])
+        case ["serve"]:
+            return serve()
+        case ["serve", "--tls", folder]:
+            return serve(tls_context(folder))
+    return __doc__
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
