@@ -96,7 +96,7 @@ UNION ALL SELECT proname FROM pg_proc WHERE proname LIKE 'cognito%'
 UNION ALL SELECT relname FROM pg_class WHERE relname IN ('cognito_users', 'enabled', 'stored')
 SQL
 run('restored', 'CREATE EXTENSION cognito_srf SCHEMA other');
-is(run('restored', "SELECT count(*) FROM pg_proc WHERE pronamespace = 'other'::regnamespace"),
-	3, 'it is installed again, in a schema of choice');
+is(run('restored', "SELECT DISTINCT pronamespace::regnamespace FROM pg_proc WHERE proname LIKE 'cognito%'"),
+	'other', 'it is installed again, in a schema of choice');
 
 done_testing();
