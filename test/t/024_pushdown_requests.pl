@@ -149,6 +149,15 @@ asks(
 	@whole_pool,
 	('cognito:user_status = "CONFIRMED"') x 5,
 	@whole_pool);
+asks(
+	'for each of 4 rows, by enabled',
+	"$count; SELECT sum(c) FROM generate_series(1, 4) n, LATERAL (SELECT count(*) AS c
+		FROM cognito_users('srv') u WHERE enabled = (n % 2 = 0)) u",
+	"300\n600",
+	@whole_pool,
+	'status = "Disabled"',
+	('status = "Enabled"') x 5,
+	@whole_pool);
 asks('a list longer than the pool, its size being known',
 	"$count; $count WHERE username IN (" . join(', ', map { Cognito::quote(username($_)) } 1 .. 6) . ')',
 	"300\n6", @whole_pool, @whole_pool);
