@@ -14,19 +14,40 @@ COMMENT ON FOREIGN DATA WRAPPER cognito_wrapper IS
 
 -- Users
 
+CREATE FUNCTION cognito_users_support(internal) RETURNS internal
+	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION cognito_users_support(internal) IS
+	'planner support function of cognito_users';
+
 CREATE FUNCTION cognito_users(server_name text)
 	RETURNS TABLE (username text, email text, status text, enabled boolean,
 		created_at timestamptz, updated_at timestamptz, attributes jsonb)
-	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000;
+	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000
+	SUPPORT cognito_users_support;
 COMMENT ON FUNCTION cognito_users(text) IS
 	'all users of the user pool of a server';
 
 CREATE FUNCTION cognito_users(server_name text, filter text, max_users bigint DEFAULT NULL)
 	RETURNS TABLE (username text, email text, status text, enabled boolean,
 		created_at timestamptz, updated_at timestamptz, attributes jsonb)
-	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000;
+	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000
+	SUPPORT cognito_users_support;
 COMMENT ON FUNCTION cognito_users(text, text, bigint) IS
 	'users of the user pool of a server: those that match a filter of ListUsers, and no more than max_users of them';
+
+CREATE FUNCTION cognito_users(server_name text, attribute text, operator text, "values" text[])
+	RETURNS TABLE (username text, email text, status text, enabled boolean,
+		created_at timestamptz, updated_at timestamptz, attributes jsonb)
+	AS 'MODULE_PATHNAME', 'cognito_users_matching'
+	LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000
+	SUPPORT cognito_users_support;
+COMMENT ON FUNCTION cognito_users(text, text, text, text[]) IS
+	'users of the user pool of a server: those whose attribute equals (=) or starts with (^=) one of the values';
+
+CREATE FUNCTION cognito_filter(attribute text, operator text, value text) RETURNS text
+	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION cognito_filter(text, text, text) IS
+	'a filter of ListUsers, with the value in quotes';
 
 -- The server that the views read.  The setting is unknown until the library is
 -- loaded, so its default stands here as well.

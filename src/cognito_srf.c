@@ -1,6 +1,6 @@
 /*
  * cognito_srf.c
- *		The library's entry point: its settings.
+ *		The library's entry point: its settings and its hook.
  */
 #include "postgres.h"
 
@@ -11,6 +11,7 @@
 
 #include "http.h"
 #include "listing.h"
+#include "pushdown.h"
 
 PG_MODULE_MAGIC;
 
@@ -34,5 +35,9 @@ _PG_init(void)
 							"Time after which a call tells how far it is, and tells again.",
 							"0 turns that off.", &listing_progress_interval, 0, 0, INT_MAX,
 							PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomBoolVariable("cognito_srf.enable_pushdown",
+							 "Lets Cognito apply the conditions and limits of queries.", NULL,
+							 &pushdown_enabled, true, PGC_USERSET, GUC_EXPLAIN, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("cognito_srf");
+	pushdown_init();
 }

@@ -13,6 +13,7 @@
 
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
 #include "storage/latch.h"
 #include "utils/acl.h"
 #include "utils/wait_event.h"
@@ -33,9 +34,12 @@
 	object_aclcheck(ForeignServerRelationId, (server), (role), ACL_USAGE)
 #define schema_aclcheck(schema, role) \
 	object_aclcheck(NamespaceRelationId, (schema), (role), ACL_USAGE)
+#define function_aclcheck(function, role) \
+	object_aclcheck(ProcedureRelationId, (function), (role), ACL_EXECUTE)
 #else
 #define server_aclcheck(server, role) pg_foreign_server_aclcheck((server), (role), ACL_USAGE)
 #define schema_aclcheck(schema, role) pg_namespace_aclcheck((schema), (role), ACL_USAGE)
+#define function_aclcheck(function, role) pg_proc_aclcheck((function), (role), ACL_EXECUTE)
 #endif
 
 #if PG_VERSION_NUM >= 170000

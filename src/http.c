@@ -175,11 +175,21 @@ release(void *arg)
 	free(request->body);
 }
 
+/* Did a request come to the point of which libcurl notes that time? */
+static bool
+reached(const HttpRequest *request, CURLINFO time)
+{
+	curl_off_t when = 0;
+
+	curl_easy_getinfo(request->easy, time, &when);
+	return when != 0;
+}
+
 /* How a transfer ended, from libcurl's result. */
 static HttpOutcome
-outcome_of(CURL *easy, CURLcode result)
+outcome_of(const HttpRequest *request, CURLcode result)
 {
-	curl_off_t connected = 0;
+	bool connected = reached(request, CURLINFO_PRETRANSFER_TIME_T);
 
 	switch (result)
 	{
@@ -199,14 +209,13 @@ outcome_of(CURL *easy, CURLcode result)
 			return HTTP_UNREACHABLE;
 
 		case CURLE_OPERATION_TIMEDOUT:
-			curl_easy_getinfo(easy, CURLINFO_PRETRANSFER_TIME_T, &connected);
-			return connected == 0 ? HTTP_CONNECT_TIMEOUT : HTTP_ANSWER_TIMEOUT;
+			return connected ? HTTP_ANSWER_TIMEOUT : HTTP_CONNECT_TIMEOUT;
 
 		case CURLE_SEND_ERROR:
 		case CURLE_RECV_ERROR:
 		case CURLE_GOT_NOTHING:
 		case CURLE_PARTIAL_FILE:
-			return HTTP_BROKEN;
+			return connected ? HTTP_BROKEN : HTTP_UNREACHABLE;
 
 		case CURLE_OUT_OF_MEMORY:
 			return HTTP_OUT_OF_MEMORY;
@@ -230,7 +239,7 @@ collect_ended(void)
 
 		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &request);
 		if (request->outcome == HTTP_PENDING)
-			request->outcome = outcome_of(request->easy, result);
+			request->outcome = outcome_of(request, result);
 		stop(request);
 		pool.ended = true;
 	}
@@ -364,9 +373,9 @@ set_constant_options(HttpRequest *request)
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* never wait for a resolver thread */
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
+	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
 	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-	curl_easy_setopt(easy, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
+	curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
 	curl_easy_setopt(easy, CURLOPT_USERAGENT, "cognito_srf/1.0");
@@ -390,19 +399,30 @@ http_create(void)
 	return request;
 }
 
-/* Copies the header lines of a message. */
+/* Adds a copy of a header line. */
+static bool
+add_header(HttpRequest *request, const char *line)
+{
+	struct curl_slist *lines = curl_slist_append(request->headers, line);
+
+	if (lines == NULL)
+		return false;
+	request->headers = lines;
+	return true;
+}
+
+/* Sets the header lines of a message, and no "Expect: 100-continue", for which not all wait. */
 static bool
 set_headers(HttpRequest *request, const List *headers)
 {
 	ListCell *cell;
 
+	if (!add_header(request, "expect:"))
+		return false;
 	foreach (cell, headers)
 	{
-		struct curl_slist *lines = curl_slist_append(request->headers, lfirst(cell));
-
-		if (lines == NULL)
+		if (!add_header(request, lfirst(cell)))
 			return false;
-		request->headers = lines;
 	}
 	curl_easy_setopt(request->easy, CURLOPT_HTTPHEADER, request->headers);
 	return true;
@@ -498,24 +518,21 @@ http_error(const HttpRequest *request)
 const char *
 http_phase(const HttpRequest *request)
 {
-	static const struct
-	{
-		CURLINFO    ended; /* when the phase was over, 0 if it never was */
-		const char *name;
-	} phases[] = {{CURLINFO_NAMELOOKUP_TIME_T, "resolving the host name"},
-				  {CURLINFO_CONNECT_TIME_T, "connecting"},
-				  {CURLINFO_PRETRANSFER_TIME_T, "negotiating TLS"},
-				  {CURLINFO_STARTTRANSFER_TIME_T, "waiting for the answer"}};
+	long port = 0;
 
-	for (size_t i = 0; i < lengthof(phases); i++)
-	{
-		curl_off_t ended = 0;
+	/* From the last to the first, for on a kept connection the first are left out. */
+	if (reached(request, CURLINFO_STARTTRANSFER_TIME_T))
+		return "receiving the answer";
+	if (reached(request, CURLINFO_PRETRANSFER_TIME_T))
+		return "waiting for the answer";
 
-		curl_easy_getinfo(request->easy, phases[i].ended, &ended);
-		if (ended == 0)
-			return phases[i].name;
-	}
-	return "receiving the answer";
+	/* Some versions note the time of the connection only after TLS, but its port at once. */
+	curl_easy_getinfo(request->easy, CURLINFO_LOCAL_PORT, &port);
+	if (port > 0)
+		return "negotiating TLS";
+	if (reached(request, CURLINFO_NAMELOOKUP_TIME_T))
+		return "connecting";
+	return "resolving the host name";
 }
 
 /* See http.h. */

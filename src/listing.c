@@ -16,9 +16,6 @@
 #include "listing.h"
 #include "session.h"
 
-/* What Cognito gives on a page at the most. */
-#define MAX_PAGE_SIZE 60
-
 /* What a page of users usually takes in memory, in bytes; kept from page to page. */
 #define PAGE_BLOCK (1024 * 1024)
 
@@ -59,8 +56,8 @@ choose_page_size(int64 max_rows)
 	int64 pages;
 
 	if (max_rows == LISTING_ALL)
-		return MAX_PAGE_SIZE;
-	pages = (max_rows - 1) / MAX_PAGE_SIZE + 1;
+		return LISTING_PAGE_SIZE;
+	pages = (max_rows - 1) / LISTING_PAGE_SIZE + 1;
 	return (int) ((max_rows - 1) / pages + 1);
 }
 

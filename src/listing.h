@@ -14,6 +14,9 @@
 #include "api.h"
 #include "row.h"
 
+/* What Cognito gives on a page at the most. */
+#define LISTING_PAGE_SIZE 60
+
 /* No limit on the number of rows. */
 #define LISTING_ALL PG_INT64_MAX
 

@@ -43,6 +43,7 @@ static const char *text_rule(const char *value);
 static const char *region_rule(const char *value);
 static const char *pool_rule(const char *value);
 static const char *endpoint_rule(const char *value);
+static const char *boolean_rule(const char *value);
 
 static const Option options_table[] = {
 	{"aws_access_key_id", ON_SERVER | ON_USER_MAPPING, credential_rule, 0, 0, 0},
@@ -57,6 +58,7 @@ static const Option options_table[] = {
 	{"max_retries", ON_SERVER, NULL, 0, 0, 100},
 	{"max_concurrent_requests", ON_SERVER, NULL, 0, 1, 64},
 	{"max_requests_per_second", ON_SERVER, NULL, 0, 1, 100000},
+	{"pushdown", ON_SERVER, boolean_rule, 0, 0, 0},
 };
 
 PG_FUNCTION_INFO_V1(cognito_fdw_validator);
@@ -123,7 +125,7 @@ is_loopback(const char *host)
 	struct in6_addr v6;
 	char            address[INET6_ADDRSTRLEN + 2];
 
-	if (strcmp(host, "localhost") == 0)
+	if (pg_strcasecmp(host, "localhost") == 0)
 		return true;
 	if (inet_pton(AF_INET, host, &v4) == 1)
 		return (ntohl(v4.s_addr) >> 24) == 127;
@@ -184,6 +186,15 @@ endpoint_rule(const char *value)
 	curl_free(path);
 	curl_url_cleanup(url);
 	return problem;
+}
+
+/* What settings take for a boolean, of which two spellings are enough to tell. */
+static const char *
+boolean_rule(const char *value)
+{
+	bool result;
+
+	return parse_bool(value, &result) ? NULL : "It must be on or off.";
 }
 
 /* Checks a string against the rule of its option. */
@@ -255,6 +266,18 @@ option_number(List *options, const char *name, int missing)
 }
 
 /* See options.h. */
+bool
+option_boolean(List *options, const char *name, bool missing)
+{
+	const char *value = option_string(options, name);
+	bool        result = missing;
+
+	if (value != NULL)
+		parse_bool(value, &result);
+	return result;
+}
+
+/* See options.h. */
 void
 options_wipe(List *options)
 {
@@ -294,7 +317,7 @@ place_of(Oid catalog)
 
 /* Raises the error for a name that is not valid where it stands, and lists those that are. */
 static void
-reject_option(const char *name, int place)
+pg_attribute_noreturn() reject_option(const char *name, int place)
 {
 	StringInfoData valid;
 
@@ -363,7 +386,8 @@ cognito_fdw_validator(PG_FUNCTION_ARGS)
 	if (catalog == ForeignTableRelationId)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("cognito_wrapper has no foreign tables"),
-						errhint("Use the function: SELECT * FROM cognito_users('server').")));
+						errhint("Use the function: SELECT * FROM cognito_users('server')."),
+						errhidestmt(true)));
 
 	foreach (cell, options)
 	{
@@ -382,7 +406,8 @@ cognito_fdw_validator(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
 				 errmsg("missing options \"aws_access_key_id\" and \"api_key_id\""),
-				 errhint("A user mapping takes the place of all of the server's credentials.")));
+				 errhint("A user mapping takes the place of all of the server's credentials."),
+				 errhidestmt(true)));
 	if (place == ON_SERVER)
 		warn_of_readable_secret(options);
 

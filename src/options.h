@@ -23,6 +23,7 @@
  */
 extern const char *option_string(List *options, const char *name);
 extern int         option_number(List *options, const char *name, int missing);
+extern bool        option_boolean(List *options, const char *name, bool missing);
 
 /* Overwrites all values with zeros. */
 extern void options_wipe(List *options);

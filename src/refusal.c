@@ -85,7 +85,8 @@ static const struct
 						  "username ^= \"ab\", of at most 256 characters."},
 	[REFUSAL_UNREACHABLE] = {ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
 							 "could not connect to Cognito for server \"%s\"",
-							 "Check \"region\" and \"endpoint_url\", and what the network allows."},
+							 "Check \"region\" and \"endpoint_url\", and what the network allows; "
+							 "\"cognito_srf.ca_file\" names certificates to trust."},
 	[REFUSAL_CONNECT_TIMEOUT] = {ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
 								 "connecting to Cognito timed out for server \"%s\"",
 								 "Check what the network allows; option \"connect_timeout\" says "
@@ -247,9 +248,9 @@ describe_answer(StringInfo detail, const Refusal *refusal, HttpRequest *http,
 	const char *request_id = http_header(http, "x-amzn-requestid");
 
 	appendStringInfo(detail, "answered with status %ld", http_status(http));
-	if (refusal->type != NULL)
+	if (refusal->type != NULL && refusal->type[0] != '\0')
 		appendStringInfo(detail, ", %s", quote(refusal->type, server));
-	if (refusal->message != NULL)
+	if (refusal->message != NULL && refusal->message[0] != '\0')
 		appendStringInfo(detail, ", \"%s\"", quote(refusal->message, server));
 	if (request_id != NULL)
 		appendStringInfo(detail, ", request id %s", quote(request_id, server));
@@ -279,7 +280,7 @@ describe(const Refusal *refusal, HttpRequest *http, const CognitoServer *server,
 							 http_phase(http));
 	}
 	if (retries > 0)
-		appendStringInfo(&detail, ", after %d retries", retries);
+		appendStringInfo(&detail, ", after %d %s", retries, retries == 1 ? "retry" : "retries");
 	appendStringInfoChar(&detail, '.');
 	return detail.data;
 }

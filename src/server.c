@@ -201,6 +201,7 @@ server_open(const char *name)
 		option_number(options, "max_concurrent_requests", MAX_CONCURRENT_REQUESTS);
 	rate = option_number(options, "max_requests_per_second", 0);
 	server->max_requests_per_second = rate > 0 ? rate : INFINITY;
+	server->pushdown = option_boolean(options, "pushdown", true);
 	resolve_credentials(opened, catalog);
 
 	MemoryContextSwitchTo(caller);
@@ -213,4 +214,18 @@ server_close(CognitoServer *server)
 {
 	server->done = true;
 	MemoryContextDelete(server->context);
+}
+
+/* See server.h. */
+bool
+server_allows_pushdown(const char *name)
+{
+	ForeignServer *server = GetForeignServerByName(name, true);
+	bool           allowed;
+
+	if (server == NULL)
+		return true;
+	allowed = option_boolean(server->options, "pushdown", true);
+	options_wipe(server->options);
+	return allowed;
 }

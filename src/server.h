@@ -27,6 +27,7 @@ typedef struct CognitoServer
 	double        max_requests_per_second; /* infinite for no limit */
 	Session      *session;                 /* what this session remembers of the server */
 	bool          done;                    /* the call has succeeded */
+	bool          pushdown;                /* conditions of queries may be sent as filters */
 } CognitoServer;
 
 /*
@@ -43,5 +44,11 @@ typedef struct CognitoServer
  */
 extern CognitoServer *server_open(const char *name);
 extern void           server_close(CognitoServer *server);
+
+/*
+ * For the planner: the pushdown option of a server, true if there is no such
+ * server, for that is the executor's to say.
+ */
+extern bool server_allows_pushdown(const char *name);
 
 #endif

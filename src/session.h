@@ -27,6 +27,7 @@ typedef struct Session
 	int64       connections; /* opened */
 	double      waited;      /* for answers, in milliseconds */
 	TimestampTz last_call;
+	int64       pool_users; /* of the whole pool when it was last listed, -1 if it never was */
 } Session;
 
 /* The session's record of a server, made if there is none; it lasts as long as the session. */

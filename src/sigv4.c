@@ -117,7 +117,7 @@ sigv4_date(char date[SIGV4_DATE_SIZE], time_t now)
 {
 	struct tm utc;
 
-	strftime(date, SIGV4_DATE_SIZE, "%Y%m%dT%H%M%SZ", gmtime_r(&now, &utc));
+	(void) strftime(date, SIGV4_DATE_SIZE, "%Y%m%dT%H%M%SZ", gmtime_r(&now, &utc));
 }
 
 /* See sigv4.h. */

@@ -10,25 +10,13 @@
 #include "utils/jsonb.h"
 
 #include "json.h"
-#include "listing.h"
-#include "server.h"
-
-enum UserColumn
-{
-	USER_USERNAME,
-	USER_EMAIL,
-	USER_STATUS,
-	USER_ENABLED,
-	USER_CREATED_AT,
-	USER_UPDATED_AT,
-	USER_ATTRIBUTES
-};
+#include "users.h"
 
 #define HEX_DIGITS "0123456789abcdef"
 
 static void make_user_row(Row *row);
 
-static const Listing list_users = {
+const Listing users_listing = {
 	.operation = {"cognito-idp", "AWSCognitoIdentityProviderService", "ListUsers"},
 	.page_size = "Limit",
 	.token = "PaginationToken",
@@ -106,7 +94,27 @@ make_user_row(Row *row)
 	set_attributes(row);
 }
 
-/* The value of a user's attribute, or NULL. */
+/* See users.h. */
+UserColumn
+users_column(const char *attribute)
+{
+	if (strcmp(attribute, "username") == 0)
+		return USER_USERNAME;
+	if (strcmp(attribute, "cognito:user_status") == 0)
+		return USER_STATUS;
+	if (strcmp(attribute, "status") == 0)
+		return USER_ENABLED;
+	return USER_ATTRIBUTES;
+}
+
+/* See users.h. */
+const char *
+users_word_for(bool enabled)
+{
+	return enabled ? "Enabled" : "Disabled";
+}
+
+/* The value of one of a user's attributes, in UTF-8, or NULL. */
 static const char *
 find_attribute(const cJSON *user, const char *name)
 {
@@ -120,6 +128,49 @@ find_attribute(const cJSON *user, const char *name)
 			return json_string(attribute, "Value");
 	}
 	return NULL;
+}
+
+/* See users.h. */
+const char *
+users_searched(const cJSON *user, const char *attribute)
+{
+	const cJSON *enabled = cJSON_GetObjectItemCaseSensitive(user, "Enabled");
+	const char  *value = NULL;
+
+	switch (users_column(attribute))
+	{
+		case USER_USERNAME:
+			value = json_string(user, "Username");
+			break;
+		case USER_STATUS:
+			value = json_string(user, "UserStatus");
+			break;
+		case USER_ENABLED:
+			value = cJSON_IsBool(enabled) ? users_word_for(cJSON_IsTrue(enabled)) : NULL;
+			break;
+		default:
+			value = find_attribute(user, attribute);
+	}
+	return value != NULL ? row_to_server(value) : NULL;
+}
+
+/* See users.h. */
+const char *
+users_searched_in_row(const Datum *values, const bool *nulls, const char *attribute)
+{
+	UserColumn column = users_column(attribute);
+	JsonbValue value;
+
+	if (nulls[column])
+		return NULL;
+	if (column == USER_ENABLED)
+		return users_word_for(DatumGetBool(values[column]));
+	if (column != USER_ATTRIBUTES)
+		return TextDatumGetCString(values[column]);
+	if (getKeyJsonValueFromContainer(&DatumGetJsonbP(values[column])->root, attribute,
+									 (int) strlen(attribute), &value) == NULL)
+		return NULL;
+	return pnstrdup(value.val.string.val, value.val.string.len);
 }
 
 /* A part of a pool: the users whose sub, a UUID in lower-case hexadecimal, begins with a prefix. */
@@ -194,18 +245,38 @@ make_sub_part(const char *pool_id, const char *prefix, char digit)
 	return part;
 }
 
-/* The part of a pool that Cognito finds with a filter. */
-static ListingPart *
-make_filter_part(const char *pool_id, const char *filter)
+/* See users.h. */
+int64
+users_in_pool(Oid serverid)
 {
-	ListingPart   *part = palloc0(sizeof(ListingPart));
+	return session_of(serverid)->pool_users;
+}
+
+/* See users.h. */
+ListingPart *
+users_part(const CognitoServer *server, const char *filter)
+{
+	ListingPart   *part;
 	StringInfoData parameters;
 
+	if (filter == NULL)
+		return make_sub_part(server->user_pool_id, "", '\0');
+
+	part = palloc0(sizeof(ListingPart));
 	initStringInfo(&parameters);
-	json_append_string(&parameters, "UserPoolId", pool_id);
+	json_append_string(&parameters, "UserPoolId", server->user_pool_id);
 	json_append_string(&parameters, "Filter", filter);
 	part->parameters = parameters.data;
 	return part;
+}
+
+/* See users.h. */
+void
+users_list_pool(const CognitoServer *server, Tuplestorestate *rows, TupleDesc columns)
+{
+	listing_fetch(&users_listing, server, list_make1(users_part(server, NULL)), LISTING_ALL, rows,
+				  columns);
+	server->session->pool_users = tuplestore_tuple_count(rows);
 }
 
 /* cognito_users(server_name [, filter, max_users]) */
@@ -213,26 +284,28 @@ Datum
 cognito_users(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	bool           has_filter = PG_NARGS() > 1 && !PG_ARGISNULL(1);
-	bool           has_limit = PG_NARGS() > 2 && !PG_ARGISNULL(2);
-	int64          max_users = has_limit ? PG_GETARG_INT64(2) : LISTING_ALL;
+	char          *filter = NULL;
+	int64          max_users = LISTING_ALL;
 	CognitoServer *server;
-	ListingPart   *part;
 
 	if (PG_ARGISNULL(0))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 						errmsg("the server's name must not be null")));
+	if (PG_NARGS() > 1 && !PG_ARGISNULL(1))
+		filter = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	if (PG_NARGS() > 2 && !PG_ARGISNULL(2))
+		max_users = PG_GETARG_INT64(2);
 	if (max_users < 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("max_users must not be negative")));
 
 	InitMaterializedSRF(fcinfo, 0);
 	server = server_open(text_to_cstring(PG_GETARG_TEXT_PP(0)));
-	part = has_filter
-			   ? make_filter_part(server->user_pool_id, text_to_cstring(PG_GETARG_TEXT_PP(1)))
-			   : make_sub_part(server->user_pool_id, "", '\0');
-	listing_fetch(&list_users, server, list_make1(part), max_users, result->setResult,
-				  result->setDesc);
+	if (filter == NULL && max_users == LISTING_ALL)
+		users_list_pool(server, result->setResult, result->setDesc);
+	else
+		listing_fetch(&users_listing, server, list_make1(users_part(server, filter)), max_users,
+					  result->setResult, result->setDesc);
 	server_close(server);
 	return (Datum) 0;
 }

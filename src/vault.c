@@ -15,7 +15,6 @@
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "executor/spi.h"
-#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "utils/acl.h"
@@ -131,15 +130,17 @@ take_secret(MemoryContext owner)
 	return secret;
 }
 
-/* Runs one look-up; the number of rows is 2 if there are more. */
+/*
+ * Runs one look-up; the number of rows is 2 if there are more.  A generic plan
+ * does not show the key, where the log shows plans.
+ */
 static uint64
 look_up(const char *condition, Oid type, Datum key)
 {
-	StringInfoData query;
+	char      *query = psprintf(SELECT_SECRET "%s", condition);
+	SPIPlanPtr plan = SPI_prepare_cursor(query, 1, &type, CURSOR_OPT_GENERIC_PLAN);
 
-	initStringInfo(&query);
-	appendStringInfo(&query, SELECT_SECRET "%s", condition);
-	if (SPI_execute_with_args(query.data, 1, &type, &key, NULL, true, 2) != SPI_OK_SELECT)
+	if (plan == NULL || SPI_execute_plan(plan, &key, NULL, true, 2) != SPI_OK_SELECT)
 		elog(ERROR, "could not read the Vault");
 	return SPI_processed;
 }

@@ -148,4 +148,68 @@ sub error_of
 	return $code == 0 ? '' : $err;
 }
 
+# Starts a query in a session of its own, without waiting for it.
+sub start
+{
+	my ($node, $query) = @_;
+	my $session = session($node);
+
+	$session->query_until(qr/started/, "\\echo started\n$query;\n");
+	return $session;
+}
+
+# Waits for what was started, and gives its result or its error.
+sub finish
+{
+	my ($session) = @_;
+
+	$session->quit;
+	chomp(my $result = $session->{stdout} . $session->{stderr});
+	return $result;
+}
+
+# Puts a Vault into the database, with the key's secret in it under the name "cognito".
+sub create_vault
+{
+	my ($node) = @_;
+	$node->safe_psql($DATABASE, slurp_file("$FindBin::Bin/../vault.sql"));
+	$node->safe_psql($DATABASE, "SELECT vault.create_secret('$SECRET', 'cognito')");
+	return;
+}
+
+# A session that outlives its errors, which come with SQLSTATE.
+sub session
+{
+	my ($node) = @_;
+	my $session = $node->background_psql($DATABASE, on_error_stop => 0);
+
+	$session->query('\set VERBOSITY verbose');
+	return $session;
+}
+
+# Runs queries in a session; what they return.
+sub ask
+{
+	my ($session, $queries) = @_;
+	$session->{stderr} = '';
+	return scalar $session->query($queries);
+}
+
+# Runs queries in a session; what goes wrong.
+sub complaints
+{
+	my ($session, $queries) = @_;
+	ask($session, $queries);
+	return $session->{stderr};
+}
+
+# Builds slow_resolver.c, to be put into LD_PRELOAD while a cluster starts.
+sub slow_resolver
+{
+	my $library = PostgreSQL::Test::Utils::tempdir() . '/slow_resolver.so';
+
+	system_or_bail('cc', '-shared', '-fPIC', '-o', $library, "$FindBin::Bin/../slow_resolver.c");
+	return $library;
+}
+
 1;

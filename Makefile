@@ -1,0 +1,65 @@
+EXTENSION = cognito_srf
+MODULE_big = cognito_srf
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
+DATA = sql/cognito_srf--1.0.sql
+
+REGRESS = setup options users pushdown secrets
+TAP_TESTS = 1
+PROVE_TESTS = test/t/*.pl test/interop/*.pl
+
+SHLIB_LINK = -lcurl -lcrypto -lcjson
+
+PG_CONFIG ?= pg_config
+export PG_CONFIG
+PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
+
+ifdef PGXS
+
+# The JIT's bitcode needs the clang that the server was built with; all else works without.
+CLANG := $(shell sed -n 's/^CLANG *= *//p' $(dir $(PGXS))../Makefile.global)
+ifeq ($(wildcard $(CLANG)),)
+override with_llvm = no
+endif
+
+include $(PGXS)
+
+$(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h)
+
+# The regression tests read the local Cognito's pools; the TAP tests start their own.
+pg_regress_installcheck := $(subst &&,&& test/cognito.py run,$(pg_regress_installcheck))
+
+else
+
+all install uninstall installcheck clean:
+	$(error $(PG_CONFIG) knows no server headers: install Debian's postgresql-server-dev-all, or set PG_CONFIG)
+
+endif
+
+# From here on: targets that need nothing but git and make, and install the rest themselves.
+
+.PHONY: demo test bench coverage lint format
+
+demo: ready-demo
+	test/as-user test/cluster test/cognito.py run test/demo
+
+test: ready-test
+	test/as-user test/run
+
+bench: ready-bench
+	test/as-user test/cluster test/bench/run
+
+coverage: ready-test
+	test/coverage
+
+lint:
+	test/packages lint
+	test/lint
+
+format:
+	clang-format -i src/*.[ch] test/*.c test/bench/*.c
+
+# Packages, build and installation, as the target after the hyphen needs them.
+ready-%:
+	test/packages $*
+	$(MAKE) -s all
+	$(if $(filter 0,$(shell id -u)),,sudo) $(MAKE) -s install PG_CONFIG='$(PG_CONFIG)'

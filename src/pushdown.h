@@ -1,0 +1,20 @@
+/*
+ * pushdown.h
+ *		The planner's part: conditions and limits of a query become arguments of
+ *		cognito_users, so that Cognito sends only what the query needs.
+ *
+ * Whatever is pushed down stays in the plan as well and is checked again: an
+ * answer depends neither on what Cognito makes of a filter nor on this.
+ */
+#ifndef COGNITO_PUSHDOWN_H
+#define COGNITO_PUSHDOWN_H
+
+#include "postgres.h"
+
+/* Whether it happens at all; a setting. */
+extern bool pushdown_enabled;
+
+/* Hooks into the planner. */
+extern void pushdown_init(void);
+
+#endif

@@ -1,0 +1,236 @@
+# Retries: what is tried again, how often and after how long; what fails at once; a wrong clock.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/..";
+use Cognito;
+use List::Util qw(max min);
+use POSIX qw(strftime);
+use Test::More;
+
+my $cognito = Cognito->new;
+my $throttling = Cognito->new;
+my $node = Cognito::cluster('main', "statement_timeout = '60s'");
+my $undisturbed;
+
+# Everything that a listing of 5 pages returns, in short.
+my $listing =
+  "SELECT count(*), md5(string_agg(u::text, ',' ORDER BY username)) FROM cognito_users('srv') u";
+
+# Calls, and gives the error if there is one, and the requests.
+sub attempt
+{
+	my ($query) = @_;
+	$cognito->forget;
+	my $error = Cognito::error_of($node, $query // $listing);
+	return ($error, $cognito->requests);
+}
+
+# Checks that the faults do no harm to a listing but take more requests.
+sub recovers
+{
+	my ($name, $extra, @faults) = @_;
+	$cognito->faults(@faults);
+	$cognito->forget;
+	my ($code, $result, $error) = $node->psql('postgres', $listing);
+
+	is($result, $undisturbed, "$name: every row once") or diag $error;
+	is($cognito->requests, 5 + $extra, "$name: $extra requests more");
+	return;
+}
+
+# Checks that a fault, though it would last, is an error after that many requests.
+sub fails
+{
+	my ($name, $count, $fault, $pattern) = @_;
+	$cognito->faults({ %$fault, times => -1 });
+	my ($error, @requests) = attempt();
+
+	like($error, $pattern, "$name: fails");
+	is(@requests, $count, "$name: $count requests");
+	return;
+}
+
+# The times between requests, in seconds.
+sub gaps
+{
+	my @times = map { $_->{time} } @_;
+	return map { $times[$_] - $times[ $_ - 1 ] } 1 .. $#times;
+}
+
+
+# In the background, for it takes its time: sessions that are throttled to the end
+
+$throttling->create_server($node, 'throttled');
+$throttling->faults({ error => 'TooManyRequestsException', times => -1 });
+my @sessions = map { Cognito::start($node, "SELECT * FROM cognito_users('throttled')") } 1 .. 4;
+
+
+# What passes is tried again
+
+$cognito->create_server($node, 'srv');
+$undisturbed = $node->safe_psql('postgres', $listing);
+
+my $html = { 'content-type' => 'text/html' };
+for (
+	[ 'TooManyRequestsException', { error => 'TooManyRequestsException' } ],
+	[ 'ThrottlingException', { error => 'ThrottlingException' } ],
+	[ 'Throttling', { error => 'Throttling' } ],
+	[ 'a throttling type in the header',
+		{ error => 'TooManyRequestsException', type_in => 'header' } ],
+	[ 'a prefixed throttling type',
+		{ error => 'TooManyRequestsException', type_in => 'prefixed' } ],
+	[ '429 without JSON', { reply => { status => 429 } } ],
+	[ 'InternalErrorException', { error => 'InternalErrorException', status => 500 } ],
+	[ 'InternalErrorException as 400', { error => 'InternalErrorException' } ],
+	[ 'ServiceUnavailable', { error => 'ServiceUnavailable' } ],
+	[ 'a connection that closes before the answer', { close => 'before' } ],
+	[ 'a connection that closes midway', { close => 'midway' } ],
+	map { [ "$_ with HTML", { reply => { status => $_, headers => $html, body => '<h1>' } } ] }
+	500, 502, 503, 504)
+{
+	my ($name, $fault) = @$_;
+	recovers("$name, on page 3, twice", 2, { %$fault, skip => 2, times => 2 });
+}
+
+recovers('a broken first page', 1, { close => 'midway' });
+recovers('different faults after each other', 3,
+	{ error => 'TooManyRequestsException' },
+	{ close => 'before' },
+	{ reply => { status => 503 } });
+
+
+# As often as max_retries says, for each page
+
+$cognito->create_server($node, 'srv', max_retries => 1);
+recovers('max_retries 1, each page fails once', 5,
+	map { { error => 'TooManyRequestsException', skip => $_ } } 0 .. 4);
+
+my $throttled = { error => 'TooManyRequestsException', message => 'Rate exceeded' };
+my $id = '[0-9a-f]{8}-[0-9a-f-]{27}';
+for ([ 0, '' ], [ 2, ', after 2 retries' ])
+{
+	my ($max, $retries) = @$_;
+	$cognito->create_server($node, 'srv', max_retries => $max);
+	my $detail = qq(status 400, TooManyRequestsException, "Rate exceeded", request id $id$retries);
+	fails("max_retries $max, throttled", $max + 1, $throttled,
+		qr/ERROR:  53400: Cognito throttles .* "srv"\nDETAIL:  ListUsers: answered with $detail\.\n/);
+}
+fails(
+	'max_retries 2, failing', 3,
+	{ reply => { status => 503 } },
+	qr/ERROR:  HV000: Cognito is failing for server "srv"\n.* status 503.*, after 2 retries\./);
+fails('max_retries 2, broken',
+	3, { close => 'midway' },
+	qr/ERROR:  HV000: the connection to Cognito .* "srv" broke\n.*, after 2 retries\./);
+
+
+# Everything else fails at once
+
+$cognito->create_server($node, 'srv');
+fails($_->[0], 1, { error => $_->[0] }, qr/ERROR:  $_->[1]: .*\n(?!.* retries)/)
+  for (
+	[ 'LimitExceededException', 'HV000' ],
+	[ 'AccessDeniedException', '42501' ],
+	[ 'NotAuthorizedException', '42501' ],
+	[ 'ResourceNotFoundException', '42704' ],
+	[ 'UserNotFoundException', '42704' ],
+	[ 'InvalidParameterException', '22023' ],
+	[ 'UnrecognizedClientException', '28000' ],
+	[ 'InvalidClientTokenId', '28000' ],
+	[ 'InvalidSignatureException', '28000' ],
+	[ 'MissingAuthenticationToken', '28000' ],
+	[ 'IncompleteSignature', '28000' ],
+	[ 'ExpiredTokenException', '28000' ],
+	[ 'SomethingNewException', 'HV000' ]);
+fails("status $_", 1, { reply => { status => $_, headers => $html, body => 'x' } }, qr/ERROR:  HV000/)
+  for 204, 302, 400, 403, 404, 413, 501;
+fails('an empty reply', 1, { reply => { body => '' } }, qr/ERROR:  HV000/);
+
+
+# How long to wait, if the service says so
+
+for (
+	[ 'Retry-After as a date', strftime('%a, %d %b %Y %H:%M:%S GMT', gmtime(time + 3)) ],
+	[ 'Retry-After 1', 1 ])
+{
+	my ($name, $value) = @$_;
+	recovers($name, 1, { %$throttled, headers => { 'retry-after' => $value } });
+	my ($gap) = gaps($cognito->requests);
+	cmp_ok($gap, '>=', 1, "$name: waited for");
+	cmp_ok($gap, '<', 5, "$name: not for longer");
+}
+fails("Retry-After $_", 1, { %$throttled, headers => { 'retry-after' => $_ } }, qr/ERROR:  53400/)
+  for 301, 100_000;
+$cognito->faults({ %$throttled, headers => { 'retry-after' => 300 } });
+my ($error, @requests) = attempt("SET statement_timeout = '500ms'; $listing");
+like($error, qr/ERROR:  57014/, 'Retry-After 300: waited for, and that can be cancelled');
+is(@requests, 1, 'Retry-After 300: one request so far');
+
+
+# A wrong clock
+
+$cognito->create_server($node, 'srv', max_retries => 0);
+for my $ahead (3600, -3600, 86_400)
+{
+	$cognito->control('PUT', 'clock', $ahead);
+	recovers("a clock that is $ahead s off", 1);
+	is_deeply(
+		[ map { $_->{error} } $cognito->requests ],
+		[ 'InvalidSignatureException', (undef) x 5 ],
+		"a clock that is $ahead s off: corrected for all pages");
+}
+$cognito->control('PUT', 'clock', 0);
+
+recovers($_, 1, { error => $_, skip => 2 }) for 'RequestTimeTooSkewed', 'RequestExpired';
+for ('Signature expired: 20260101T000000Z is now earlier', 'Signature not yet current: 2026')
+{
+	fails(
+		"$_ after the correction", 2,
+		{ error => 'InvalidSignatureException', message => $_ },
+		qr/ERROR:  28000: Cognito refused the time of the request .* "srv"\n.*\nHINT: .* clock/);
+}
+fails(
+	'a clock error without a date', 1,
+	{ error => 'RequestExpired', headers => { date => 'soon' } },
+	qr/ERROR:  28000/);
+
+$cognito->create_server($node, 'srv', max_retries => 1);
+recovers('a clock error, then throttling', 2,
+	{ error => 'RequestExpired' },
+	{ error => 'TooManyRequestsException' });
+
+
+# The sessions in the background: by default 8 retries, at random times under a growing limit
+
+my @errors = map { Cognito::finish($_) } @sessions;
+my %of_connection;
+push @{ $of_connection{ $_->{connection} } }, $_ for $throttling->requests;
+is_deeply(
+	[ map { scalar @$_ } values %of_connection ],
+	[ (9) x @sessions ],
+	'by default: 9 requests each');
+like($_, qr/ERROR:  53400: .*\n.*, after 8 retries\./, 'by default: throttled after 8 retries')
+  for @errors;
+
+my @gaps = map { [ gaps(@$_) ] } values %of_connection;
+my @late;
+my $early = 0;
+for my $i (0 .. 7)
+{
+	my $longest = min(0.1 * 2**$i, 5);
+	my @here = map { $_->[$i] } @gaps;
+
+	push @late, grep { $_ > $longest + 1 } @here;    # a second for a busy machine
+	$early += grep { $_ < $longest / 2 } @here;
+}
+is_deeply(\@late, [], 'no wait is longer than 100 ms, doubled each time, and 5 s');
+cmp_ok($early, '>', 0, 'waits begin at nothing');
+cmp_ok(max(map { @$_ } @gaps), '>', 1, 'waits grow');
+my @last = map { $_->[7] } @gaps;
+cmp_ok(max(@last) - min(@last), '>', 0.01, 'waits differ');
+
+is_deeply([ $cognito->violations, $throttling->violations ], [], 'every request was well-formed');
+
+done_testing();

@@ -1,0 +1,322 @@
+# The table of errors: SQLSTATE, a message that names the server, what AWS said, and the remedy.
+use strict;
+use warnings;
+use utf8;
+
+use Encode;
+use FindBin;
+use lib "$FindBin::Bin/..";
+use Cognito;
+use IO::Socket::INET;
+use Test::More;
+
+$ENV{no_proxy} = '*';
+
+my $cognito = Cognito->new;
+my $node = Cognito::cluster('main');
+my $call = "SELECT * FROM cognito_users('srv')";
+my $id = '[0-9a-f]{8}-[0-9a-f-]{27}';
+
+# The text of an error as psql shows it; each part is a pattern, and without a hint there is none.
+sub text_of
+{
+	my ($state, $message, $detail, $hint) = @_;
+	my $remedy = defined $hint ? "HINT:  .*$hint.*\n" : '';
+	return qr/ERROR:  $state: $message\nDETAIL:  ListUsers: $detail\.\n${remedy}LOCATION:/;
+}
+
+# Checks the error that an answer of the service becomes.
+sub is_error
+{
+	my ($name, $fault, @text) = @_;
+	$cognito->faults($fault);
+	like(Cognito::error_of($node, $call), text_of(@text), $name);
+	return;
+}
+
+
+# What AWS answers
+
+my $denied = 'IAM does not allow the access key of server "srv" to do this';
+my $allow = 'cognito-idp:ListUsers';
+my $refused = 'Cognito refused the credentials of server "srv"';
+my $check = 'Check the access key';
+my $unknown = 'the user pool of server "srv" does not exist';
+
+$cognito->create_server($node, 'srv', max_retries => 0);
+for (
+	[ 'UnrecognizedClientException', '28000', $refused, $check ],
+	[ 'InvalidClientTokenId', '28000', $refused, $check ],
+	[ 'InvalidSignatureException', '28000', $refused, $check ],
+	[ 'MissingAuthenticationToken', '28000', $refused, $check ],
+	[ 'MissingAuthenticationTokenException', '28000', $refused, $check ],
+	[ 'IncompleteSignature', '28000', $refused, $check ],
+	[ 'IncompleteSignatureException', '28000', $refused, $check ],
+	[ 'ExpiredTokenException', '28000', 'the session token of server "srv" has expired', 'Set new' ],
+	[ 'ExpiredToken', '28000', 'the session token of server "srv" has expired', 'Set new' ],
+	[ 'AccessDeniedException', '42501', $denied, $allow ],
+	[ 'NotAuthorizedException', '42501', $denied, $allow ],
+	[ 'ResourceNotFoundException', '42704', $unknown, '"user_pool_id"' ],
+	[ 'UserNotFoundException', '42704', 'the user does not exist in the user pool of server "srv"' ],
+	[ 'InvalidParameterException', '22023', 'Cognito refused an argument .* "srv"', 'A filter is' ],
+	[ 'ValidationException', '22023', 'Cognito refused an argument .* "srv"', 'A filter is' ],
+	[ 'TooManyRequestsException', '53400', 'Cognito throttles .* "srv"', '"max_retries"' ],
+	[ 'InternalErrorException', 'HV000', 'Cognito is failing for server "srv"', 'again later' ],
+	[ 'LimitExceededException', 'HV000', 'Cognito refused the request for server "srv"' ],
+	[ 'SomethingNewException', 'HV000', 'Cognito refused the request for server "srv"' ])
+{
+	my ($type, $state, $message, $hint) = @$_;
+	is_error($type, { error => $type }, $state, $message,
+		qq(answered with status 400, $type, "Ordered by the test.", request id $id), $hint);
+}
+
+for (
+	[ 'prefixed', { error => 'AccessDeniedException', type_in => 'prefixed' } ],
+	[ 'in the header', { error => 'AccessDeniedException', type_in => 'header' } ],
+	[ 'in the header, with a suffix',
+		{
+			reply => {
+				status => 400,
+				headers => { 'x-amzn-errortype' => 'AccessDeniedException:http://a.example/' },
+				body => '{"message": "Ordered by the test."}'
+			}
+		} ],
+	[ 'in the body, with "Message"',
+		{
+			reply => {
+				status => 400,
+				body => '{"__type": "AccessDeniedException", "Message": "Ordered by the test."}'
+			}
+		} ])
+{
+	my ($name, $fault) = @$_;
+	is_error("type $name", $fault, '42501', $denied,
+		qq(answered with status 400, AccessDeniedException, "Ordered by the test.", request id $id),
+		$allow);
+}
+
+for (
+	[ 'HTML', 403, '<h1>Forbidden</h1>', '403' ],
+	[ 'nothing', 400, '', '400' ],
+	[ 'a list', 400, '[{"__type": "AccessDeniedException"}]', '400' ],
+	[ 'a type that is a number', 400, '{"__type": 7, "message": 8}', '400' ],
+	[ 'only a message', 400, '{"message": "So not."}', '400, "So not."' ],
+	[ 'only a type', 400, '{"__type": "OddException"}', '400, OddException' ])
+{
+	my ($name, $status, $body, $detail) = @$_;
+	is_error("an error of $name", { reply => { status => $status, body => $body } },
+		'HV000', 'Cognito refused the request for server "srv"',
+		"answered with status $detail, request id $id");
+}
+
+
+# The same without a fault, as one would meet them
+
+$cognito->control('PUT', 'keys',
+	{
+		AKIDDENIED => { secret => 's', denied => ['ListUsers'] },
+		ASIAEXPIRED => { secret => 's', token => 't', expired => JSON::PP::true }
+	});
+for (
+	[ 'a key without the permission', '42501', $allow,
+		aws_access_key_id => 'AKIDDENIED', aws_secret_access_key => 's' ],
+	[ 'an expired session', '28000', 'temporary credentials',
+		aws_access_key_id => 'ASIAEXPIRED', aws_secret_access_key => 's', aws_session_token => 't' ],
+	[ 'a pool that is not there', '42704', 'user_pool_id', user_pool_id => 'eu-west-1_None' ],
+	[ 'a pool of another region', '42704', 'region', region => 'us-east-1' ],
+	[ 'a wrong secret', '28000', 'secret', aws_secret_access_key => 's' ])
+{
+	my ($name, $state, $hint, %options) = @$_;
+	$cognito->create_server($node, 'srv', %options);
+	like(Cognito::error_of($node, $call),
+		text_of($state, '.* server "srv".*', '.*, request id .*', $hint), $name);
+}
+$cognito->create_server($node, 'srv');
+like(Cognito::error_of($node, q(SELECT * FROM cognito_users('srv', 'email like "a%"'))),
+	text_of('22023', '.*', '.*, "Error while parsing filter.", .*', 'A filter is'), 'a bad filter');
+
+
+# Nobody answers
+
+my $unreachable = 'could not connect to Cognito for server "srv"';
+my $closed = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1')->sockport;
+$cognito->create_server($node, 'srv', endpoint_url => "http://127.0.0.1:$closed");
+like(Cognito::error_of($node, $call),
+	text_of('HV00N', $unreachable, ".* port $closed .*, while connecting", '"endpoint_url"'),
+	'connection refused');
+
+$cognito->create_server($node, 'srv', endpoint_url => 'https://nohost.invalid');
+like(Cognito::error_of($node, $call),
+	text_of('HV00N', $unreachable, '.* nohost\.invalid, while resolving the host name', '"region"'),
+	'a host that is not known');
+
+# Checks that a time-out of half a second took about as long, and what it says of it.
+sub times_out
+{
+	my ($name, @text) = @_;
+	my $error = Cognito::error_of($node, $call);
+
+	like($error, text_of(@text), $name);
+	my ($seconds) = $error =~ /gave up after (\d+\.\d{3}) s/;
+	cmp_ok($seconds // 0, '>=', 0.5, "$name: not earlier");
+	cmp_ok($seconds // 9, '<', 3, "$name: not much later");
+	return;
+}
+
+# The kernel accepts a few connections for a socket that takes none, and then no more.
+my $full = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1');
+my $address = '127.0.0.1:' . $full->sockport;
+my @waiting = map { IO::Socket::INET->new(PeerAddr => $address, Blocking => 0) } 1 .. 8;
+$cognito->create_server($node, 'srv',
+	endpoint_url => "http://$address",
+	connect_timeout => '500ms');
+times_out('connect_timeout', 'HV00N', 'connecting to Cognito timed out for server "srv"',
+	'gave up after .* s while connecting', '"connect_timeout"');
+
+my $silent = IO::Socket::INET->new(Listen => 8, LocalAddr => '127.0.0.1');
+$cognito->create_server($node, 'srv',
+	endpoint_url => 'https://127.0.0.1:' . $silent->sockport,
+	connect_timeout => '500ms');
+times_out('connect_timeout in TLS', 'HV00N', 'connecting to Cognito timed out for server "srv"',
+	'gave up after .* s while negotiating TLS', '"connect_timeout"');
+
+$cognito->create_server($node, 'srv', request_timeout => '500ms');
+for (
+	[ 'answer', 'waiting for the answer', 1 ],
+	[ 'body', 'receiving the answer', 1 ],
+	[ 'answer', 'waiting for the answer', 2 ],
+	[ 'body', 'receiving the answer', 2 ])
+{
+	my ($stall, $phase, $page) = @$_;
+	my $name = "request_timeout on page $page while $phase";
+	$cognito->faults({ stall => $stall, skip => $page - 1 });
+	$cognito->forget;
+	times_out($name, 'HV000', q(Cognito's answer timed out for server "srv"),
+		"gave up after .* s while $phase", '"request_timeout"');
+	is($cognito->requests, $page, "$name: at once");
+}
+$cognito->faults({ delay => 0.2 });
+is(Cognito::error_of($node, $call), '', 'an answer in time is none');
+
+
+# The service's words
+
+$cognito->create_server($node, 'srv');
+for (
+	[ 'control characters', "a\r\n\e[31mb\x07\x7fc\td", 'a   \[31mb  c d' ],
+	[ 'format characters', '100%s %n %1$d', '100%s %n %1\$d' ],
+	[ '10,000 characters', 'x' x 10_000, 'x{500}' ],
+	[ '10,000 characters of two bytes', 'a' . 'é' x 10_000, 'aé{249}' ],
+	[ '10,000 characters of four bytes', '🦆' x 10_000, '🦆{125}' ])
+{
+	my ($name, $message, $shown) = @$_;
+	$cognito->faults({ error => 'OddException', message => $message });
+	like(decode_utf8(Cognito::error_of($node, $call), Encode::FB_CROAK),
+		qr/DETAIL:  ListUsers: answered with status 400, OddException, "$shown", request id $id\.\n/,
+		"$name in a message");
+}
+is_error('an error that is not UTF-8',
+	{ reply => { status => 400, body_base64 => 'eyJtZXNzYWdlIjogIv/+In0=' } },
+	'HV000', '.*"srv"', "answered with status 400, request id $id");
+is_error('headers that are not UTF-8',
+	{
+		reply => {
+			status => 400,
+			headers => { 'x-amzn-errortype' => "Caf\x{e9}", 'x-amzn-requestid' => "\x{ff}\x{01}" }
+		}
+	},
+	'HV000', '.*"srv"', 'answered with status 400, Caf\?, request id \? ');
+
+my $token = 'FwoGZXIvYXdzEBYaDGV4YW1wbGUvdG9rZW4+/==';
+$cognito->control('PUT', 'keys', { ASIAECHO => { secret => 'another', token => $token } });
+$cognito->create_server($node, 'srv', aws_access_key_id => 'ASIAECHO', aws_session_token => $token);
+for (
+	[ 'the canonical request' ],
+	[ 'a message', { error => 'OddException', message => "$token and $Cognito::SECRET, " x 2 } ],
+	[ 'a type', { error => "Odd$Cognito::SECRET$token" } ],
+	[ 'a request id',
+		{ error => 'OddException', headers => { 'x-amzn-requestid' => "$token$Cognito::SECRET" } } ],
+	[ 'the words at which a message is clipped',
+		{ error => 'OddException', message => 'x' x 480 . $Cognito::SECRET } ])
+{
+	my ($name, @faults) = @$_;
+	$cognito->faults(@faults);
+	my $error = Cognito::error_of($node, $call);
+	like($error, qr/\*{20}/, "secrets in $name: masked");
+	my $parts = join '|', map { quotemeta } map { (substr($_, 0, 10), substr($_, -10)) } $token,
+	  $Cognito::SECRET;
+	unlike($error, qr/$parts/, "secrets in $name: not shown");
+}
+
+
+# Arguments
+
+$cognito->create_server($node, 'srv');
+$cognito->forget;
+for (
+	[ q('none'), '42704: server "none" does not exist', 'CREATE SERVER' ],
+	[ q(NULL), q(22004: the server's name must not be null) ],
+	[ q(NULL, NULL, 0), q(22004: the server's name must not be null) ],
+	[ q('srv', NULL, -1), '22023: max_users must not be negative' ],
+	[ q('srv', NULL, -9223372036854775808), '22023: max_users must not be negative' ])
+{
+	my ($arguments, $message, $hint) = @$_;
+	my $remedy = defined $hint ? "HINT:  .*$hint.*\n" : '';
+	like(Cognito::error_of($node, "SELECT * FROM cognito_users($arguments)"),
+		qr/ERROR:  $message\n${remedy}LOCATION:/, "arguments $arguments");
+}
+is($cognito->requests, 0, 'bad arguments: no request');
+
+# A name is a name, whatever is in it.
+$cognito->create_server($node, '"100%s ""é"""', user_pool_id => 'eu-west-1_None');
+like(
+	decode_utf8(Cognito::error_of($node, encode_utf8(q(SELECT * FROM cognito_users('100%s "é"'))))),
+	qr/ERROR:  42704: the user pool of server "100%s "é"" does not exist\n/,
+	'a server of an odd name');
+
+
+# Servers of another wrapper, which checks no options
+
+$node->safe_psql('postgres',
+	'CREATE FOREIGN DATA WRAPPER other; CREATE SERVER bare FOREIGN DATA WRAPPER other');
+my $all = '"region", "user_pool_id", "aws_access_key_id", "api_key_id"';
+like(
+	Cognito::error_of($node, "SELECT * FROM cognito_users('bare')"),
+	qr/ERROR:  HV00J: server "bare" lacks options: $all
+DETAIL:  Credentials are neither in a user mapping of role \w+ or PUBLIC, nor in the server\.
+HINT:  ALTER SERVER bare .*\n/,
+	'a server of another wrapper: everything that is missing');
+
+my $url = $cognito->url;
+$node->safe_psql('postgres', "CREATE SERVER foreign_server FOREIGN DATA WRAPPER other OPTIONS (
+	aws_access_key_id '$Cognito::KEY', aws_secret_access_key '$Cognito::SECRET', region 'eu-west-1',
+	user_pool_id 'eu-west-1_AbCdEf123', endpoint_url '$url', something 'else')");
+is($node->safe_psql('postgres', "SELECT count(*) FROM cognito_users('foreign_server')"),
+	300, 'a server of another wrapper with the options');
+$cognito->forget;
+for (
+	[ 'region', 'eu west', 'HV00A' ],
+	[ 'user_pool_id', 'abc', 'HV00A' ],
+	[ 'endpoint_url', 'http://example.com', 'HV00A' ],
+	[ 'aws_secret_access_key', "two\nlines", 'HV00A' ],
+	[ 'request_timeout', '5 parsecs', '22023' ],
+	[ 'max_retries', '101', '22023' ])
+{
+	my ($option, $value, $state) = @$_;
+	my $error = Cognito::error_of($node, "BEGIN;
+		CREATE SERVER wrong FOREIGN DATA WRAPPER other OPTIONS (
+			aws_access_key_id 'k', "
+		  . ($option =~ /secret/ ? '' : "aws_secret_access_key 's', ")
+		  . ($option eq 'region' ? '' : "region 'eu-west-1', ")
+		  . ($option eq 'user_pool_id' ? '' : "user_pool_id 'eu-west-1_a', ")
+		  . "$option '$value');
+		SELECT * FROM cognito_users('wrong')");
+	like($error, qr/ERROR:  $state: invalid value for option "$option"\nDETAIL:/,
+		"a server of another wrapper: $option is checked");
+	unlike($error, qr/$value/, "a server of another wrapper: the value of $option is not shown");
+}
+is($cognito->requests, 0, 'malformed options: no request');
+
+is_deeply([ $cognito->violations ], [], 'every request was well-formed');
+
+done_testing();

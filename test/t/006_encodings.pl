@@ -1,0 +1,137 @@
+# Databases of other encodings: replies are converted from UTF-8, and filters to it, or it is an error.
+use strict;
+use warnings;
+use utf8;
+
+use Encode;
+use FindBin;
+use lib "$FindBin::Bin/..";
+use Cognito;
+use Test::More;
+
+my $cognito = Cognito->new;
+my $node = Cognito::cluster('main');
+
+# Makes a pool of a user with that text in all places, and one for each place that alone has it.
+sub make_pools
+{
+	my ($name, $text) = @_;
+	my %places = (
+		Username => { Username => $text },
+		Status => { UserStatus => $text },
+		Name => { Attributes => [ { Name => $text, Value => 'v' } ] },
+		Value => { Attributes => [ { Name => 'name', Value => $text } ] },
+		Email => { Attributes => [ { Name => 'email', Value => $text } ] });
+
+	$cognito->pool("eu-west-1_$name$_", users => [ Cognito->user('plain', %{ $places{$_} }) ])
+	  for keys %places;
+	$cognito->pool(
+		"eu-west-1_$name",
+		users => [
+			Cognito->user(
+				$text,
+				UserStatus => $text,
+				Attributes =>
+				  [ { Name => 'email', Value => $text }, { Name => $text, Value => $text } ])
+		]);
+	return;
+}
+
+# Runs SQL, written in UTF-8 whatever the database's encoding.
+sub run_sql
+{
+	my ($sql) = @_;
+	my ($code, $out, $err) =
+	  $node->psql($Cognito::DATABASE, encode_utf8("\\set VERBOSITY verbose
+		SET client_encoding = 'UTF8'; $sql"));
+	return $code == 0 ? decode_utf8($out) : decode_utf8($err);
+}
+
+# Reads the pool of that name; the columns' bytes in hexadecimal, each once.
+sub bytes_of
+{
+	my ($name) = @_;
+	$cognito->create_server($node, 'srv', user_pool_id => "eu-west-1_$name");
+	return run_sql(q(
+		SELECT DISTINCT encode(convert_to(text, getdatabaseencoding()), 'hex')
+		FROM cognito_users('srv'), jsonb_each_text(attributes) a,
+			unnest(ARRAY[username, status, email, nullif(a.key, 'email'), a.value]) text
+		WHERE text IS NOT NULL));
+}
+
+my %utf8 = (
+	Accent => '5a6fc3ab',
+	Euro => '3520e282ac',
+	Japanese => 'e697a5e69cac',
+	Duck => 'f09fa686');
+my %texts = (Accent => 'Zoë', Euro => '5 €', Japanese => '日本', Duck => '🦆');
+make_pools($_, $texts{$_}) for keys %texts;
+
+
+# What each encoding makes of each text; undef where it lacks a character
+
+for (
+	[ 'UTF8', %utf8 ],
+	[ 'LATIN1', Accent => '5a6feb', Euro => undef, Japanese => undef, Duck => undef ],
+	[ 'WIN1252', Accent => '5a6feb', Euro => '352080', Japanese => undef, Duck => undef ],
+	[ 'EUC_JP', Japanese => 'c6fccbdc', Duck => undef ],
+	[ 'SQL_ASCII', %utf8 ])
+{
+	my ($encoding, %bytes) = @$_;
+
+	$node->safe_psql('postgres',
+		"CREATE DATABASE \L$encoding\E ENCODING '$encoding' LOCALE 'C' TEMPLATE template0");
+	$node->safe_psql(lc $encoding, 'CREATE EXTENSION cognito_srf');
+	local $Cognito::DATABASE = lc $encoding;
+
+	for my $name (sort keys %bytes)
+	{
+		if (defined $bytes{$name})
+		{
+			is(bytes_of($name), $bytes{$name}, "$encoding: $name in the database's encoding");
+
+			my $filter = qq(name = "$texts{$name}");
+			$cognito->forget;
+			run_sql("SELECT * FROM cognito_users('srv', '$filter')");
+			is(($cognito->requests)[0]{body}{Filter}, $filter, "$encoding: $name in a filter");
+			next;
+		}
+		for my $place ('', qw(Username Status Name Value Email))
+		{
+			$cognito->create_server($node, 'srv', user_pool_id => "eu-west-1_$name$place");
+			my $error = run_sql(q(CREATE TABLE made AS SELECT * FROM cognito_users('srv')));
+			like($error, qr/ERROR:  22P05: .* has no equivalent in encoding "$encoding"/,
+				"$encoding: $name is missing" . ($place ? ", $place" : ''));
+		}
+		is(run_sql(q(SELECT to_regclass('made') IS NULL)),
+			't', "$encoding: $name leaves nothing half-done");
+	}
+
+	# The service's words are not worth an error of their own.
+	my $words = "Refus(?:é|\\?+) (?:$texts{Duck}|\\?+) until";
+	$cognito->faults({ error => 'OddException', message => "Refusé $texts{Duck} until" });
+	like(run_sql(q(SELECT * FROM cognito_users('srv'))),
+		qr/ERROR:  HV000: .*\nDETAIL: .* OddException, "$words", request id/,
+		"$encoding: an error of the service");
+
+	$cognito->faults({ reply => { body_base64 => 'eyJVc2VycyI6IFt7IlVzZXJuYW1lIjogIv8ifV19' } });
+	like(run_sql(q(SELECT * FROM cognito_users('srv'))),
+		qr/ERROR:  22021: unusable reply/, "$encoding: a reply that is not UTF-8");
+}
+
+
+# Any byte can be in a database of SQL_ASCII, but only UTF-8 can be in a request.
+
+{
+	local $Cognito::DATABASE = 'sql_ascii';
+	$cognito->create_server($node, 'srv');
+	$cognito->forget;
+	like(run_sql(q(SELECT * FROM cognito_users('srv', E'name = "\xff"'))),
+		qr/ERROR:  22021: invalid byte sequence for encoding "UTF8": 0xff/,
+		'SQL_ASCII: a filter that is not UTF-8');
+	is($cognito->requests, 0, 'SQL_ASCII: a filter that is not UTF-8 is not sent');
+}
+
+is_deeply([ $cognito->violations ], [], 'every request was well-formed');
+
+done_testing();

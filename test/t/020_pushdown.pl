@@ -1,0 +1,411 @@
+# Pushdown changes no answer: generated queries return the same with it and
+# without, from a pool with awkward data, and from a service that ignores filters.
+use strict;
+use warnings;
+use utf8;
+
+use Encode;
+use FindBin;
+use lib "$FindBin::Bin/..";
+use Cognito;
+use JSON::PP;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $SEED = 20;
+my $QUERIES = 3000;
+
+
+# The pool
+
+my @NAMES = (
+	'Ana', 'ana', 'ANA', 'An', 'Anabel', 'Zoë', 'zoë', 'Zoe', '日本', '日本 🦆', q(O'Brien),
+	'Dwayne "The Rock" Johnson', '"', 'back\\slash', '\\', 'per%cent', '%', 'under_score', '_',
+	"line\nfeed", "tab\tbed", "bell\a", ' leading', 'trailing ', '', 'x' x 2048, 'ë' x 245,
+	'"' x 130, 'Enabled', 'CONFIRMED', '{a,b}', 'a,b', 'NULL', 'null');
+my @STATUSES = qw(CONFIRMED UNCONFIRMED RESET_REQUIRED FORCE_CHANGE_PASSWORD confirmed Enabled);
+my %VALUES = (
+	'username' => [ map { $_ eq '' ? 'empty' : substr($_, 0, 128) } @NAMES ],
+	'sub' => [ map { sprintf('%08x-aaaa-4aaa-8aaa-aaaaaaaaaaaa', $_ * 0x07654321) } 1 .. 20 ],
+	'email' => [ 'a@b.example', 'A@b.example', map { "$_\@example.com" } @NAMES ],
+	'phone_number' => [ map { "+1555000$_" } 100 .. 120 ],
+	'status' => \@STATUSES,
+	map { $_ => \@NAMES } qw(name given_name family_name preferred_username));
+
+sub one_of { return $_[ int rand @_ ] }
+sub chance { return rand() < $_[0] }
+
+# A user with some of everything, or without.
+sub user
+{
+	my ($number, $prefix) = @_;
+	my $username = $VALUES{username}[$number] // one_of(@{ $VALUES{username} }) . $number;
+	my @attributes = map { { Name => $_, Value => one_of(@{ $VALUES{$_} }) } }
+	  grep { chance(0.8) }
+	  qw(sub email phone_number name given_name family_name preferred_username);
+	my $user = Cognito->user(
+		$prefix . $username,
+		Attributes => \@attributes,
+		UserStatus => one_of(@STATUSES),
+		Enabled => one_of(JSON::PP::true, JSON::PP::false));
+
+	delete $user->{$_} for grep { chance(0.05) } qw(Attributes UserStatus Enabled);
+	return $user;
+}
+
+
+# Queries
+
+# A value of an attribute, or something like it, as SQL's string; sometimes NULL.
+sub value
+{
+	my ($attribute) = @_;
+	my $value = one_of(@{ $VALUES{$attribute} });
+
+	return 'NULL' if chance(0.03);
+	$value = one_of(lc $value, uc $value, "$value ", substr($value, 0, -1)) if chance(0.2);
+	return Cognito::quote($value);
+}
+
+# The same, of another type, or not a constant.
+sub expression
+{
+	my ($attribute) = @_;
+	my $value = value($attribute);
+
+	return one_of(
+		($value) x 6,
+		"$value\::varchar", "$value\::varchar(500)", "$value\::bpchar", "$value\::name",
+		"upper($value)", "($value || '')", "own.volatile($value)",
+		"current_setting('test.value')", 'current_user', '(SELECT v FROM t WHERE n = 3)',
+		'(SELECT min(v) FROM t)');
+}
+
+sub values_of
+{
+	my ($attribute) = @_;
+	return map { value($attribute) } 1 .. one_of(1, 1, 2, 3, 5, 8, 70);
+}
+
+# A pattern of LIKE for something that there is, with most wildcards in it escaped.
+sub pattern
+{
+	my ($attribute) = @_;
+	my $value = one_of(@{ $VALUES{$attribute} });
+
+	$value = substr($value, 0, int rand length $value) if chance(0.6);
+	my $pattern = join '', map { /[%_\\]/ && chance(0.8) ? "\\$_" : $_ } split //, $value;
+	$pattern .= one_of('', '%', '%', '_', '%a', '\\%', '%_');
+	$pattern .= '\\' if $pattern =~ /(?<!\\)(\\\\)*\\$/;
+	return Cognito::quote($pattern);
+}
+
+# An expression for an attribute of the relation.
+sub column
+{
+	my ($attribute, $rel) = @_;
+
+	return "$rel.$attribute" if $attribute =~ /^(username|status)$/;
+	return "$rel.email" if $attribute eq 'email' && chance(0.7);
+	return "$rel.attributes->>'$attribute'";
+}
+
+# A comparison, of those that can be pushed down most of the time.
+sub comparison
+{
+	my ($rel) = @_;
+	my $attribute = one_of(qw(username username email email email sub phone_number name given_name
+		  family_name preferred_username status));
+	my $column = column($attribute, $rel);
+	my $value = expression($attribute);
+	my @values = values_of($attribute);
+
+	return one_of(
+		("$column = $value") x 4,
+		"$value = $column",
+		("$column LIKE " . pattern($attribute)) x 4,
+		"$column LIKE " . pattern($attribute) . " ESCAPE '!'",
+		("$column ^@ $value\::text") x 2,
+		"starts_with($column, $value\::text)",
+		("$column IN (" . join(', ', @values) . ')') x 3,
+		"$column = ANY (ARRAY[" . join(', ', @values) . ']::text[])',
+		"$column = ANY (ARRAY[" . join(', ', @values) . ']::varchar[])',
+		"$column = ANY (ARRAY(SELECT v FROM t WHERE n < " . int(rand 80) . '))',
+		"$column = ANY (NULL::text[])",
+		"$column = ANY ('{}')",
+		"$column IN ($value, 'a' || 'b', (SELECT v FROM t WHERE n = 5))",
+		"$rel.attributes @> jsonb_build_object(" . Cognito::quote($attribute) . ", $value\::text)",
+		"$rel.attributes @> " . Cognito::quote(
+			JSON::PP->new->canonical->encode(
+				{ map { $_ => one_of(@{ $VALUES{$_} }) } ('name', one_of(sort keys %VALUES)) })),
+		"$rel.attributes @> '{\"email\": [\"a\@b.example\"]}'");
+}
+
+sub boolean
+{
+	my ($rel) = @_;
+	return one_of(
+		"$rel.enabled", "NOT $rel.enabled", "$rel.enabled = true", "$rel.enabled = false",
+		"$rel.enabled <> true", "$rel.enabled IS TRUE", "$rel.enabled IS FALSE",
+		"$rel.enabled IS NOT TRUE", "$rel.enabled IS NOT FALSE", "$rel.enabled IS UNKNOWN",
+		"$rel.enabled = (SELECT n > 1 FROM t WHERE n = 3)", "$rel.enabled = (1 = any(select n from t))");
+}
+
+# What must not be pushed down.
+sub other
+{
+	my ($rel) = @_;
+	my $attribute = one_of(qw(username email name));
+	my $column = column($attribute, $rel);
+	my $value = value($attribute);
+
+	return one_of(
+		"lower($column) = $value", "$column <> $value", "NOT ($column = $value)",
+		"$column IS NOT DISTINCT FROM $value", "$column IS NULL", "$column ILIKE $value || '%'",
+		"$column NOT LIKE 'A%'", "$column COLLATE ignore_case = $value",
+		"$column COLLATE ignore_case IN ($value, 'x')", "$column COLLATE \"C\" = $value",
+		"$column OPERATOR(own.=) $value", "$column NOT IN ($value, 'x')",
+		"$column = ALL (ARRAY[$value])", "$column = ALL ('{}')", "coalesce($column, '') = $value",
+		"($column = $value) IS NOT FALSE", "$rel.attributes->'name' = '\"Ana\"'",
+		"$rel.attributes @> '[\"name\"]'",
+		"$rel.attributes->>'custom' = $value", "length($column) > 3");
+}
+
+sub condition
+{
+	my ($rel) = @_;
+	my $plain = one_of((\&comparison) x 6, \&boolean, \&other);
+
+	return join(chance(0.8) ? ' AND ' : ' OR ', map { '(' . condition($rel) . ')' } 1 .. 2)
+	  if chance(0.25);
+	return 'NOT (' . condition($rel) . ')' if chance(0.05);
+	return $plain->($rel);
+}
+
+# A relation that shows the pool.
+sub relation
+{
+	my $condition = condition('x');
+
+	return one_of(
+		("cognito_users('pool')") x 3,
+		('cognito_users') x 3,
+		"cognito_users('pool', NULL)",
+		'enabled_users',
+		'guarded_users',
+		'renamed_users',
+		"(SELECT * FROM cognito_users x WHERE $condition)",
+		"(SELECT * FROM cognito_users x WHERE $condition OFFSET 0)",
+		"(SELECT * FROM cognito_users UNION SELECT * FROM cognito_users x WHERE $condition)",
+		"(SELECT * FROM cognito_users UNION ALL SELECT * FROM cognito_users('pool') x WHERE $condition)",
+		"(SELECT * FROM cognito_users EXCEPT SELECT * FROM cognito_users x WHERE $condition)",
+		"(SELECT * FROM cognito_users ORDER BY username COLLATE \"C\" LIMIT 40)",
+		"(SELECT * FROM cognito_users LIMIT " . int(rand 80) . ')',
+		"(SELECT * FROM cognito_users LIMIT " . int(rand 80) . ' OFFSET ' . int(rand 150) . ')',
+		'(SELECT u.* FROM pg_foreign_server s, cognito_users(s.srvname::text) u)');
+}
+
+my $COLUMNS = 'u.username, u.email, u.status, u.enabled, u.attributes';
+
+# A statement, and for a prepared one its arguments.
+sub query
+{
+	my $u = relation() . ' u';
+	my $condition = condition('u');
+	my $correlated = one_of('u.email = t.v', "u.attributes->>'name' = t.v", 'u.username ^@ t.v',
+		'u.username = ANY (ARRAY[t.v, upper(t.v)])', "u.attributes->>'name' LIKE 'An%'");
+	my $limit = int rand 200;
+	my $value = value('email');
+	my ($name, $pick) = (one_of(qw(name email username)), one_of('=', '^@'));
+	my $column = column($name, 'u');
+
+	return one_of(
+		("SELECT $COLUMNS FROM $u WHERE $condition") x 8,
+		"SELECT * FROM cognito_users('pool') WITH ORDINALITY u WHERE $condition",
+		"SELECT $COLUMNS, g FROM ROWS FROM (cognito_users('pool'), generate_series(1, 5)) u (username, email,
+			status, enabled, created_at, updated_at, attributes, g) WHERE $condition",
+		"WITH u AS (SELECT * FROM $u) SELECT $COLUMNS FROM u WHERE $condition",
+		"WITH u AS MATERIALIZED (SELECT * FROM $u) SELECT $COLUMNS FROM u WHERE $condition",
+		"SELECT count(*), min(u.username COLLATE \"C\") FROM $u WHERE $condition",
+		"SELECT u.status, count(*) FROM $u WHERE $condition GROUP BY 1 HAVING u.status = 'CONFIRMED' OR count(*) > 2",
+		"SELECT DISTINCT u.email FROM $u WHERE $condition",
+		"SELECT u.username, rank() OVER (PARTITION BY u.email ORDER BY u.username COLLATE \"C\") FROM $u WHERE $condition",
+		"SELECT $COLUMNS FROM $u WHERE $condition ORDER BY u.username COLLATE \"C\" LIMIT 3 OFFSET 1",
+		"SELECT count(*) FROM (SELECT FROM $u WHERE $condition LIMIT $limit) limited",
+		"SELECT count(*) FROM (SELECT FROM cognito_users u JOIN t ON u.email = t.v LIMIT $limit) limited",
+		"SELECT count(*) FROM (SELECT FROM t LEFT JOIN cognito_users u ON u.email = t.v LIMIT $limit) limited",
+		"SELECT count(*) FROM (SELECT FROM t, cognito_users LIMIT $limit) limited",
+		"SELECT count(*) FROM (SELECT FROM (SELECT * FROM cognito_users OFFSET 60) u LIMIT $limit) limited",
+		"SELECT username FROM cognito_users LIMIT $limit",
+		"SELECT username FROM cognito_users FETCH FIRST $limit ROWS ONLY",
+		"SELECT username FROM cognito_users LIMIT NULL OFFSET $limit",
+		"SELECT count(*) FROM (SELECT DISTINCT status FROM cognito_users LIMIT 5 OFFSET 1) limited",
+		"SELECT count(*) FROM cognito_users LIMIT 3",
+		"SELECT count(*) FROM (SELECT username, generate_series(1, 3) FROM cognito_users LIMIT $limit) limited",
+		"SELECT count(*) OVER () FROM cognito_users LIMIT 2",
+		"SELECT username FROM cognito_users WHERE $limit = 5 LIMIT 5",
+		"SELECT t.n, u.username FROM t JOIN $u ON u.email = t.v WHERE t.v = $value",
+		"SELECT t.n, u.username FROM t JOIN $u ON u.email = t.v AND $condition",
+		"SELECT t.n, u.username FROM t LEFT JOIN $u ON u.email = t.v AND $condition",
+		"SELECT t.n, u.username FROM t LEFT JOIN $u ON u.email = t.v WHERE $condition",
+		"SELECT t.n, u.username FROM $u LEFT JOIN t ON u.email = t.v AND $condition",
+		"SELECT t.n, u.username FROM $u LEFT JOIN t ON u.email = t.v WHERE $condition AND t.n IS NULL",
+		"SELECT t.n, u.username FROM t RIGHT JOIN $u ON u.email = t.v WHERE $condition",
+		"SELECT t.n, u.username FROM t FULL JOIN $u ON u.email = t.v WHERE $condition OR t.n > 3",
+		"SELECT t.n, u.username FROM t FULL JOIN (SELECT * FROM $u WHERE $condition) u ON u.email = t.v",
+		"SELECT u.username, o.email FROM $u JOIN cognito_users o ON o.attributes->>'sub' = u.attributes->>'sub' WHERE $condition",
+		"SELECT t.n FROM t WHERE EXISTS (SELECT FROM $u WHERE u.email = t.v AND $condition)",
+		"SELECT t.n FROM t WHERE NOT EXISTS (SELECT FROM $u WHERE u.email = t.v AND $condition)",
+		"SELECT t.n FROM t WHERE EXISTS (SELECT FROM cognito_users u WHERE $correlated) OR t.n = 7",
+		"SELECT t.n FROM t WHERE t.v IN (SELECT u.email FROM $u WHERE $condition)",
+		"SELECT t.n FROM t WHERE t.v NOT IN (SELECT u.email FROM $u WHERE u.email IS NOT NULL AND $condition)",
+		"SELECT t.n, (SELECT count(*) FROM cognito_users u WHERE $correlated) FROM t WHERE t.n < 12",
+		"SELECT t.n, u.username FROM t, LATERAL (SELECT * FROM cognito_users u WHERE $correlated OFFSET 0) u WHERE t.n < 8",
+		"SELECT t.n, u.username FROM t LEFT JOIN LATERAL (SELECT * FROM cognito_users u WHERE $correlated) u ON $condition",
+		"SELECT username FROM $u WHERE $condition UNION SELECT username FROM cognito_users u WHERE $condition",
+		[ "SELECT $COLUMNS FROM $u WHERE $column $pick \$1", $value ],
+		[ "SELECT $COLUMNS FROM $u WHERE \$1 = $column AND $condition", $value ],
+		[ "SELECT $COLUMNS FROM $u WHERE $column IN (\$1, 'x', upper(\$1))", $value ],
+		[ "SELECT $COLUMNS FROM $u WHERE $column = ANY (string_to_array(\$1, 'a'))", $value ],
+		[ "SELECT $COLUMNS FROM $u WHERE u.enabled = (\$1 > 'a')", $value ],
+		[ "SELECT $COLUMNS FROM $u WHERE $column LIKE \$1 AND $condition", $value ],
+		[ "SELECT t.n, u.username FROM t JOIN $u ON u.email = t.v WHERE t.v = \$1 OR t.n = 3", $value ]);
+}
+
+
+# The cluster
+
+my $cognito = Cognito->new;
+my $node = Cognito::cluster('main');
+
+$cognito->create_server($node, $_, user_pool_id => "eu-west-1_$_") for qw(pool second);
+$node->safe_psql(
+	'postgres', <<'SQL');
+CREATE SCHEMA own;
+CREATE FUNCTION own.volatile(text) RETURNS text LANGUAGE plpgsql VOLATILE AS 'BEGIN RETURN $1; END';
+CREATE FUNCTION own.equal(text, text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE
+	AS 'BEGIN RETURN lower($1) = lower($2); END';
+CREATE OPERATOR own.= (FUNCTION = own.equal, LEFTARG = text, RIGHTARG = text);
+CREATE COLLATION ignore_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+CREATE VIEW enabled_users AS SELECT * FROM cognito_users WHERE enabled;
+CREATE VIEW guarded_users WITH (security_barrier) AS
+	SELECT * FROM cognito_users WHERE email <> 'ana@example.com';
+CREATE VIEW renamed_users (username, email, status, enabled, attributes) AS
+	SELECT email, username, status, NOT enabled, attributes FROM cognito_users;
+CREATE TABLE t (n int, v text);
+CREATE TABLE queries (n serial, prepared text, statement text, pushed text, local text);
+
+-- What a statement returns, as a digest of its rows in any order, or its error.
+CREATE FUNCTION answer(prepared text, statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	r record;
+	answer text[] = '{}';
+BEGIN
+	IF prepared IS NOT NULL THEN
+		EXECUTE prepared;
+	END IF;
+	FOR r IN EXECUTE statement LOOP
+		answer = answer || r::text;
+	END LOOP;
+	IF prepared IS NOT NULL THEN
+		DEALLOCATE p;
+	END IF;
+	answer = array(SELECT unnest(answer) COLLATE "C" ORDER BY 1);
+	RETURN format('%s rows, %s', cardinality(answer), md5(answer::text));
+EXCEPTION WHEN OTHERS THEN
+	RETURN format('error %s: %s', SQLSTATE, SQLERRM);
+END $$;
+SQL
+
+# One SQL string, or NULL.
+sub literal
+{
+	my ($text) = @_;
+	return defined $text ? Cognito::quote($text) : 'NULL';
+}
+
+# Fills the tables.
+sub fill
+{
+	my @rows = map { '(' . $_ . ', ' . value(one_of('email', 'name')) . ')' } 1 .. 60;
+	my @queries;
+
+	for (1 .. $QUERIES)
+	{
+		my $query = query();
+		my ($prepared, $statement) = (undef, $query);
+
+		if (ref $query)
+		{
+			$prepared = "PREPARE p (text) AS $query->[0]";
+			$statement = "EXECUTE p ($query->[1])";
+		}
+		push @queries, '(' . literal($prepared) . ', ' . literal($statement) . ')';
+	}
+
+	$node->safe_psql('postgres',
+		encode_utf8("INSERT INTO t VALUES @{[ join ', ', @rows ]};
+			INSERT INTO queries (prepared, statement) VALUES @{[ join ', ', @queries ]}"));
+	return;
+}
+
+# Runs the first queries in a session and keeps their answers; how many requests they made.
+sub run_queries
+{
+	my ($session, $count, $setting, $column) = @_;
+
+	$cognito->forget;
+	is( Cognito::complaints(
+			$session,
+			"SET cognito_srf.enable_pushdown = $setting;
+			 UPDATE queries SET $column = answer(prepared, statement) WHERE n <= $count"),
+		'',
+		"$count queries run with pushdown $setting");
+	return scalar $cognito->requests;
+}
+
+# Compares the answers with and without pushdown; the numbers of requests for them.
+sub compare
+{
+	my ($name, $count) = @_;
+	my $session = Cognito::session($node);
+
+	$node->safe_psql('postgres', 'UPDATE queries SET pushed = NULL, local = NULL');
+	Cognito::ask($session,
+		"SET cognito_srf.default_server = pool; SET plan_cache_mode = force_generic_plan;
+		 SET test.value = 'ana\@example.com'");
+	my @requests = (
+		run_queries($session, $count, 'on', 'pushed'),
+		run_queries($session, $count, 'off', 'local'));
+	$session->quit;
+
+	is( $node->safe_psql(
+			'postgres',
+			"SELECT format('%s, instead of %s: %s %s', pushed, local, prepared, statement)
+			 FROM queries WHERE n <= $count AND pushed IS DISTINCT FROM local ORDER BY n LIMIT 3"),
+		'',
+		"$name: equal answers (seed $SEED)");
+	return @requests;
+}
+
+srand $SEED;
+my @users = map { user($_, '') } 0 .. 199;
+my @others = map { user($_, 'second ') } 0 .. 69;
+$cognito->pool('eu-west-1_pool', users => \@users);
+$cognito->pool('eu-west-1_second', users => \@others);
+fill();
+
+my ($pushed, $local) = compare('a pool with awkward data', $QUERIES);
+cmp_ok($pushed, '<', $local, "pushdown saves requests: $pushed instead of $local");
+is( $node->safe_psql('postgres', "SELECT statement FROM queries WHERE local LIKE 'error%' LIMIT 1"),
+	'', 'no query fails');
+cmp_ok(
+	$node->safe_psql('postgres', "SELECT count(*) FROM queries WHERE local NOT LIKE '0 rows%'"),
+	'>', $QUERIES / 2, 'most queries find something');
+
+$cognito->pool('eu-west-1_pool', users => \@users, ignore_filter => JSON::PP::true);
+$cognito->pool('eu-west-1_second', users => \@others, ignore_filter => JSON::PP::true);
+compare('a service that ignores filters', $QUERIES / 3);
+
+is($cognito->violations, 0, 'every request is well-formed');
+done_testing();
