@@ -9,6 +9,7 @@
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
+#include "filter.h"
 #include "json.h"
 #include "users.h"
 
@@ -222,24 +223,34 @@ split_by_sub(const cJSON *users, int nrequests, const void *arg, List **parts)
 	return true;
 }
 
+/* The part of a pool that Cognito finds with a filter; all of it if that is NULL. */
+static ListingPart *
+make_part(const char *pool_id, const char *filter)
+{
+	ListingPart   *part = palloc0(sizeof(ListingPart));
+	StringInfoData parameters;
+
+	initStringInfo(&parameters);
+	json_append_string(&parameters, "UserPoolId", pool_id);
+	if (filter != NULL)
+		json_append_string(&parameters, "Filter", filter);
+	part->parameters = parameters.data;
+	return part;
+}
+
 /* The part of a pool that a prefix of sub and a further digit make; without both, the pool. */
 static ListingPart *
 make_sub_part(const char *pool_id, const char *prefix, char digit)
 {
-	ListingPart   *part = palloc0(sizeof(ListingPart));
-	SubPrefix     *sub = palloc0(sizeof(SubPrefix));
-	StringInfoData parameters;
+	SubPrefix   *sub = palloc0(sizeof(SubPrefix));
+	bool         whole = digit == '\0';
+	ListingPart *part;
 
 	sub->pool_id = pool_id;
 	snprintf(sub->prefix, sizeof(sub->prefix), "%s%c", prefix, digit);
 
-	initStringInfo(&parameters);
-	json_append_string(&parameters, "UserPoolId", pool_id);
-	if (sub->prefix[0] != '\0')
-		json_append_string(&parameters, "Filter", psprintf("sub ^= \"%s\"", sub->prefix));
-
-	part->parameters = parameters.data;
-	part->belongs = sub->prefix[0] != '\0' ? has_sub_prefix : NULL;
+	part = make_part(pool_id, whole ? NULL : filter_make("sub", FILTER_STARTS_WITH, sub->prefix));
+	part->belongs = whole ? NULL : has_sub_prefix;
 	part->split = split_by_sub;
 	part->arg = sub;
 	return part;
@@ -256,18 +267,9 @@ users_in_pool(Oid serverid)
 ListingPart *
 users_part(const CognitoServer *server, const char *filter)
 {
-	ListingPart   *part;
-	StringInfoData parameters;
-
 	if (filter == NULL)
 		return make_sub_part(server->user_pool_id, "", '\0');
-
-	part = palloc0(sizeof(ListingPart));
-	initStringInfo(&parameters);
-	json_append_string(&parameters, "UserPoolId", server->user_pool_id);
-	json_append_string(&parameters, "Filter", filter);
-	part->parameters = parameters.data;
-	return part;
+	return make_part(server->user_pool_id, filter);
 }
 
 /* See users.h. */
