@@ -23,6 +23,9 @@
 
 #define CONTENT_TYPE "application/x-amz-json-1.1"
 
+const ApiService api_user_pools = {"cognito-idp", "AWSCognitoIdentityProviderService"};
+const ApiService api_identity_pools = {"cognito-identity", "AWSCognitoIdentityService"};
+
 /* Back-off, in milliseconds: the first, and the longest that is not asked for by the service. */
 #define FIRST_BACKOFF 100
 #define LONGEST_BACKOFF 5000
@@ -52,13 +55,15 @@ struct ApiRequest
 
 /* The service's own endpoint, or the one that the server names. */
 static char *
-endpoint_url(const CognitoServer *server, const ApiOperation *operation)
+endpoint_url(const CognitoServer *server, const ApiService *service)
 {
-	bool china = strncmp(server->region, "cn-", strlen("cn-")) == 0;
+	bool        china = strncmp(server->region, "cn-", strlen("cn-")) == 0;
+	const char *named =
+		service == &api_identity_pools ? server->identity_endpoint_url : server->endpoint_url;
 
-	if (server->endpoint_url != NULL)
-		return pstrdup(server->endpoint_url);
-	return psprintf("https://%s.%s.amazonaws.com%s", operation->service, server->region,
+	if (named != NULL)
+		return pstrdup(named);
+	return psprintf("https://%s.%s.amazonaws.com%s", service->prefix, server->region,
 					china ? ".cn" : "");
 }
 
@@ -98,9 +103,9 @@ api_create(const CognitoServer *server, const ApiOperation *operation)
 	request->server = server;
 	request->operation = operation;
 	request->http = http_create();
-	request->url = endpoint_url(server, operation);
+	request->url = endpoint_url(server, operation->service);
 	request->host = host_of(request->url);
-	request->target = psprintf("%s.%s", operation->target, operation->name);
+	request->target = psprintf("%s.%s", operation->service->target, operation->name);
 	initStringInfo(&request->body);
 
 	MemoryContextSwitchTo(caller);
@@ -124,7 +129,7 @@ post(ApiRequest *request)
 	SigV4Request         signing = {.access_key_id = server->access_key_id,
 									.secret_access_key = server->secret_access_key,
 									.region = server->region,
-									.service = request->operation->service,
+									.service = request->operation->service->prefix,
 									.date = date,
 									.headers = headers,
 									.body = request->body.data,
@@ -264,8 +269,8 @@ retry(ApiRequest *request, const Refusal *refusal)
 		request->server->session->retries++;
 	}
 	else
-		refusal_raise(refusal, request->http, request->server, request->operation->service,
-					  request->operation->name, request->retries);
+		refusal_raise(refusal, request->http, request->server, request->operation->service->prefix,
+					  request->operation->name, request->body.data, request->retries);
 	schedule(request, http_now() + delay);
 }
 
@@ -305,6 +310,18 @@ api_wait(ApiRequest **requests, int nrequests, double until)
 			return -1;
 		http_work(due);
 	}
+}
+
+/* See api.h. */
+ApiRequest *
+api_perform(const CognitoServer *server, const ApiOperation *operation, const char *members)
+{
+	ApiRequest *request = api_create(server, operation);
+
+	api_send(request, members);
+	while (api_wait(&request, 1, -1) != 0)
+		;
+	return request;
 }
 
 /* See api.h. */

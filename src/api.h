@@ -12,11 +12,21 @@
 
 #include "server.h"
 
+typedef struct ApiService
+{
+	const char *prefix; /* of endpoints, and in signatures */
+	const char *target; /* prefix of the header x-amz-target */
+} ApiService;
+
+extern const ApiService api_user_pools;
+extern const ApiService api_identity_pools;
+
 typedef struct ApiOperation
 {
-	const char *service; /* endpoint prefix, such as cognito-idp */
-	const char *target;  /* target prefix, such as AWSCognitoIdentityProviderService */
-	const char *name;    /* such as ListUsers */
+	const ApiService *service;
+	const char       *name;          /* such as ListUsersInGroup */
+	ServerPool        pool;          /* whose id is the first parameter, if any is */
+	const char       *parameters[3]; /* the strings that it requires */
 } ApiOperation;
 
 typedef struct ApiRequest ApiRequest;
@@ -29,6 +39,10 @@ extern ApiRequest *api_create(const CognitoServer *server, const ApiOperation *o
  * server's rate allows; returns without waiting.
  */
 extern void api_send(ApiRequest *request, const char *members);
+
+/* Sends a request and waits until it has its reply. */
+extern ApiRequest *
+api_perform(const CognitoServer *server, const ApiOperation *operation, const char *members);
 
 /*
  * Waits until one of several requests has its reply, and tells which; or until

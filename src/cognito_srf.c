@@ -9,6 +9,7 @@
 
 #include <limits.h>
 
+#include "call.h"
 #include "http.h"
 #include "listing.h"
 #include "pushdown.h"
@@ -31,6 +32,10 @@ _PG_init(void)
 	DefineCustomStringVariable(
 		"cognito_srf.ca_file", "File of the certificates to trust, in PEM format.",
 		"Empty means those of the system.", &http_ca_file, "", PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("cognito_srf.offline",
+							 "Leaves Cognito alone: calls return no rows, with a warning.",
+							 "For restoring dumps, and for work without a network.", &call_offline,
+							 false, PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("cognito_srf.progress_interval",
 							"Time after which a call tells how far it is, and tells again.",
 							"0 turns that off.", &listing_progress_interval, 0, 0, INT_MAX,

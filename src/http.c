@@ -172,6 +172,9 @@ release(void *arg)
 
 	stop(request);
 	curl_easy_cleanup(request->easy);
+	/* It may hold a secret, as the description of an app client does. */
+	if (request->body != NULL)
+		OPENSSL_cleanse(request->body, request->capacity);
 	free(request->body);
 }
 

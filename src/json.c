@@ -16,10 +16,10 @@
  */
 #define MAX_TREE (256 * 1024 * 1024)
 
-/* Where the tree that is being parsed goes. */
+/* Where the tree goes that is being parsed, or the text of one. */
 static MemoryContext tree_context;
 
-/* cJSON's allocator while it parses: NULL if there is no memory, never an error. */
+/* cJSON's allocator while it parses or prints: NULL if there is no memory, never an error. */
 static void *
 allocate(size_t size)
 {
@@ -47,6 +47,22 @@ parse_here(const char *text, size_t length)
 	root = cJSON_ParseWithLengthOpts(text, length + 1, NULL, true);
 	cJSON_InitHooks(NULL);
 	return root;
+}
+
+/* See json.h. */
+char *
+json_print(const cJSON *value)
+{
+	cJSON_Hooks hooks = {allocate, give_up};
+	char       *text;
+
+	tree_context = CurrentMemoryContext;
+	cJSON_InitHooks(&hooks);
+	text = cJSON_PrintUnformatted(value);
+	cJSON_InitHooks(NULL);
+	if (text == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	return text;
 }
 
 /* Is there an escaped U+0000?  cJSON would end the string there without a word. */

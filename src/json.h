@@ -27,10 +27,16 @@ typedef struct JsonProblem
  * cJSON's limit (1,000), would take more than MAX_TREE, is not UTF-8 or holds
  * U+0000, which no PostgreSQL value can.
  *
- * cJSON knows one allocator for the whole process.  It is ours only while the
- * parser runs, and malloc's again before this returns.
+ * cJSON knows one allocator for the whole process.  It is ours only while
+ * this or json_print runs, and malloc's again before they return.
  */
 extern cJSON *json_parse(const char *text, size_t length, JsonProblem *problem);
+
+/*
+ * The text of a parsed value, in UTF-8, in the current memory context.  Raises
+ * 53200 if there is no memory for it.
+ */
+extern char *json_print(const cJSON *value);
 
 /* A member's string, or NULL if the member is missing, null or no string. */
 extern const char *json_string(const cJSON *object, const char *member);

@@ -171,9 +171,7 @@ suffices(const Fetch *fetch, const ListingPart *part, const cJSON *items)
 static void
 put_rows(Fetch *fetch, const ListingPart *part, const ApiRequest *request, const cJSON *items)
 {
-	Datum       *values = palloc(fetch->columns->natts * sizeof(Datum));
-	bool        *nulls = palloc(fetch->columns->natts * sizeof(bool));
-	Row          row = {.request = request, .values = values, .nulls = nulls};
+	Row          row = {.request = request, .arg = part->arg};
 	const cJSON *item;
 
 	cJSON_ArrayForEach (item, items)
@@ -188,11 +186,9 @@ put_rows(Fetch *fetch, const ListingPart *part, const ApiRequest *request, const
 		CHECK_FOR_INTERRUPTS();
 
 		row.item = item;
-		memset(nulls, true, fetch->columns->natts * sizeof(bool));
 		if (!cJSON_IsObject(item))
 			api_reject_reply(request, "Item %d is not an object.", row.number);
-		fetch->listing->make_row(&row);
-		tuplestore_putvalues(fetch->rows, fetch->columns, values, nulls);
+		row_append(&row, fetch->listing->make_row, fetch->rows, fetch->columns);
 		fetch->server->session->rows++;
 	}
 }

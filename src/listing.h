@@ -29,7 +29,7 @@ typedef struct Listing
 	const char  *items;     /* the reply's member that lists the items */
 	const char  *function;  /* the SQL function, for people */
 	const char  *noun;      /* what the items are, for people */
-	void (*make_row)(Row *row); /* turns an item into a row */
+	RowMaker     make_row;  /* turns an item into a row */
 } Listing;
 
 /*
@@ -40,7 +40,7 @@ typedef struct ListingPart
 {
 	const char *parameters; /* the members of a JSON object, without its braces */
 	bool (*belongs)(const cJSON *item, const void *arg); /* NULL if every item does */
-	const void *arg;
+	const void *arg;                                     /* also the rows' */
 
 	/*
 	 * Divides the part into smaller ones that together list the same; asked when

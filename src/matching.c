@@ -17,6 +17,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "call.h"
 #include "search.h"
 #include "users.h"
 
@@ -163,8 +164,10 @@ static void
 find_users(FunctionCallInfo fcinfo, Calls *calls, const Search *search)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	CognitoServer *server = server_open(calls->server_name);
+	CognitoServer *server = call_open(calls->server_name, SERVER_USER_POOL);
 
+	if (server == NULL)
+		return;
 	if (filters_pay(calls, server, search))
 	{
 		list_parts(server, search, result);
@@ -184,15 +187,10 @@ cognito_users_matching(PG_FUNCTION_ARGS)
 	Calls         *calls;
 	Search        *search;
 
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-						errmsg("server, attribute and operator must not be null")));
-
 	InitMaterializedSRF(fcinfo, 0);
-	search =
-		search_make(text_to_cstring(PG_GETARG_TEXT_PP(1)), text_to_cstring(PG_GETARG_TEXT_PP(2)),
-					PG_ARGISNULL(3) ? NULL : PG_GETARG_ARRAYTYPE_P(3));
-	calls = find_calls(fcinfo, text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	search = search_make(call_text(fcinfo, 1), call_text(fcinfo, 2),
+						 PG_ARGISNULL(3) ? NULL : PG_GETARG_ARRAYTYPE_P(3));
+	calls = find_calls(fcinfo, call_text(fcinfo, 0));
 	if (calls->pool == NULL)
 		find_users(fcinfo, calls, search);
 	if (calls->pool != NULL)

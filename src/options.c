@@ -25,6 +25,9 @@
 #define MAX_POOL_ID 55
 #define MAX_DNS_LABEL 63
 
+/* What service models call \w */
+#define WORD_LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
+
 /* What is wrong with a value, as a sentence; NULL if nothing is. */
 typedef const char *(*StringRule)(const char *value);
 
@@ -42,6 +45,7 @@ static const char *credential_rule(const char *value);
 static const char *text_rule(const char *value);
 static const char *region_rule(const char *value);
 static const char *pool_rule(const char *value);
+static const char *identity_pool_rule(const char *value);
 static const char *endpoint_rule(const char *value);
 static const char *boolean_rule(const char *value);
 
@@ -52,7 +56,9 @@ static const Option options_table[] = {
 	{"api_key_id", ON_SERVER | ON_USER_MAPPING, text_rule, 0, 0, 0},
 	{"region", ON_SERVER, region_rule, 0, 0, 0},
 	{"user_pool_id", ON_SERVER, pool_rule, 0, 0, 0},
+	{"identity_pool_id", ON_SERVER, identity_pool_rule, 0, 0, 0},
 	{"endpoint_url", ON_SERVER, endpoint_rule, 0, 0, 0},
+	{"identity_endpoint_url", ON_SERVER, endpoint_rule, 0, 0, 0},
 	{"connect_timeout", ON_SERVER, NULL, GUC_UNIT_MS, 1, INT_MAX},
 	{"request_timeout", ON_SERVER, NULL, GUC_UNIT_MS, 1, INT_MAX},
 	{"max_retries", ON_SERVER, NULL, 0, 0, 100},
@@ -106,14 +112,25 @@ region_rule(const char *value)
 static const char *
 pool_rule(const char *value)
 {
-	static const char letters[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
-	size_t      length = strspn(value, letters);
+	size_t      length = strspn(value, WORD_LETTERS "-");
 	const char *underscore = strrchr(value, '_');
 
 	if (length > MAX_POOL_ID || value[length] != '\0' || underscore == NULL ||
 		underscore == value || underscore[1] == '\0' || strchr(underscore, '-') != NULL)
 		return "A user pool's id is written like eu-west-1_AbCdEf123.";
+	return NULL;
+}
+
+/* The form in the service model: [\w-]+:[0-9a-f-]+ */
+static const char *
+identity_pool_rule(const char *value)
+{
+	size_t region = strspn(value, WORD_LETTERS "-");
+	size_t id = value[region] == ':' ? strspn(value + region + 1, "0123456789abcdef-") : 0;
+
+	if (region == 0 || id == 0 || value[region + 1 + id] != '\0' || region + 1 + id > MAX_POOL_ID)
+		return "An identity pool's id is written like "
+			   "eu-west-1:12345678-90ab-cdef-1234-567890abcdef.";
 	return NULL;
 }
 

@@ -75,14 +75,13 @@ static const struct
 						"IAM does not allow the access key of server \"%s\" to do this",
 						NULL}, /* made from the operation */
 	[REFUSAL_NOT_FOUND] = {ERRCODE_UNDEFINED_OBJECT,
-						   "the user pool of server \"%s\" does not exist",
-						   "Check \"user_pool_id\", and \"region\", with which the id begins."},
+						   "Cognito does not find what the request for server \"%s\" asks for",
+						   NULL},
 	[REFUSAL_USER_NOT_FOUND] = {ERRCODE_UNDEFINED_OBJECT,
-								"the user does not exist in the user pool of server \"%s\"", NULL},
+								"Cognito does not find the user for server \"%s\"", NULL},
 	[REFUSAL_ARGUMENT] = {ERRCODE_INVALID_PARAMETER_VALUE,
 						  "Cognito refused an argument of the request for server \"%s\"",
-						  "A filter is one comparison, such as email = \"a@example.com\" or "
-						  "username ^= \"ab\", of at most 256 characters."},
+						  NULL}, /* of filters only */
 	[REFUSAL_UNREACHABLE] = {ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
 							 "could not connect to Cognito for server \"%s\"",
 							 "Check \"region\" and \"endpoint_url\", and what the network allows; "
@@ -98,6 +97,23 @@ static const struct
 	[REFUSAL_OUT_OF_MEMORY] = {ERRCODE_OUT_OF_MEMORY,
 							   "out of memory for Cognito's answer for server \"%s\"", NULL},
 	[REFUSAL_OTHER] = {ERRCODE_FDW_ERROR, "Cognito refused the request for server \"%s\"", NULL},
+};
+
+/* What can be missing, by the parameter that asks for it; what is in a pool comes before the pool. */
+static const struct
+{
+	RefusalKind kind;
+	const char *parameter;
+	const char *noun;
+	const char *hint; /* or NULL */
+} things[] = {
+	{REFUSAL_USER_NOT_FOUND, "Username", "user", NULL},
+	{REFUSAL_NOT_FOUND, "GroupName", "group", NULL},
+	{REFUSAL_NOT_FOUND, "ClientId", "app client", NULL},
+	{REFUSAL_NOT_FOUND, "UserPoolId", "user pool",
+	 "Check \"user_pool_id\", and \"region\", with which the id begins."},
+	{REFUSAL_NOT_FOUND, "IdentityPoolId", "identity pool",
+	 "Check \"identity_pool_id\", and \"region\", with which the id begins."},
 };
 
 /* The kind of a transfer without a whole answer. */
@@ -285,20 +301,63 @@ describe(const Refusal *refusal, HttpRequest *http, const CognitoServer *server,
 	return detail.data;
 }
 
+/*
+ * The number of the thing that is missing, and its name: of those that were
+ * asked for, the one that the service's words quote, or else the first.  -1 if
+ * there is none.
+ */
+static int
+find_missing(const Refusal *refusal, const cJSON *asked, const char **name)
+{
+	int missing = -1;
+
+	for (int i = lengthof(things) - 1; i >= 0; i--)
+	{
+		const char *value = json_string(asked, things[i].parameter);
+
+		if (things[i].kind != refusal->kind || value == NULL)
+			continue;
+		missing = i;
+		*name = value;
+		if (refusal->message != NULL && strstr(refusal->message, value) != NULL)
+			break;
+	}
+	return missing;
+}
+
+/* What to do about it, or NULL. */
+static const char *
+find_hint(const Refusal *refusal, const cJSON *asked, const char *service, const char *operation)
+{
+	if (refusal->kind == REFUSAL_DENIED)
+		return psprintf("Allow the action %s:%s in the key's IAM policy.", service, operation);
+	if (refusal->kind == REFUSAL_ARGUMENT && json_string(asked, "Filter") != NULL)
+		return "A filter is one comparison, such as email = \"a@example.com\" or "
+			   "username ^= \"ab\", of at most 256 characters.";
+	return errors[refusal->kind].hint;
+}
+
 /* See refusal.h. */
 void
 refusal_raise(const Refusal *refusal, HttpRequest *http, const CognitoServer *server,
-			  const char *service, const char *operation, int retries)
+			  const char *service, const char *operation, const char *body, int retries)
 {
-	const char *hint = errors[refusal->kind].hint;
+	JsonProblem  ignored;
+	const cJSON *asked = json_parse(body, strlen(body), &ignored);
+	char        *detail = describe(refusal, http, server, operation, retries);
+	const char  *hint = find_hint(refusal, asked, service, operation);
+	const char  *name = NULL;
+	int          missing = find_missing(refusal, asked, &name);
 
-	if (refusal->kind == REFUSAL_DENIED)
-		hint = psprintf("Allow the action %s:%s on the user pool in the key's IAM policy.", service,
-						operation);
+	if (missing >= 0)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("%s \"%s\" of server \"%s\" does not exist", things[missing].noun,
+							   pg_any_to_server(name, (int) strlen(name), PG_UTF8), server->name),
+						errdetail_internal("%s", detail),
+						things[missing].hint != NULL ? errhint("%s", things[missing].hint) : 0));
 
 	ereport(ERROR, (errcode(errors[refusal->kind].sqlstate),
 					errmsg(errors[refusal->kind].message, server->name),
-					errdetail_internal("%s", describe(refusal, http, server, operation, retries)),
-					hint != NULL ? errhint("%s", hint) : 0));
+					errdetail_internal("%s", detail), hint != NULL ? errhint("%s", hint) : 0));
 	pg_unreachable();
 }

@@ -47,9 +47,12 @@ typedef struct Refusal
  */
 extern bool refusal_of(HttpRequest *http, Refusal *refusal);
 
-/* Raises the error; the names are those of the service and its operation. */
-extern void
-refusal_raise(const Refusal *refusal, HttpRequest *http, const CognitoServer *server,
-			  const char *service, const char *operation, int retries) pg_attribute_noreturn();
+/*
+ * Raises the error.  The names are those of the service and its operation; the
+ * body is the request's, which tells what was asked for.
+ */
+extern void refusal_raise(const Refusal *refusal, HttpRequest *http, const CognitoServer *server,
+						  const char *service, const char *operation, const char *body, int retries)
+	pg_attribute_noreturn();
 
 #endif

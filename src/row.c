@@ -4,20 +4,37 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
+#include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
 
 #include <math.h>
 
+#include "json.h"
 #include "row.h"
 
 /* See row.h. */
 void
 row_reject(const Row *row, const char *problem, const char *member)
 {
+	if (row->number == 0)
+		api_reject_reply(row->request, "Member \"%s\" %s.", member, problem);
 	api_reject_reply(row->request, "Item %d: member \"%s\" %s.", row->number, member, problem);
+}
+
+/* See row.h. */
+void
+row_append(Row *row, RowMaker make_row, Tuplestorestate *rows, TupleDesc columns)
+{
+	row->values = palloc(columns->natts * sizeof(Datum));
+	row->nulls = palloc(columns->natts * sizeof(bool));
+	memset(row->nulls, true, columns->natts * sizeof(bool));
+	make_row(row);
+	tuplestore_putvalues(rows, columns, row->values, row->nulls);
 }
 
 /* See row.h. */
@@ -71,6 +88,50 @@ row_boolean(Row *row, int column, const char *member)
 	if (!cJSON_IsBool(value))
 		row_reject(row, "is not a boolean", member);
 	row_set(row, column, BoolGetDatum(cJSON_IsTrue(value)));
+}
+
+/* See row.h. */
+void
+row_integer(Row *row, int column, const char *member)
+{
+	const cJSON *value = find_member(row, member);
+
+	if (value == NULL)
+		return;
+	if (!cJSON_IsNumber(value) || value->valuedouble != (double) value->valueint)
+		row_reject(row, "is not an integer of 32 bits", member);
+	row_set(row, column, Int32GetDatum(value->valueint));
+}
+
+/* See row.h. */
+void
+row_texts(Row *row, int column, const char *member)
+{
+	const cJSON     *value = find_member(row, member);
+	ArrayBuildState *texts = initArrayResult(TEXTOID, CurrentMemoryContext, false);
+	const cJSON     *element;
+
+	if (value == NULL)
+		return;
+	if (!cJSON_IsArray(value))
+		row_reject(row, "is not a list", member);
+	cJSON_ArrayForEach (element, value)
+	{
+		if (!cJSON_IsString(element))
+			row_reject(row, "has an element that is not a string", member);
+		accumArrayResult(texts, CStringGetTextDatum(row_to_server(element->valuestring)), false,
+						 TEXTOID, CurrentMemoryContext);
+	}
+	row_set(row, column, makeArrayResult(texts, CurrentMemoryContext));
+}
+
+/* See row.h. */
+void
+row_item(Row *row, int column)
+{
+	char *text = row_to_server(json_print(row->item));
+
+	row_set(row, column, DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
 }
 
 /* Seconds since the Unix epoch to a timestamp; false if it is out of range. */

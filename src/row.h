@@ -12,6 +12,9 @@
 
 #include "postgres.h"
 
+#include "access/tupdesc.h"
+#include "utils/tuplestore.h"
+
 #include <cjson/cJSON.h>
 
 #include "api.h"
@@ -19,18 +22,30 @@
 typedef struct Row
 {
 	const ApiRequest *request; /* whose reply it is, for errors */
-	int               number;  /* of the item on its page, from 1, for errors */
+	int               number;  /* of the item on its page, from 1; 0 if it is alone; for errors */
 	const cJSON      *item;
+	const void       *arg; /* that of the listing's part */
 	Datum            *values;
 	bool             *nulls; /* all true to begin with */
 } Row;
 
+/* What an entity knows of its rows: fills one in from its item. */
+typedef void (*RowMaker)(Row *row);
+
+/* Has a row filled in, and appends it. */
+extern void row_append(Row *row, RowMaker make_row, Tuplestorestate *rows, TupleDesc columns);
+
 /* Set a column of a row from a member of its item. */
 extern void row_text(Row *row, int column, const char *member);
 extern void row_boolean(Row *row, int column, const char *member);
+extern void row_integer(Row *row, int column, const char *member); /* integer */
+extern void row_texts(Row *row, int column, const char *member);   /* text[] */
 
 /* A number of seconds since the epoch, or an ISO 8601 string with a time zone. */
 extern void row_timestamp(Row *row, int column, const char *member);
+
+/* Sets a column to the whole item, as jsonb. */
+extern void row_item(Row *row, int column);
 
 /* Sets a column. */
 extern void row_set(Row *row, int column, Datum value);

@@ -108,15 +108,17 @@ append_name(StringInfo names, const char *name)
 
 /* Raises the error for options that a server lacks, all of them in one. */
 static void
-check_complete(const CognitoServer *server, bool has_credentials)
+check_complete(const CognitoServer *server, ServerPool pool, bool has_credentials)
 {
 	StringInfoData missing;
 
 	initStringInfo(&missing);
 	if (server->region == NULL)
 		append_name(&missing, "region");
-	if (server->user_pool_id == NULL)
+	if (pool == SERVER_USER_POOL && server->user_pool_id == NULL)
 		append_name(&missing, "user_pool_id");
+	if (pool == SERVER_IDENTITY_POOL && server->identity_pool_id == NULL)
+		append_name(&missing, "identity_pool_id");
 	if (!has_credentials)
 	{
 		append_name(&missing, "aws_access_key_id");
@@ -139,7 +141,7 @@ check_complete(const CognitoServer *server, bool has_credentials)
 
 /* Fills in the credentials from the user mapping if there is one, and else from the server. */
 static void
-resolve_credentials(Opened *opened, ForeignServer *catalog)
+resolve_credentials(Opened *opened, ForeignServer *catalog, ServerPool pool)
 {
 	CognitoServer *server = opened->server;
 	UserMapping   *mapping = find_user_mapping(catalog);
@@ -147,7 +149,7 @@ resolve_credentials(Opened *opened, ForeignServer *catalog)
 	const char    *vault_name;
 
 	opened->mapping_options = mapping != NULL ? mapping->options : NIL;
-	check_complete(server, options_check_credentials(options));
+	check_complete(server, pool, options_check_credentials(options));
 
 	server->access_key_id = option_string(options, "aws_access_key_id");
 	server->secret_access_key = option_string(options, "aws_secret_access_key");
@@ -177,7 +179,7 @@ begin_call(Oid serverid)
 
 /* See server.h. */
 CognitoServer *
-server_open(const char *name)
+server_open(const char *name, ServerPool pool)
 {
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "cognito server", ALLOCSET_DEFAULT_SIZES);
@@ -193,7 +195,9 @@ server_open(const char *name)
 	server->name = catalog->servername;
 	server->region = option_string(options, "region");
 	server->user_pool_id = option_string(options, "user_pool_id");
+	server->identity_pool_id = option_string(options, "identity_pool_id");
 	server->endpoint_url = option_string(options, "endpoint_url");
+	server->identity_endpoint_url = option_string(options, "identity_endpoint_url");
 	server->connect_timeout = option_number(options, "connect_timeout", CONNECT_TIMEOUT);
 	server->request_timeout = option_number(options, "request_timeout", REQUEST_TIMEOUT);
 	server->max_retries = option_number(options, "max_retries", MAX_RETRIES);
@@ -202,10 +206,25 @@ server_open(const char *name)
 	rate = option_number(options, "max_requests_per_second", 0);
 	server->max_requests_per_second = rate > 0 ? rate : get_float8_infinity();
 	server->pushdown = option_boolean(options, "pushdown", true);
-	resolve_credentials(opened, catalog);
+	resolve_credentials(opened, catalog, pool);
 
 	MemoryContextSwitchTo(caller);
 	return server;
+}
+
+/* See server.h. */
+const char *
+server_pool_id(const CognitoServer *server, ServerPool pool)
+{
+	switch (pool)
+	{
+		case SERVER_USER_POOL:
+			return server->user_pool_id;
+		case SERVER_IDENTITY_POOL:
+			return server->identity_pool_id;
+		default:
+			return NULL;
+	}
 }
 
 /* See server.h. */

@@ -10,13 +10,23 @@
 
 #include "session.h"
 
+/* The pools whose ids a server may hold. */
+typedef enum ServerPool
+{
+	SERVER_NO_POOL,
+	SERVER_USER_POOL,
+	SERVER_IDENTITY_POOL
+} ServerPool;
+
 typedef struct CognitoServer
 {
 	MemoryContext context; /* holds this struct and whatever a call hangs into it */
 	char         *name;
 	const char   *region;
-	const char   *user_pool_id;
-	const char   *endpoint_url; /* NULL for the service's own */
+	const char   *user_pool_id;          /* NULL if there is none */
+	const char   *identity_pool_id;      /* likewise */
+	const char   *endpoint_url;          /* NULL for the service's own */
+	const char   *identity_endpoint_url; /* likewise */
 	const char   *access_key_id;
 	const char   *secret_access_key;
 	const char   *session_token;   /* NULL if there is none */
@@ -33,7 +43,8 @@ typedef struct CognitoServer
 /*
  * Opens a server for the calling role (current_user): checks its USAGE, takes
  * the role's user mapping, or PUBLIC's, or else the server's own credentials,
- * and reads the secret from Vault where one is named.
+ * and reads the secret from Vault where one is named.  The server must have
+ * the id of the pool that the call is about.
  *
  * The result lives in a context of its own below the current one; it is wiped
  * and freed by server_close or, after an error, with that parent.
@@ -42,8 +53,11 @@ typedef struct CognitoServer
  * options or credentials, HV00A and 22023 for malformed ones, and what
  * vault_secret raises.
  */
-extern CognitoServer *server_open(const char *name);
+extern CognitoServer *server_open(const char *name, ServerPool pool);
 extern void           server_close(CognitoServer *server);
+
+/* The id of one of a server's pools, NULL if it has none. */
+extern const char *server_pool_id(const CognitoServer *server, ServerPool pool);
 
 /*
  * For the planner: the pushdown option of a server, true if there is no such

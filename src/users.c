@@ -9,22 +9,21 @@
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
+#include "call.h"
 #include "filter.h"
 #include "json.h"
 #include "users.h"
 
 #define HEX_DIGITS "0123456789abcdef"
 
-static void make_user_row(Row *row);
-
 const Listing users_listing = {
-	.operation = {"cognito-idp", "AWSCognitoIdentityProviderService", "ListUsers"},
+	.operation = {&api_user_pools, "ListUsers", SERVER_USER_POOL, {"UserPoolId"}},
 	.page_size = "Limit",
 	.token = "PaginationToken",
 	.items = "Users",
 	.function = "cognito_users",
 	.noun = "users",
-	.make_row = make_user_row,
+	.make_row = users_make_row,
 };
 
 PG_FUNCTION_INFO_V1(cognito_users);
@@ -83,9 +82,9 @@ set_attributes(Row *row)
 	row_set(row, USER_ATTRIBUTES, JsonbPGetDatum(JsonbValueToJsonb(object)));
 }
 
-/* Turns a user into a row. */
-static void
-make_user_row(Row *row)
+/* See users.h. */
+void
+users_make_row(Row *row)
 {
 	row_text(row, USER_USERNAME, "Username");
 	row_text(row, USER_STATUS, "UserStatus");
@@ -286,13 +285,11 @@ Datum
 cognito_users(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	char          *name = call_text(fcinfo, 0);
 	char          *filter = NULL;
 	int64          max_users = LISTING_ALL;
 	CognitoServer *server;
 
-	if (PG_ARGISNULL(0))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-						errmsg("the server's name must not be null")));
 	if (PG_NARGS() > 1 && !PG_ARGISNULL(1))
 		filter = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	if (PG_NARGS() > 2 && !PG_ARGISNULL(2))
@@ -302,7 +299,9 @@ cognito_users(PG_FUNCTION_ARGS)
 						errmsg("max_users must not be negative")));
 
 	InitMaterializedSRF(fcinfo, 0);
-	server = server_open(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	server = call_open(name, SERVER_USER_POOL);
+	if (server == NULL)
+		return (Datum) 0;
 	if (filter == NULL && max_users == LISTING_ALL)
 		users_list_pool(server, result->setResult, result->setDesc);
 	else

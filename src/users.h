@@ -26,6 +26,9 @@ typedef enum UserColumn
 
 extern const Listing users_listing;
 
+/* Turns a user into a row, as the listings of users all do. */
+extern void users_make_row(Row *row);
+
 /* The part of a pool that Cognito finds with a filter; all of it if that is NULL. */
 extern ListingPart *users_part(const CognitoServer *server, const char *filter);
 

@@ -14,7 +14,7 @@ $ENV{no_proxy} = '*';
 
 my $cognito = Cognito->new;
 my $node = Cognito::cluster('main');
-my $call = "SELECT * FROM cognito_users('srv')";
+my $call = q(SELECT * FROM cognito_users('srv', 'username ^= ""'));
 my $id = '[0-9a-f]{8}-[0-9a-f-]{27}';
 
 # The text of an error as psql shows it; each part is a pattern, and without a hint there is none.
@@ -41,7 +41,7 @@ my $denied = 'IAM does not allow the access key of server "srv" to do this';
 my $allow = 'cognito-idp:ListUsers';
 my $refused = 'Cognito refused the credentials of server "srv"';
 my $check = 'Check the access key';
-my $unknown = 'the user pool of server "srv" does not exist';
+my $unknown = 'user pool "eu-west-1_AbCdEf123" of server "srv" does not exist';
 
 $cognito->create_server($node, 'srv', max_retries => 0);
 for (
@@ -57,7 +57,7 @@ for (
 	[ 'AccessDeniedException', '42501', $denied, $allow ],
 	[ 'NotAuthorizedException', '42501', $denied, $allow ],
 	[ 'ResourceNotFoundException', '42704', $unknown, '"user_pool_id"' ],
-	[ 'UserNotFoundException', '42704', 'the user does not exist in the user pool of server "srv"' ],
+	[ 'UserNotFoundException', '42704', 'Cognito does not find the user for server "srv"' ],
 	[ 'InvalidParameterException', '22023', 'Cognito refused an argument .* "srv"', 'A filter is' ],
 	[ 'ValidationException', '22023', 'Cognito refused an argument .* "srv"', 'A filter is' ],
 	[ 'TooManyRequestsException', '53400', 'Cognito throttles .* "srv"', '"max_retries"' ],
@@ -255,8 +255,8 @@ $cognito->create_server($node, 'srv');
 $cognito->forget;
 for (
 	[ q('none'), '42704: server "none" does not exist', 'CREATE SERVER' ],
-	[ q(NULL), q(22004: the server's name must not be null) ],
-	[ q(NULL, NULL, 0), q(22004: the server's name must not be null) ],
+	[ q(NULL), q(22004: argument "server_name" of cognito_users must not be null) ],
+	[ q(NULL, NULL, 0), q(22004: argument "server_name" of cognito_users must not be null) ],
 	[ q('srv', NULL, -1), '22023: max_users must not be negative' ],
 	[ q('srv', NULL, -9223372036854775808), '22023: max_users must not be negative' ])
 {
@@ -271,7 +271,7 @@ is($cognito->requests, 0, 'bad arguments: no request');
 $cognito->create_server($node, '"100%s ""é"""', user_pool_id => 'eu-west-1_None');
 like(
 	decode_utf8(Cognito::error_of($node, encode_utf8(q(SELECT * FROM cognito_users('100%s "é"'))))),
-	qr/ERROR:  42704: the user pool of server "100%s "é"" does not exist\n/,
+	qr/ERROR:  42704: user pool "eu-west-1_None" of server "100%s "é"" does not exist\n/,
 	'a server of an odd name');
 
 
