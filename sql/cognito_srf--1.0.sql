@@ -248,6 +248,15 @@ GRANT SELECT ON cognito_users, cognito_groups, cognito_user_pools, cognito_user_
 	cognito_app_clients, cognito_identity_providers, cognito_identity_pools,
 	cognito_identity_pool, cognito_identities TO PUBLIC;
 
+-- Views over another server than the default
+
+CREATE FUNCTION cognito_create_views(server_name text, schema_name name,
+		replace boolean DEFAULT false)
+	RETURNS SETOF name
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10;
+COMMENT ON FUNCTION cognito_create_views(text, name, boolean) IS
+	'creates in a schema the views of a server, and returns their names';
+
 -- What a session did
 
 CREATE FUNCTION cognito_statistics()

@@ -34,14 +34,21 @@ argument_name(Oid function, int number)
 }
 
 /* See call.h. */
-char *
-call_text(FunctionCallInfo fcinfo, int number)
+void
+call_require(FunctionCallInfo fcinfo, int number)
 {
 	if (PG_ARGISNULL(number))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 						errmsg("argument \"%s\" of %s must not be null",
 							   argument_name(fcinfo->flinfo->fn_oid, number),
 							   get_func_name(fcinfo->flinfo->fn_oid))));
+}
+
+/* See call.h. */
+char *
+call_text(FunctionCallInfo fcinfo, int number)
+{
+	call_require(fcinfo, number);
 	return text_to_cstring(PG_GETARG_TEXT_PP(number));
 }
 

@@ -17,7 +17,10 @@
 /* Whether Cognito is left alone; a setting. */
 extern bool call_offline;
 
-/* The text of an argument, by number.  Raises 22004 if it is NULL. */
+/* Raises 22004 if an argument, by number, is NULL. */
+extern void call_require(FunctionCallInfo fcinfo, int number);
+
+/* The text of an argument, which is required. */
 extern char *call_text(FunctionCallInfo fcinfo, int number);
 
 /*

@@ -237,6 +237,21 @@ server_close(CognitoServer *server)
 
 /* See server.h. */
 bool
+server_has_pool(const char *name, ServerPool pool)
+{
+	ForeignServer *catalog = find_server(name);
+	CognitoServer  server = {
+		 .user_pool_id = option_string(catalog->options, "user_pool_id"),
+		 .identity_pool_id = option_string(catalog->options, "identity_pool_id"),
+    };
+	bool has_pool = pool == SERVER_NO_POOL || server_pool_id(&server, pool) != NULL;
+
+	options_wipe(catalog->options);
+	return has_pool;
+}
+
+/* See server.h. */
+bool
 server_allows_pushdown(const char *name)
 {
 	ForeignServer *server = GetForeignServerByName(name, true);

@@ -60,6 +60,12 @@ extern void           server_close(CognitoServer *server);
 extern const char *server_pool_id(const CognitoServer *server, ServerPool pool);
 
 /*
+ * Does a server that the calling role may use have the id of such a pool?
+ * Raises 42704 for an unknown server, and 42501 without USAGE.
+ */
+extern bool server_has_pool(const char *name, ServerPool pool);
+
+/*
  * For the planner: the pushdown option of a server, true if there is no such
  * server, for that is the executor's to say.
  */
