@@ -13,8 +13,10 @@
  *
  * An answer is a page of 60 users of those that the request's filter matches:
  * sub ^= "one or two hexadecimal digits", username = "…", or none for all.  The
- * token, "pageNNNNN:" and the digits, chooses which page.  Neither the
- * operation, the pool nor the signature is looked at.
+ * token, "pageNNNNN:" and the digits, chooses which page.  ListGroups has groups
+ * of 200 users, one page of them at the most; a request that names one is
+ * answered with its users, page by page.  Neither the pool nor the signature is
+ * looked at, nor any other operation.
  *
  * A user has ten attributes.  Names, order and numbers are written as the
  * service does it: see the sample response of AdminGetUser in the API
@@ -42,6 +44,9 @@
 
 #define USERS_PER_PAGE 60
 
+#define USERS_PER_GROUP 200
+#define MAX_GROUPS 60
+
 /* A smaller pool would have no user for some digits. */
 #define MIN_USERS 300
 
@@ -55,17 +60,23 @@
 #define SUB_FILTER "\"sub ^= \\\""
 #define USERNAME_FILTER "\"username = \\\""
 #define TOKEN "\"page"
+#define GROUP "\"GroupName\":\"group"
+
+/* What the head of a request for groups holds. */
+#define LIST_GROUPS "AWSCognitoIdentityProviderService.ListGroups\r\n"
 
 #define SUB_LENGTH 36
 
 /* What a request asks for. */
 typedef struct Request
 {
+	bool groups;    /* it asks for groups, and for no user */
 	int  first;     /* the users that match its filter: from this one on, */
 	int  end;       /* up to, and without, this one */
 	int  repeats;   /* how often the pool has their pages */
 	int  page;      /* which page, from 0 */
-	char digits[3]; /* that all their subs begin with */
+	char digits[3]; /* that all their subs begin with, or the group's number */
+	bool in_group;  /* they are asked for as those of a group */
 } Request;
 
 /* The users as they are sent, in the order of their subs, each followed by a comma. */
@@ -73,6 +84,9 @@ static char   *users;
 static size_t *user_at; /* where each begins in users, and where the last one ends */
 static int     n_users;
 static int     n_repeats;
+
+/* The groups as they are sent. */
+static char groups[MAX_GROUPS * sizeof("{\"GroupName\":\"group00\"},")];
 
 static long delay_ms;
 
@@ -164,6 +178,24 @@ make_users(void)
 	user_at[n_users] = length;
 }
 
+/* How many groups there are. */
+static int
+count_groups(void)
+{
+	return n_users / USERS_PER_GROUP < MAX_GROUPS ? n_users / USERS_PER_GROUP : MAX_GROUPS;
+}
+
+/* Writes all groups, each followed by a comma as well. */
+static void
+make_groups(void)
+{
+	size_t length = 0;
+
+	for (int i = 0; i < count_groups(); i++)
+		length +=
+			snprintf(groups + length, sizeof(groups) - length, "{\"GroupName\":\"group%02d\"},", i);
+}
+
 /* The first user whose sub begins with this byte or a higher one. */
 static int
 first_user(int byte)
@@ -206,6 +238,22 @@ match_username(Request *request, const char *text)
 	return true;
 }
 
+/* Matches the users of the group whose number is at text. */
+static bool
+match_group(Request *request, const char *text)
+{
+	int group = (int) strtol(text, NULL, 10);
+
+	if (group < 0 || group >= count_groups())
+		return false;
+	snprintf(request->digits, sizeof(request->digits), "%02d", group);
+	request->in_group = true;
+	request->first = group * USERS_PER_GROUP;
+	request->end = request->first + USERS_PER_GROUP;
+	request->repeats = 1;
+	return true;
+}
+
 /* Of how many pages these users are. */
 static int
 count_pages(const Request *request)
@@ -226,15 +274,19 @@ read_token(Request *request, const char *text)
 		   strncmp(digits, expected, strlen(expected)) == 0;
 }
 
-/* Reads a request's body; false if it is none that a client of the benchmark sends. */
+/* Reads a request's head and body; false if it is none that a client of the benchmark sends. */
 static bool
-parse_request(Request *request, const char *body)
+parse_request(Request *request, const char *head, const char *body)
 {
+	const char *group = strstr(body, GROUP);
 	const char *sub = strstr(body, SUB_FILTER);
 	const char *username = strstr(body, USERNAME_FILTER);
 	const char *token = strstr(body, TOKEN);
 
 	*request = (Request){.end = n_users, .repeats = n_repeats};
+	request->groups = strstr(head, LIST_GROUPS) != NULL;
+	if (group != NULL && !match_group(request, group + strlen(GROUP)))
+		return false;
 	if (sub != NULL && !match_sub(request, sub + strlen(SUB_FILTER)))
 		return false;
 	if (username != NULL && !match_username(request, username + strlen(USERNAME_FILTER)))
@@ -317,9 +369,19 @@ send_page(int client, const Request *request)
 	char         tail[64] = "]}";
 
 	if (request->page + 1 < n_pages * request->repeats)
-		snprintf(tail, sizeof(tail), "],\"PaginationToken\":\"page%05d:%s\"}", request->page + 1,
+		snprintf(tail, sizeof(tail), "],\"%s\":\"page%05d:%s\"}",
+				 request->in_group ? "NextToken" : "PaginationToken", request->page + 1,
 				 request->digits);
 	return send_answer(client, "200 OK", "{\"Users\":[", page, tail);
+}
+
+/* Sends the groups; returns false if the client has gone. */
+static bool
+send_groups(int client)
+{
+	struct iovec page = {groups, strlen(groups) - strlen(",")};
+
+	return send_answer(client, "200 OK", "{\"Groups\":[", page, "]}");
 }
 
 /* Sends the answer to a request beyond the quota; returns false if the client has gone. */
@@ -372,13 +434,17 @@ serve_client(void *arg)
 	bool    alive = true;
 
 	setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
-	while (alive && (body = read_request(client, buffer)) != NULL && parse_request(&request, body))
+	while (alive && (body = read_request(client, buffer)) != NULL &&
+		   parse_request(&request, buffer, body))
 	{
 		bool admitted = admit();
 
 		if (delay_ms > 0)
 			nanosleep(&(struct timespec){delay_ms / 1000, delay_ms % 1000 * 1000000L}, NULL);
-		alive = admitted ? send_page(client, &request) : send_throttled(client);
+		if (!admitted)
+			alive = send_throttled(client);
+		else
+			alive = request.groups ? send_groups(client) : send_page(client, &request);
 	}
 	close(client);
 	return NULL;
@@ -447,12 +513,12 @@ read_options(int argc, char **argv)
 	if (optind == argc - 1)
 		pool = atoi(argv[optind]);
 	n_users = pool < MAX_USERS ? pool : MAX_USERS;
-	if (n_users < MIN_USERS || n_users % USERS_PER_PAGE != 0 || pool % n_users != 0 ||
-		delay_ms < 0 || (quota.rate > 0) != (quota.burst >= 1))
+	if (n_users < MIN_USERS || pool % n_users != 0 || delay_ms < 0 ||
+		(quota.rate > 0) != (quota.burst >= 1))
 		errx(2,
 			 "usage: pages USERS [--delay-ms N] [--quota R --burst B]\n"
-			 "USERS is a multiple of %d, from %d on, and beyond %d a multiple of that",
-			 USERS_PER_PAGE, MIN_USERS, MAX_USERS);
+			 "USERS is %d or more, and beyond %d a multiple of that",
+			 MIN_USERS, MAX_USERS);
 	n_repeats = pool / n_users;
 	quota.allowance = quota.burst;
 	quota.refilled = now();
@@ -466,6 +532,7 @@ main(int argc, char **argv)
 
 	read_options(argc, argv);
 	make_users();
+	make_groups();
 	listener = listen_on_loopback();
 	errno = pthread_create(&thread, NULL, accept_clients, (void *) (intptr_t) listener);
 	if (errno != 0)
