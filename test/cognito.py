@@ -1,15 +1,15 @@
 #!/usr/bin/python3
-"""The local Cognito of the tests and the demo: the operations on user pools that the extension asks for.
+"""The local Cognito of the tests and the demo: the operations on user and identity pools that the extension asks for.
 
     cognito.py run CMD…            serve while CMD runs, with COGNITO_ENDPOINT set to the server's URL
     cognito.py serve [--tls DIR]   print the URL, serve until SIGTERM or the end of standard input;
                                    with --tls as https, with a certificate of the new CA DIR/ca.pem
 
 It listens on a free port of 127.0.0.1, and checks each request as strictly as AWS does: its signature with
-botocore's own signer, its body with botocore's model of the service. `GET /_violations` lists what was malformed.
+botocore's own signer, its body with botocore's models of the services. `GET /_violations` lists what was malformed.
 
-Pools: <region>_UsersN has N generated users, for any N; eu-west-1_AbCdEf123 has the 300 people of the demo;
-others come through the control door, which is the paths that begin with `/_` (see Cognito.door).
+Pools: <region>_UsersN has N generated users, for any N; eu-west-1_AbCdEf123 has the 300 people of the demo, and
+eu-west-1:11111111-2222-4333-8444-555555555555 is the demo's identity pool. A region's lists are of all its pools. Others come through the control door, which is the paths that begin with `/_` (see Cognito.door).
 """
 
 import base64
@@ -22,6 +22,7 @@ import json
 import os
 import re
 import signal
+import socket
 import socketserver
 import ssl
 import subprocess
@@ -41,7 +42,9 @@ from botocore.loaders import Loader
 from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
-MODEL = ServiceModel(Loader().load_service_model("cognito-idp", "service-2"), "cognito-idp")
+MODELS = {model.metadata["targetPrefix"]: model
+          for model in (ServiceModel(Loader().load_service_model(name, "service-2"), name)
+                        for name in ("cognito-idp", "cognito-identity"))}
 CONTENT_TYPE = "application/x-amz-json-1.1"
 SIGNED_ALWAYS = {"content-type", "host", "x-amz-date", "x-amz-target"}
 AUTHORIZATION = re.compile(
@@ -52,6 +55,8 @@ MAX_SKEW = 300  # seconds
 
 
 # ---- Users, groups, pools ----
+
+DEMO_DATES = {"CreationDate": 1_640_995_200.5, "LastModifiedDate": 1_672_531_200.25}
 
 GIVEN = "Ana Aoife Björn Emma Hana Isaac João Kwame Layla Liam Maria Mehmet Ngọc Noah Oskar Priya Sara Tomáš Yuki Zoë"
 FAMILY = "Čapek Dubois Garcia Haddad Ivanov Kovács Larsen Mensah Müller Nguyễn O'Brien Patel Sato Smith Wang"
@@ -135,36 +140,99 @@ def demo_pool():
     users = [demo_user(*names) for names in itertools.product(GIVEN.split(), FAMILY.split())]
     users.sort(key=lambda user: dice(user["Username"])[::-1])
     usernames = [user["Username"] for user in users]
-    groups = [{"GroupName": name, "Description": f"May {rights} documents", "Precedence": rank,
-               "CreationDate": 1_640_995_200.5, "LastModifiedDate": 1_672_531_200.25}
+    groups = [{"GroupName": name, "Description": f"May {rights} documents", "Precedence": rank, **DEMO_DATES}
               for rank, (name, rights) in enumerate({"admins": "manage", "editors": "edit", "viewers": "read"}.items())]
-    return Pool("eu-west-1_AbCdEf123", users, groups,
-                {"admins": usernames[::60], "editors": usernames[::7], "viewers": usernames[::2]})
+    return Pool(
+        "eu-west-1_AbCdEf123", users, groups,
+        {"admins": usernames[::60], "editors": usernames[::7], "viewers": usernames[::2]},
+        clients=[
+            {"ClientId": "1example23456789", "ClientName": "web", "ClientSecret": "9example87654321", **DEMO_DATES,
+             "ExplicitAuthFlows": ["ALLOW_USER_SRP_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"], "RefreshTokenValidity": 30},
+            {"ClientId": "2example34567890", "ClientName": "phone", **DEMO_DATES,
+             "ExplicitAuthFlows": ["ALLOW_CUSTOM_AUTH"], "RefreshTokenValidity": 90}],
+        identity_providers=[{"ProviderName": "Google", "ProviderType": "Google", **DEMO_DATES},
+                            {"ProviderName": "example-corp", "ProviderType": "SAML", **DEMO_DATES}],
+        details={"Name": "demo", "MfaConfiguration": "OPTIONAL", "DeletionProtection": "ACTIVE", **DEMO_DATES,
+                 "Policies": {"PasswordPolicy": {"MinimumLength": 12, "RequireNumbers": True}}})
+
+
+def demo_identity_pool():
+    """Seven identities, of which every third has not logged in."""
+    identities = [{"IdentityId": f"eu-west-1:{uuid.UUID(bytes=dice(str(i)), version=4)}",
+                   "Logins": [["accounts.google.com"], ["accounts.google.com", "login.example.com"], []][i % 3],
+                   "CreationDate": 1_650_000_000.125 + 3600 * i, "LastModifiedDate": 1_660_000_000 + 60 * i}
+                  for i in range(7)]
+    return IdentityPool("eu-west-1:11111111-2222-4333-8444-555555555555", identities,
+                        {"IdentityPoolName": "demo", "AllowUnauthenticatedIdentities": True, "AllowClassicFlow": False,
+                         "DeveloperProviderName": "login.example.com"})
 
 
 @dataclass(eq=False)
-class Pool:
-    """A user pool, and how it shows its pages (fields as of `PUT /_pool/<id>`)."""
+class Pages:
+    """How something shows the pages of its lists."""
+
+    empty_pages: int = field(default=0, kw_only=True)
+    token_length: int = field(default=0, kw_only=True)
+    ignore_limit: bool = field(default=False, kw_only=True)
+
+
+@dataclass(eq=False)
+class Account(Pages):
+    """The pools of a region (fields as of `PUT /_account/<region>`)."""
+
+    region: str
+    user_pools: Sequence = ()
+    identity_pools: Sequence = ()
+
+
+@dataclass(eq=False)
+class IdentityPool(Pages):
+    """An identity pool (fields as of `PUT /_identity_pool/<id>`)."""
+
+    id: str
+    identities: Sequence = ()
+    details: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        name = self.id.partition(":")[2]
+        self.details = {"IdentityPoolId": self.id, "IdentityPoolName": name, "AllowUnauthenticatedIdentities": False,
+                        **self.details}
+
+
+@dataclass(eq=False)
+class Pool(Pages):
+    """A user pool (fields as of `PUT /_pool/<id>`)."""
 
     id: str
     users: Sequence = ()
     groups: Sequence = ()
     memberships: dict = field(default_factory=dict)
-    empty_pages: int = 0
-    token_length: int = 0
+    clients: Sequence = ()
+    identity_providers: Sequence = ()
+    details: dict = field(default_factory=dict)
     ignore_filter: bool = False
-    ignore_limit: bool = False
 
     def __post_init__(self):
         self.groups = [{"UserPoolId": self.id, **group} for group in self.groups]
         self.memberships = {group["GroupName"]: set(self.memberships.get(group["GroupName"], ()))
                             for group in self.groups}
+        self.clients = [{"UserPoolId": self.id, **client} for client in self.clients]
+        region, _, name = self.id.partition("_")
+        self.details = {"Id": self.id, "Name": name, "EstimatedNumberOfUsers": len(self.users),
+                        "Arn": f"arn:aws:cognito-idp:{region}:123456789012:userpool/{self.id}", **self.details}
 
-    def user(self, username):
+    def user(self, name):
+        """The user of that name, or, as AWS has it, of that sub."""
         for user in self.users:
-            if user["Username"] == username:
+            if name in (user["Username"], searched(user, "sub")):
                 return user
         raise Refusal("UserNotFoundException", "User does not exist.")
+
+    def client(self, client_id):
+        for client in self.clients:
+            if client["ClientId"] == client_id:
+                return client
+        raise Refusal("ResourceNotFoundException", f"User pool client {client_id} does not exist.")
 
     def members(self, group):
         if group not in self.memberships:
@@ -213,25 +281,25 @@ def parse_filter(text):
     return lambda user: (searched(user, name) or "").startswith(value)
 
 
-def page_token(pool, listing, number):
+def page_token(shower, listing, number):
     """The token of a listing's page: it fits no other page, and no listing with other parameters."""
     seal = hashlib.sha512(json.dumps([number, listing], sort_keys=True).encode()).digest()
-    return f"{number}.{base64.b64encode(seal).decode()}".ljust(pool.token_length, "+")
+    return f"{number}.{base64.b64encode(seal).decode()}".ljust(shower.token_length, "+")
 
 
-def page(pool, ask, key, items, token_key="NextToken"):
-    """The page asked for. The pool's empty pages come after each page with items, the last one too."""
-    size = len(items) or 1 if pool.ignore_limit else ask.get("Limit") or 60
-    pages = (-(-len(items) // size) or 1) * (pool.empty_pages + 1)
+def page(shower, ask, key, items, token_key="NextToken"):
+    """The page asked for. What shows it has empty pages after each page with items, the last one too."""
+    size = len(items) or 1 if shower.ignore_limit else ask.get("Limit") or ask.get("MaxResults") or 60
+    pages = (-(-len(items) // size) or 1) * (shower.empty_pages + 1)
     listing, token, number = {**ask, "listed": key}, ask.get(token_key), 0
     listing.pop(token_key, None)
     if token is not None:
         start = re.match(r"(\d{1,9})\.", token)
         number = int(start[1]) if start else 0
-        if token != page_token(pool, listing, number):
+        if token != page_token(shower, listing, number):
             raise Refusal("InvalidParameterException", "Invalid pagination token given.")
-    full, empty = divmod(number, pool.empty_pages + 1)
-    more = {token_key: page_token(pool, listing, number + 1)} if number + 1 < pages else {}
+    full, empty = divmod(number, shower.empty_pages + 1)
+    more = {token_key: page_token(shower, listing, number + 1)} if number + 1 < pages else {}
     return {key: [] if empty else items[full * size:(full + 1) * size], **more}
 
 
@@ -262,7 +330,14 @@ def get_user(pool, ask):
     return {"UserAttributes" if key == "Attributes" else key: value for key, value in user.items()}
 
 
-# Each takes the pool and the request's parameters, and gives the answer's content, or None for an empty one
+def list_clients(pool, ask):
+    shown = ("ClientId", "UserPoolId", "ClientName")
+    return page(pool, ask, "UserPoolClients",
+                [{key: client[key] for key in shown if key in client} for client in pool.clients])
+
+
+# Each takes what the request is about (a user pool, an identity pool or an account's region) and the request's
+# parameters, and gives the answer's content, or None for an empty one
 OPERATIONS = {
     "ListUsers": list_users,
     "ListGroups": lambda pool, ask: page(pool, ask, "Groups", pool.groups),
@@ -273,6 +348,15 @@ OPERATIONS = {
         lambda pool, ask: pool.members(ask["GroupName"]).add(pool.user(ask["Username"])["Username"]),
     "AdminRemoveUserFromGroup":
         lambda pool, ask: pool.members(ask["GroupName"]).discard(pool.user(ask["Username"])["Username"]),
+    "DescribeUserPool": lambda pool, ask: {"UserPool": pool.details},
+    "ListUserPoolClients": list_clients,
+    "DescribeUserPoolClient": lambda pool, ask: {"UserPoolClient": pool.client(ask["ClientId"])},
+    "ListIdentityProviders": lambda pool, ask: page(pool, ask, "Providers", pool.identity_providers),
+    "ListUserPools": lambda account, ask: page(account, ask, "UserPools", account.user_pools),
+    "ListIdentityPools": lambda account, ask: page(account, ask, "IdentityPools", account.identity_pools),
+    "DescribeIdentityPool": lambda pool, ask: pool.details,
+    "ListIdentities":
+        lambda pool, ask: {"IdentityPoolId": pool.id, **page(pool, ask, "Identities", pool.identities)},
 }
 
 
@@ -299,6 +383,7 @@ class Call:
         self.repeats = len(headers) > len(self.headers)
         self.prefix, _, operation = self.headers.get("x-amz-target", "").rpartition(".")
         self.operation = operation or None
+        self.model = MODELS.get(self.prefix)
         try:
             self.parameters = json.loads(body)
         except ValueError:
@@ -367,9 +452,9 @@ def false_answer(fault):
 
 def check_protocol(call):
     """AWS JSON 1.1, on a port that is not the scheme's own."""
-    if (call.method, call.path, call.prefix) != ("POST", "/", MODEL.metadata["targetPrefix"]):
+    if (call.method, call.path) != ("POST", "/") or not call.model:
         raise Malformed("UnknownOperationException", f"no operation: {call.method} {call.path} {call.prefix}")
-    if call.operation not in OPERATIONS:
+    if call.operation not in OPERATIONS or call.operation not in call.model.operation_names:
         raise Malformed("UnknownOperationException", "not served here")
     if call.headers.get("content-type") != CONTENT_TYPE:
         raise Malformed("UnknownOperationException", f"content-type is not {CONTENT_TYPE}")
@@ -381,7 +466,7 @@ def check_parameters(call):
     """The body against the operation's shape. botocore's validator knows no patterns, no maxima, and takes true for 1."""
     if not isinstance(call.parameters, dict):
         raise Malformed("SerializationException", "the body is not a JSON object")
-    shape = MODEL.operation_model(call.operation).input_shape
+    shape = call.model.operation_model(call.operation).input_shape
     report = ParamValidator().validate(call.parameters, shape)
     if report.has_errors():
         raise Malformed("InvalidParameterException", report.generate_report())
@@ -414,7 +499,7 @@ def check_signature(call, credentials, region, signed, signature):
     headers = {name: call.headers[name] for name in signed if name in call.headers}
     request = AWSRequest(call.method, f"http://{call.headers['host']}{call.path}", headers, call.body)
     request.context["timestamp"] = call.headers["x-amz-date"]
-    signer = SigV4Auth(credentials, MODEL.endpoint_prefix, region)
+    signer = SigV4Auth(credentials, call.model.endpoint_prefix, region)
     canonical = signer.canonical_request(request)
     to_sign = signer.string_to_sign(request, canonical)
     if signer.signature(to_sign, request) != signature:
@@ -463,7 +548,9 @@ class Cognito:
 
     def __init__(self):
         self.lock = threading.Lock()
-        self.pools = {"eu-west-1_AbCdEf123": demo_pool()}
+        self.pools = {pool.id: pool for pool in [demo_pool()]}
+        self.identity_pools = {pool.id: pool for pool in [demo_identity_pool()]}
+        self.accounts = {}
         self.keys = {"AKIAIOSFODNN7EXAMPLE": Key("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")}
         self.faults, self.requests, self.violations = [], [], []
         self.ahead = 0
@@ -482,7 +569,7 @@ class Cognito:
         required = SIGNED_ALWAYS | {"x-amz-security-token"} & call.headers.keys()
         if not required <= set(signed) or signed != sorted(signed):
             raise Malformed("InvalidSignatureException", f"SignedHeaders lacks one of {required}, or is not in order")
-        if not re.fullmatch(r"\d{8}T\d{6}Z", date) or (day, service) != (date[:8], MODEL.endpoint_prefix):
+        if not re.fullmatch(r"\d{8}T\d{6}Z", date) or (day, service) != (date[:8], call.model.endpoint_prefix):
             raise Malformed("InvalidSignatureException", "Credential has not x-amz-date's day and the service's name")
         key = self.keys.get(key_id)
         if not key or call.headers.get("x-amz-security-token") != key.token:
@@ -502,25 +589,48 @@ class Cognito:
             raise Refusal("ResourceNotFoundException", f"User pool {pool_id} does not exist.")
         return self.pools[pool_id]
 
+    def identity_pool(self, pool_id, region):
+        if pool_id not in self.identity_pools or pool_id.partition(":")[0] != region:
+            raise Refusal("ResourceNotFoundException", f"IdentityPool '{pool_id}' not found.")
+        return self.identity_pools[pool_id]
+
+    def account(self, region):
+        """What a test has put there, or else all pools of the region."""
+        def of_region(pools, *keys):
+            return [{key: pool.details[key] for key in keys if key in pool.details}
+                    for pool in pools.values() if re.match(rf"{region}[_:]", pool.id)]
+
+        return self.accounts.get(region) or Account(
+            region, of_region(self.pools, "Id", "Name", "CreationDate", "LastModifiedDate"),
+            of_region(self.identity_pools, "IdentityPoolId", "IdentityPoolName"))
+
+    def subject(self, parameters, region):
+        """What a request is about."""
+        match parameters:
+            case {"UserPoolId": pool_id}:
+                return self.pool(pool_id, region)
+            case {"IdentityPoolId": pool_id}:
+                return self.identity_pool(pool_id, region)
+        return self.account(region)
+
     def check(self, call):
-        """Everything that is checked before an operation begins; the pool that it is about."""
+        """Everything that is checked before an operation begins; what it is about."""
         check_protocol(call)
         key, region = self.authorize(call)
         check_parameters(call)
         if self.quota and not self.quota.take():
             raise Refusal("TooManyRequestsException", "Rate exceeded")
-        pool_id, action = call.parameters["UserPoolId"], f"cognito-idp:{call.operation}"
         if call.operation in key.denied:
+            action = f"{call.model.endpoint_prefix}:{call.operation}"
             raise Refusal("AccessDeniedException", "User: arn:aws:iam::123456789012:user/example is not authorized to "
-                          f"perform: {action} on resource: arn:aws:cognito-idp:{region}:123456789012:userpool/{pool_id} "
-                          f"because no identity-based policy allows the {action} action")
-        return self.pool(pool_id, region)
+                          f"perform: {action} because no identity-based policy allows the {action} action")
+        return self.subject(call.parameters, region)
 
     def perform(self, call, instead):
         """The answer to a call. The call is checked even if there is another answer instead."""
         try:
-            pool = self.check(call)
-            content = None if instead else OPERATIONS[call.operation](pool, call.parameters)
+            subject = self.check(call)
+            content = None if instead else OPERATIONS[call.operation](subject, call.parameters)
         except Refusal as refusal:
             if isinstance(refusal, Malformed):
                 self.violations.append(f"{call.operation}: {refusal}")
@@ -551,6 +661,10 @@ class Cognito:
         match way:
             case ["PUT", "_pool", pool_id]:
                 self.pools[pool_id] = Pool(pool_id, **content)
+            case ["PUT", "_identity_pool", pool_id]:
+                self.identity_pools[pool_id] = IdentityPool(pool_id, **content)
+            case ["PUT", "_account", region]:
+                self.accounts[region] = Account(region, **content)
             case ["PUT", "_faults"]:
                 self.faults = [checked_fault(entry) for entry in content]
             case ["PUT", "_clock"]:
@@ -583,6 +697,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def receive(self):
         """Read a request, have it answered, and deliver the answer."""
+        self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)  # the body may wait for it
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
         if self.path.startswith("/_"):
             self.deliver(self.server.cognito.control(self.command, self.path, body), {})

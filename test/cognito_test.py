@@ -27,6 +27,7 @@ from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutE
 PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "cognito.py")
 KEY_ID, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 DEMO = "eu-west-1_AbCdEf123"
+DEMO_IDENTITIES = "eu-west-1:11111111-2222-4333-8444-555555555555"
 TARGET = "AWSCognitoIdentityProviderService.ListUsers"
 
 
@@ -45,10 +46,11 @@ class Server:
         with urllib.request.urlopen(request, timeout=5, context=self.trust) as answer:
             return json.load(answer)
 
-    def client(self, key_id=KEY_ID, secret=SECRET, token=None, region="eu-west-1", verify=None, **config):
+    def client(self, key_id=KEY_ID, secret=SECRET, token=None, region="eu-west-1", verify=None, service="cognito-idp",
+               **config):
         """A boto3 client that tries once."""
         config = Config(**{"retries": {"max_attempts": 0}, "read_timeout": 5, **config})
-        return boto3.client("cognito-idp", endpoint_url=self.url, region_name=region, aws_access_key_id=key_id,
+        return boto3.client(service, endpoint_url=self.url, region_name=region, aws_access_key_id=key_id,
                             aws_secret_access_key=secret, aws_session_token=token, verify=verify, config=config)
 
     def stop(self):
@@ -301,7 +303,7 @@ class Authorization(Case):
         client = server.client("AKIADENIED", "s")
         error, message = self.refused(client)
         self.assertEqual(error, "AccessDeniedException")
-        self.assertIn("is not authorized to perform: cognito-idp:ListUsers on resource", message)
+        self.assertIn("is not authorized to perform: cognito-idp:ListUsers because", message)
         self.assertEqual(len(client.list_groups(UserPoolId=DEMO)["Groups"]), 3)
 
     def test_clock(self):
@@ -319,6 +321,93 @@ class Authorization(Case):
         self.assertEqual(self.refused(server.client(region="eu-west-2")), missing)
         self.assertEqual(self.refused(self.client, "eu-west-1_Nobody")[0], "ResourceNotFoundException")
         self.assertEqual(len(self.names("us-gov-west-1_Users3", server.client(region="us-gov-west-1"))), 3)
+
+
+class Pools(Case):
+    """What there is besides users and groups."""
+
+    def setUp(self):
+        super().setUp()
+        self.identity = server.client(service="cognito-identity")
+
+    def listed(self, call, key, **parameters):
+        """The sizes of a listing's pages, and their items."""
+        items, sizes, token = [], [], {}
+        while token is not None:
+            answer = call(**parameters, **token)
+            items += answer[key]
+            sizes.append(len(answer[key]))
+            token = {"NextToken": answer["NextToken"]} if "NextToken" in answer else None
+        return sizes, items
+
+    def test_demo_pool(self):
+        pool = self.client.describe_user_pool(UserPoolId=DEMO)["UserPool"]
+        self.assertEqual((pool["Id"], pool["Name"], pool["EstimatedNumberOfUsers"]), (DEMO, "demo", 300))
+        clients = self.client.list_user_pool_clients(UserPoolId=DEMO)["UserPoolClients"]
+        self.assertEqual([client["ClientName"] for client in clients], ["web", "phone"])
+        self.assertEqual({tuple(client) for client in clients}, {("ClientId", "UserPoolId", "ClientName")})
+        secrets = ["ClientSecret" in self.client.describe_user_pool_client(
+            UserPoolId=DEMO, ClientId=client["ClientId"])["UserPoolClient"] for client in clients]
+        self.assertEqual(secrets, [True, False])
+        providers = self.client.list_identity_providers(UserPoolId=DEMO)["Providers"]
+        self.assertEqual([provider["ProviderType"] for provider in providers], ["Google", "SAML"])
+        self.assertEqual(self.error(self.client.describe_user_pool_client, UserPoolId=DEMO, ClientId="none"),
+                         ("ResourceNotFoundException", "User pool client none does not exist."))
+
+    def test_demo_identity_pool(self):
+        pool = self.identity.describe_identity_pool(IdentityPoolId=DEMO_IDENTITIES)
+        self.assertEqual((pool["IdentityPoolName"], pool["AllowUnauthenticatedIdentities"]), ("demo", True))
+        answer = self.identity.list_identities(IdentityPoolId=DEMO_IDENTITIES, MaxResults=60)
+        self.assertEqual(answer["IdentityPoolId"], DEMO_IDENTITIES)
+        self.assertEqual([len(identity["Logins"]) for identity in answer["Identities"]], [1, 2, 0] * 2 + [1])
+        none = DEMO_IDENTITIES.replace("1", "0")
+        for pool_id, region in ((none, "eu-west-1"), (DEMO_IDENTITIES, "eu-west-2")):
+            client = server.client(service="cognito-identity", region=region)
+            self.assertEqual(self.error(client.list_identities, IdentityPoolId=pool_id, MaxResults=1),
+                             ("ResourceNotFoundException", f"IdentityPool '{pool_id}' not found."))
+
+    def test_account(self):
+        server.control("PUT", "/_pool/eu-south-1_Listed", {"details": {"Name": "listed"}})
+        server.control("PUT", "/_identity_pool/eu-south-1:0a", {})
+        region = {"region": "eu-south-1"}
+        self.assertEqual(server.client(**region).list_user_pools(MaxResults=60)["UserPools"],
+                         [{"Id": "eu-south-1_Listed", "Name": "listed"}])
+        self.assertEqual(server.client(service="cognito-identity", **region)
+                         .list_identity_pools(MaxResults=60)["IdentityPools"],
+                         [{"IdentityPoolId": "eu-south-1:0a", "IdentityPoolName": "0a"}])
+
+    def test_pages(self):
+        pool, identities = "eu-west-1_Paged", "eu-west-1:0b"
+        server.control("PUT", f"/_pool/{pool}", {
+            "clients": [{"ClientId": str(i)} for i in range(5)], "empty_pages": 1,
+            "identity_providers": [{"ProviderName": str(i)} for i in range(5)]})
+        server.control("PUT", f"/_identity_pool/{identities}", {
+            "identities": [{"IdentityId": str(i)} for i in range(5)], "empty_pages": 1})
+        server.control("PUT", "/_account/eu-west-1", {
+            "user_pools": [{"Id": str(i)} for i in range(5)],
+            "identity_pools": [{"IdentityPoolId": str(i)} for i in range(5)], "empty_pages": 1})
+        for call, key, parameters in (
+            (self.client.list_user_pool_clients, "UserPoolClients", {"UserPoolId": pool}),
+            (self.client.list_identity_providers, "Providers", {"UserPoolId": pool}),
+            (self.client.list_user_pools, "UserPools", {}),
+            (self.identity.list_identity_pools, "IdentityPools", {}),
+            (self.identity.list_identities, "Identities", {"IdentityPoolId": identities}),
+        ):
+            with self.subTest(key=key):
+                sizes, items = self.listed(call, key, MaxResults=2, **parameters)
+                self.assertEqual((sizes, len({str(item) for item in items})), ([2, 0, 2, 0, 1, 0], 5))
+
+    def test_sub_is_a_name(self):
+        user = self.client.list_users(UserPoolId=DEMO, Limit=1)["Users"][0]
+        found = self.client.admin_get_user(UserPoolId=DEMO, Username=attributes(user)["sub"])
+        self.assertEqual(found["Username"], user["Username"])
+
+    def test_permissions(self):
+        server.control("PUT", "/_keys", {"NOLISTS": {"secret": "s", "denied": ["ListIdentities"]}})
+        client = server.client("NOLISTS", "s", service="cognito-identity")
+        error, message = self.error(client.list_identities, IdentityPoolId=DEMO_IDENTITIES, MaxResults=1)
+        self.assertEqual(error, "AccessDeniedException")
+        self.assertIn("perform: cognito-identity:ListIdentities because", message)
 
 
 class Violations(Case):
@@ -388,6 +477,8 @@ class Violations(Case):
             ("SignedHeaders", "InvalidSignatureException", {"unsigned": ["X-Amz-Target"]}),
             ("SignedHeaders", "InvalidSignatureException", {"unsigned": ["Content-Type"]}),
             ("Credential", "InvalidSignatureException", {"service": "cognito"}),
+            ("Credential", "InvalidSignatureException", {"service": "cognito-identity"}),
+            ("not served", "UnknownOperationException", {"target": "AWSCognitoIdentityService.ListUsers"}),
             ("Credential", "InvalidSignatureException", {"scope_day": "20200101"}),
             ("JSON object", "SerializationException", {"body": "[]"}),
             ("JSON object", "SerializationException", {"body": "{"}),

@@ -1,0 +1,536 @@
+# Every listing and every description beside cognito_users: all rows from no more requests than
+# needed, each member in its column, and a clear error for whatever is not as the service promises.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/..";
+use Cognito;
+use JSON::PP;
+use List::Util qw(max);
+use Test::More;
+
+my $USER_POOL = 'eu-west-1_Entities';
+my $IDENTITY_POOL = 'eu-west-1:00000000-1111-4222-8333-444444444444';
+
+my $cognito = Cognito->new;
+my $node = Cognito::cluster('main', "timezone = 'UTC'");
+
+$cognito->create_server(
+	$node, 'srv',
+	user_pool_id => $USER_POOL,
+	identity_pool_id => $IDENTITY_POOL,
+	identity_endpoint_url => $cognito->url);
+
+my $session = Cognito::session($node);
+
+# What each function makes of an item with all members: "member" => [ value in JSON, as text in
+# SQL, values that it must not have ].
+my @strings = (7, 'true', '["x"]', '{}');
+my @times = ('true', '{}', '"yesterday"');
+my $text = sub { return [ qq("$_[0]"), $_[0], 'is not a string', @strings ] };
+my $time = [ '1700000000.123', '2023-11-14 22:13:20.123+00', 'is not a time', @times ];
+my $integer = [ '3', '3', 'is not an integer of 32 bits', '"3"', '1.5', '3000000000', 'true' ];
+my $boolean = [ 'true', 't', 'is not a boolean', '"true"', '1', '[]' ];
+my @dates = (CreationDate => $time, LastModifiedDate => $time);
+my @group = (
+	GroupName => $text->('admins'),
+	Description => $text->('may manage'),
+	RoleArn => $text->('arn:aws:iam::123456789012:role/admin'),
+	Precedence => $integer,
+	@dates);
+
+# The listings: function and arguments, operation, parameters beside the pages', the reply's
+# list, the parameter of the page size, how to make N items, and the members.
+my @listings = (
+	{
+		call => "cognito_groups('srv')",
+		operation => 'ListGroups',
+		asks => { UserPoolId => $USER_POOL },
+		items => 'Groups',
+		size => 'Limit',
+		fill => sub { pool(groups => groups($_[0]), @_[ 1 .. $#_ ]) },
+		members => [@group]
+	},
+	{
+		call => "cognito_group_users('srv', 'a\"group\"')",
+		operation => 'ListUsersInGroup',
+		asks => { UserPoolId => $USER_POOL, GroupName => 'a"group"' },
+		items => 'Users',
+		size => 'Limit',
+		fill => sub {
+			my ($n, @more) = @_;
+			my @names = names($n);
+			pool(
+				users => [ map { Cognito->user($_) } 'outside', @names ],
+				groups => [ { GroupName => 'a"group"' } ],
+				memberships => { 'a"group"' => \@names },
+				@more);
+		},
+		members => [
+			Username => $text->('ana'),
+			Attributes => [ '[]', '', 'is not a list', '{}', '"x"' ],
+			UserStatus => $text->('CONFIRMED'),
+			Enabled => $boolean,
+			UserCreateDate => $time,
+			UserLastModifiedDate => $time
+		],
+		row => 'ana||CONFIRMED|t|2023-11-14 22:13:20.123+00|2023-11-14 22:13:20.123+00|{}'
+	},
+	{
+		call => "cognito_user_groups('srv', 'ana')",
+		operation => 'AdminListGroupsForUser',
+		asks => { UserPoolId => $USER_POOL, Username => 'ana' },
+		items => 'Groups',
+		size => 'Limit',
+		fill => sub {
+			my ($n, @more) = @_;
+			pool(
+				users => [ map { Cognito->user($_) } 'ana', 'ben' ],
+				groups => [ @{ groups($n) }, { GroupName => 'other' } ],
+				memberships => { other => ['ben'], map { $_ => ['ana'] } names($n) },
+				@more);
+		},
+		members => [@group]
+	},
+	{
+		call => "cognito_user_pools('srv')",
+		operation => 'ListUserPools',
+		asks => {},
+		items => 'UserPools',
+		size => 'MaxResults',
+		fill => sub {
+			my ($n, @more) = @_;
+			account(user_pools => [ map { { Id => "eu-west-1_$_", Name => $_ } } names($n) ],
+				@more);
+		},
+		members => [
+			Id => $text->('eu-west-1_AbCdEf123'),
+			Name => $text->('the pool'),
+			Status => $text->('Enabled'),
+			@dates
+		]
+	},
+	{
+		call => "cognito_app_clients('srv')",
+		operation => 'ListUserPoolClients',
+		asks => { UserPoolId => $USER_POOL },
+		items => 'UserPoolClients',
+		size => 'MaxResults',
+		fill => sub {
+			my ($n, @more) = @_;
+			pool(clients => [ map { { ClientId => $_, ClientName => "client $_" } } names($n) ],
+				@more);
+		},
+		members => [ ClientId => $text->('7ab'), ClientName => $text->('the app') ]
+	},
+	{
+		call => "cognito_identity_providers('srv')",
+		operation => 'ListIdentityProviders',
+		asks => { UserPoolId => $USER_POOL },
+		items => 'Providers',
+		size => 'MaxResults',
+		fill => sub {
+			my ($n, @more) = @_;
+			pool(
+				identity_providers =>
+				  [ map { { ProviderName => $_, ProviderType => 'SAML' } } names($n) ],
+				@more);
+		},
+		members => [ ProviderName => $text->('idp'), ProviderType => $text->('SAML'), @dates ]
+	},
+	{
+		call => "cognito_identity_pools('srv')",
+		operation => 'ListIdentityPools',
+		asks => {},
+		items => 'IdentityPools',
+		size => 'MaxResults',
+		fill => sub {
+			my ($n, @more) = @_;
+			account(
+				identity_pools => [
+					map { { IdentityPoolId => "eu-west-1:$_", IdentityPoolName => $_ } } names($n)
+				],
+				@more);
+		},
+		members =>
+		  [ IdentityPoolId => $text->($IDENTITY_POOL), IdentityPoolName => $text->('the pool') ]
+	},
+	{
+		call => "cognito_identities('srv')",
+		operation => 'ListIdentities',
+		asks => { IdentityPoolId => $IDENTITY_POOL },
+		items => 'Identities',
+		size => 'MaxResults',
+		fill => sub {
+			my ($n, @more) = @_;
+			identity_pool(identities => [ map { { IdentityId => "eu-west-1:$_" } } names($n) ],
+				@more);
+		},
+		members => [
+			IdentityId => $text->('eu-west-1:5'),
+			Logins => [
+				'["accounts.google.com", "a,b"]', '{accounts.google.com,"a,b"}',
+				'is not a list', '{}', '"x"'
+			],
+			@dates
+		]
+	});
+
+# The descriptions of one object: the same, with the reply's member that holds it.
+my @descriptions = (
+	{
+		call => "cognito_user_pool('srv')",
+		operation => 'DescribeUserPool',
+		asks => { UserPoolId => $USER_POOL },
+		object => 'UserPool',
+		members => [
+			Id => $text->($USER_POOL),
+			Name => $text->('the pool'),
+			Arn => $text->('arn:aws:cognito-idp:eu-west-1:123456789012:userpool/x'),
+			MfaConfiguration => $text->('OPTIONAL'),
+			EstimatedNumberOfUsers => $integer,
+			DeletionProtection => $text->('ACTIVE'),
+			@dates
+		],
+		has_details => 1
+	},
+	{
+		call => "cognito_app_client('srv', '7ab')",
+		operation => 'DescribeUserPoolClient',
+		asks => { UserPoolId => $USER_POOL, ClientId => '7ab' },
+		object => 'UserPoolClient',
+		members => [ ClientId => $text->('7ab'), ClientName => $text->('the app'), @dates ],
+		has_details => 1
+	},
+	{
+		call => "cognito_identity_pool('srv')",
+		operation => 'DescribeIdentityPool',
+		asks => { IdentityPoolId => $IDENTITY_POOL },
+		members => [
+			IdentityPoolId => $text->($IDENTITY_POOL),
+			IdentityPoolName => $text->('the pool'),
+			AllowUnauthenticatedIdentities => $boolean,
+			AllowClassicFlow => $boolean,
+			DeveloperProviderName => $text->('login.example')
+		],
+		has_details => 1
+	});
+
+
+# Fills what the server leads to.
+sub pool { return $cognito->pool($USER_POOL, @_) }
+sub account { return $cognito->control('PUT', 'account/eu-west-1', {@_}) }
+sub identity_pool { return $cognito->control('PUT', "identity_pool/$IDENTITY_POOL", {@_}) }
+
+# That many names, and groups of these names.
+sub names { return map { "n$_" } 1 .. $_[0] }
+sub groups { return [ map { { GroupName => $_ } } names($_[0]) ] }
+
+# The JSON of an object with all members of an entity, but for one that is replaced.
+sub object_of
+{
+	my ($entity, %other) = @_;
+	my %members = @{ $entity->{members} };
+	return '{'
+	  . join(', ', map { qq("$_": ) . ($other{$_} // $members{$_}[0]) } sort keys %members) . '}';
+}
+
+# The text of a row with all members: in the order of the table, with the details at the end.
+sub row_of
+{
+	my ($entity) = @_;
+	my @values = map { ref $_ ? $_->[1] : () } @{ $entity->{members} };
+	return $entity->{row} // join('|', @values);
+}
+
+# The reply with one object: as the last item of a page, or as the description of it.
+sub reply_with
+{
+	my ($entity, $object) = @_;
+	return qq({"$entity->{items}": [{}, $object]}) if $entity->{items};
+	return $entity->{object} ? qq({"$entity->{object}": $object}) : $object;
+}
+
+# What a query returns if the reply is this, or its error; all in one session.
+sub result_of
+{
+	my ($entity, $reply, $query) = @_;
+	$cognito->faults({ operation => $entity->{operation}, reply => { body => $reply } });
+	my $result = Cognito::ask($session, $query // "SELECT * FROM $entity->{call}");
+	$cognito->faults;
+	return $result . $session->{stderr};
+}
+
+# Checks the error for a reply.
+sub is_unusable
+{
+	my ($entity, $name, $reply, $detail) = @_;
+	like(
+		result_of($entity, $reply),
+		qr/ERROR:  HV000: unusable reply from Cognito for server "srv"\nDETAIL:  $entity->{operation}: $detail\n/,
+		"$entity->{operation}: $name");
+	return;
+}
+
+# Checks that all requests ask for the same, page after page.
+sub ask_for
+{
+	my ($listing, $name, @requests) = @_;
+	my @asked = map { { %{ $_->{body} } } } @requests;
+
+	delete $_->{NextToken} for @asked;
+	is_deeply(
+		\@asked,
+		[ map { { %{ $listing->{asks} }, $listing->{size} => 60 } } @requests ],
+		"$listing->{operation}: $name: what is asked for");
+	is(scalar(grep { $_->{operation} ne $listing->{operation} } @requests),
+		0, "$listing->{operation}: $name: nothing else is asked for");
+	return;
+}
+
+
+# Every size, and pages without items
+
+for my $listing (@listings)
+{
+	for my $n (0, 1, 60, 61, 200)
+	{
+		$listing->{fill}->($n);
+		my ($counts, @requests) = $cognito->watch($node,
+			"SELECT count(*), count(DISTINCT r) FROM $listing->{call} AS r");
+		is($counts, "$n|$n", "$listing->{operation}: $n distinct rows of $n");
+		is(@requests, max(1, int(($n + 59) / 60)), "$listing->{operation}: requests for $n");
+		ask_for($listing, $n, @requests);
+	}
+
+	$listing->{fill}->(130, empty_pages => 3);
+	my ($count, @requests) = $cognito->watch($node, "SELECT count(*) FROM $listing->{call}");
+	is($count, 130, "$listing->{operation}: empty pages end nothing");
+	is(@requests, 12, "$listing->{operation}: requests with three empty pages after each");
+}
+
+
+# Each member in its column; without members, NULL; and each that is not as it should be
+
+for my $entity (@listings, @descriptions)
+{
+	my $is_listing = exists $entity->{items};
+	my $where = $is_listing ? 'OFFSET 1' : '';
+	my %members = @{ $entity->{members} };
+	my $n = $is_listing ? 2 : '';
+	my $item = $is_listing ? 'Item 2: member' : 'Member';
+
+	my $row = result_of($entity, reply_with($entity, object_of($entity)),
+		"SELECT * FROM $entity->{call} $where");
+	$row =~ s/\|\{[^|]*\}$// if $entity->{has_details};
+	is($row, row_of($entity), "$entity->{operation}: a row");
+
+	my $nothing = result_of($entity, reply_with($entity, '{}'), "SELECT * FROM $entity->{call} $where");
+	like($nothing, $entity->{has_details} ? qr/^\|+\{\}$/ : qr/^\|+$/,
+		"$entity->{operation}: a row without members");
+
+	for my $member (sort keys %members)
+	{
+		my (undef, undef, $problem, @bad) = @{ $members{$member} };
+
+		is(result_of($entity, reply_with($entity, object_of($entity, $member => 'null')),
+				"SELECT count(*) FROM $entity->{call}"),
+			$is_listing ? 2 : 1, "$entity->{operation}: $member null");
+		is_unusable($entity, "$member $_", reply_with($entity, object_of($entity, $member => $_)),
+			qq($item "$member" $problem\\.)) for @bad;
+	}
+	is_unusable($entity, 'no JSON', '<html>', 'The reply is not valid JSON\.');
+	is_unusable($entity, 'nothing', '', 'The reply is empty\.');
+	is_unusable($entity, 'a list', '[]', 'The reply is not a JSON object\.');
+}
+
+for my $listing (@listings)
+{
+	my $items = $listing->{items};
+
+	is_unusable($listing, "an item that is $_", reply_with($listing, $_), 'Item 2 is not an object\.')
+	  for 7, '"x"', 'null', '[]';
+	is_unusable($listing, 'no list', '{}', qq(The reply has no member "$items"\\.));
+	is_unusable($listing, "a list that is $_", qq({"$items": $_}), qq(Member "$items" is not a list\\.))
+	  for 7, '"x"', 'null', '{}';
+	is_unusable($listing, "a token that is $_", qq({"$items": [], "NextToken": $_}),
+		'Member "NextToken" is not a string\.')
+	  for 7, '["t"]', '{}';
+	is(result_of($listing, qq({"$items": [], "NextToken": $_}), "SELECT count(*) FROM $listing->{call}"),
+		0, "$listing->{operation}: a token that is $_ ends the listing")
+	  for 'null', '""';
+}
+is_unusable($listings[-1], 'a login that is no string',
+	reply_with($listings[-1], '{"Logins": ["x", 7]}'),
+	'Item 2: member "Logins" has an element that is not a string\.');
+
+for my $description (grep { $_->{object} } @descriptions)
+{
+	my $object = $description->{object};
+
+	is_unusable($description, 'no object', '{}', qq(The reply has no member "$object"\\.));
+	is_unusable($description, "an object that is $_",
+		qq({"$object": $_}), qq(Member "$object" is not an object\\.))
+	  for 7, '"x"', 'null', '[]';
+}
+
+
+# The details are everything but a client's secret
+
+for my $description (@descriptions)
+{
+	my $object = '{"Unknown": {"Zo\u00eb \"1\"": [1, 2.5, true, null, "x"]}, "Big": 12345678901}';
+	is( result_of($description, reply_with($description, $object),
+			"SELECT details = '$object' FROM $description->{call}"),
+		't', "$description->{operation}: details");
+}
+my ($client) = grep { $_->{object} && $_->{object} eq 'UserPoolClient' } @descriptions;
+is( result_of($client,
+		reply_with($client, '{"ClientId": "7ab", "ClientSecret": "s3cret", "ClientSecret": "s3cret"}'),
+		"SELECT r::text FROM $client->{call} r"),
+	'(7ab,,,,"{""ClientId"": ""7ab""}")',
+	'an app client without its secret');
+unlike(
+	result_of($client, reply_with($client, '{"ClientId": 7, "ClientSecret": "s3cret"}')),
+	qr/s3cret/, 'nor has an error the secret');
+
+
+# The service's refusals name what is missing, or the action that must be allowed
+
+pool(users => [ Cognito->user('ana') ], groups => [ { GroupName => 'admins' } ]);
+identity_pool(identities => []);
+for (
+	[ "cognito_group_users('srv', 'no-one''s')", 'group "no-one\'s"', 'Group not found' ],
+	[ "cognito_user_groups('srv', 'nobody')", 'user "nobody"', 'User does not exist' ],
+	[ "cognito_app_client('srv', 'none')", 'app client "none"', 'none does not exist' ],
+	[
+		"cognito_identity_pool('srv', 'eu-west-1:00000000-0000-4000-8000-000000000000')",
+		'identity pool "eu-west-1:00000000-0000-4000-8000-000000000000"', 'not found'
+	],
+	[
+		"cognito_identities('srv', 'eu-west-1:00000000-0000-4000-8000-000000000000')",
+		'identity pool "eu-west-1:00000000-0000-4000-8000-000000000000"', 'not found'
+	])
+{
+	my ($call, $thing, $words) = @$_;
+	like(
+		Cognito::error_of($node, "SELECT * FROM $call"),
+		qr/ERROR:  42704: $thing of server "srv" does not exist\nDETAIL:  .*$words/,
+		"$call: the error names it");
+}
+$cognito->create_server($node, 'lost', user_pool_id => 'eu-west-1_None');
+like(
+	Cognito::error_of($node, "SELECT * FROM cognito_$_"),
+	qr/ERROR:  42704: user pool "eu-west-1_None" of server "lost" does not exist\n.*\nHINT:  .*"user_pool_id"/,
+	"$_: a missing user pool")
+  for "groups('lost')", "group_users('lost', 'admins')", "user_groups('lost', 'ana')",
+  "user_pool('lost')", "app_clients('lost')", "app_client('lost', '7ab')",
+  "identity_providers('lost')";
+
+$cognito->control('PUT', 'keys',
+	{ AKIDDENIED => { secret => 's', denied => [ map { $_->{operation} } @listings, @descriptions ] } });
+$cognito->create_server(
+	$node, 'denied',
+	aws_access_key_id => 'AKIDDENIED',
+	aws_secret_access_key => 's',
+	user_pool_id => $USER_POOL,
+	identity_pool_id => $IDENTITY_POOL,
+	identity_endpoint_url => $cognito->url);
+for my $entity (@listings, @descriptions)
+{
+	my $call = $entity->{call} =~ s/'srv'/'denied'/r;
+	my $service = $entity->{operation} =~ /Identit(?:ies|yPools?)$/ ? 'cognito-identity' : 'cognito-idp';
+
+	like(
+		Cognito::error_of($node, "SELECT * FROM $call"),
+		qr/ERROR:  42501: .*\nDETAIL:  .*\nHINT:  Allow the action $service:$entity->{operation} in/,
+		"$entity->{operation}: not allowed");
+}
+
+
+# Arguments and options
+
+like(
+	Cognito::error_of($node, "SELECT * FROM cognito_$_->[0]"),
+	qr/ERROR:  22004: argument "$_->[1]" of cognito_\w+ must not be null\n/,
+	"cognito_$_->[0]: a null argument")
+  for
+  [ 'groups(NULL)', 'server_name' ],
+  [ "group_users(NULL, 'x')", 'server_name' ],
+  [ "group_users('srv', NULL)", 'group_name' ],
+  [ "user_groups('srv', NULL)", 'username' ],
+  [ 'user_pools(NULL)', 'server_name' ],
+  [ 'user_pool(NULL)', 'server_name' ],
+  [ 'app_clients(NULL)', 'server_name' ],
+  [ "app_client('srv', NULL)", 'client_id' ],
+  [ 'identity_providers(NULL)', 'server_name' ],
+  [ 'identity_pools(NULL)', 'server_name' ],
+  [ "identity_pool('srv', NULL)", 'identity_pool_id' ],
+  [ "identities('srv', NULL)", 'identity_pool_id' ];
+
+$cognito->create_server(
+	$node, 'bare',
+	user_pool_id => undef,
+	identity_endpoint_url => $cognito->url);
+for my $entity (@listings, @descriptions)
+{
+	my $call = $entity->{call} =~ s/'srv'/'bare'/r;
+	my $pool =
+		$entity->{asks}{UserPoolId} ? 'user_pool_id'
+	  : $entity->{asks}{IdentityPoolId} ? 'identity_pool_id'
+	  : undef;
+	my $error = Cognito::error_of($node, "SELECT * FROM $call");
+
+	if ($pool)
+	{
+		like($error, qr/ERROR:  HV00J: server "bare" lacks options: "$pool"\n/,
+			"$entity->{operation}: needs a pool");
+	}
+	else
+	{
+		is($error, '', "$entity->{operation}: needs no pool");
+	}
+}
+identity_pool(identities => [ { IdentityId => 'eu-west-1:1' } ]);
+is($node->safe_psql('postgres', "SELECT identity_id FROM cognito_identities('bare', '$IDENTITY_POOL')"),
+	'eu-west-1:1', 'the identity pool is given in place of the option');
+is( $node->safe_psql('postgres', "SELECT id FROM cognito_identity_pool('bare', '$IDENTITY_POOL')"),
+	$IDENTITY_POOL,
+	'the identity pool to describe, too');
+
+
+# Each endpoint is its own
+
+my $other = Cognito->new;
+$cognito->create_server(
+	$node, 'two_endpoints',
+	identity_pool_id => $IDENTITY_POOL,
+	identity_endpoint_url => $other->url);
+$other->control('PUT', "identity_pool/$IDENTITY_POOL", {});
+for my $service ($cognito, $other) { $service->forget }
+$node->safe_psql('postgres',
+	"SELECT FROM cognito_groups('two_endpoints'); SELECT FROM cognito_identities('two_endpoints')");
+is_deeply(
+	[ map { [ map { $_->{operation} } $_->requests ] } $cognito, $other ],
+	[ ['ListGroups'], ['ListIdentities'] ],
+	'user pools and identity pools have endpoints of their own');
+
+
+# Views over the default server
+
+$node->safe_psql('postgres', 'ALTER DATABASE postgres SET cognito_srf.default_server = srv');
+my ($views) = $node->safe_psql('postgres',
+	"SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class
+	 WHERE relkind = 'v' AND relname ~ '^cognito_' AND relname <> 'cognito_statistics'");
+for my $entity (@listings, @descriptions)
+{
+	my ($function) = $entity->{call} =~ /^(\w+)\('srv'\)$/ or next;
+	my ($rows, @requests) = $cognito->watch($node, "SELECT count(*) FROM $function");
+
+	is($requests[0]{operation}, $entity->{operation}, "$function: the view asks the default server");
+	like($views, qr/\b$function\b/, "$function: has a view");
+}
+
+is_deeply([ $cognito->violations, $other->violations ], [], 'every request was well-formed');
+done_testing();
