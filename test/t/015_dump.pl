@@ -1,102 +1,370 @@
-# The extension and what uses it are dumped, restored, moved to another schema, and dropped.
+# The extension and what uses it are dumped and restored, also where Cognito cannot be reached;
+# upgraded, moved to another schema, and dropped.
 use strict;
 use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/..";
 use Cognito;
+use IPC::Run;
+use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $cognito = Cognito->new;
-my $node = Cognito::cluster('main');
+my $OFFLINE = '-c cognito_srf.offline=on';
+my $WARNING = qr/WARNING:  no rows from server "\w+" while cognito_srf.offline is on/;
+my $directory = PostgreSQL::Test::Utils::tempdir();
 
-# Runs statements in a database.
-sub run
+# A cluster without anything in it.
+sub new_cluster
 {
-	my ($database, $statements) = @_;
-	return $node->safe_psql($database, $statements);
+	my ($name) = @_;
+	my $node = PostgreSQL::Test::Cluster->new($name);
+
+	$node->init;
+	$node->start;
+	return $node;
 }
 
-# Everything that this test has made in a database, with options and comments.
+# Runs a client program with PGOPTIONS; its exit status, and what it says.
+sub client
+{
+	my ($options, @command) = @_;
+	local $ENV{PGOPTIONS} = $options;
+
+	IPC::Run::run(\@command, '>', \my $out, '2>', \my $err);
+	return ($? >> 8, $err);
+}
+
+# Restores a dump in the custom format.
+sub pg_restore
+{
+	my ($options, @arguments) = @_;
+	return client($options, 'pg_restore', '--verbose', '--jobs=2', @arguments);
+}
+
+# Restores a dump of SQL, up to its first error.
+sub psql
+{
+	my ($options, $connection, $file) = @_;
+	return client($options, 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', $connection, '-f',
+		$file);
+}
+
+# All that somebody has made in a database, with owners, definitions, options, privileges and
+# comments; a list.
 sub objects
 {
-	my ($database) = @_;
-	return run($database, <<'SQL');
-SELECT extname, extversion, extnamespace::regnamespace, obj_description(oid, 'pg_extension')
-FROM pg_extension WHERE extname = 'cognito_srf';
-SELECT pg_describe_object(classid, objid, 0), obj_description(objid, classid::regclass::name)
-FROM pg_depend
-WHERE refobjid = (SELECT oid FROM pg_extension WHERE extname = 'cognito_srf') AND deptype = 'e'
+	my ($node, $database) = @_;
+	return [ split /\n/, $node->safe_psql($database, <<'SQL') ];
+CREATE FUNCTION pg_temp.sort(anyarray) RETURNS text[] LANGUAGE sql
+AS 'SELECT array_agg(i::text ORDER BY i::text COLLATE "C") FROM unnest($1) i';
+
+SELECT extname, extversion, extowner::regrole, extnamespace::regnamespace FROM pg_extension
 ORDER BY 1;
-SELECT attname, col_description(attrelid, attnum)
-FROM pg_attribute WHERE attrelid = 'cognito_users'::regclass AND attnum > 0 ORDER BY attnum;
-SELECT srvname, srvowner::regrole, srvacl, srvoptions, obj_description(oid, 'pg_foreign_server')
-FROM pg_foreign_server;
-SELECT srvname, usename, umoptions FROM pg_user_mappings;
-SELECT relname, relkind, relispopulated, pg_get_viewdef(oid), obj_description(oid, 'pg_class')
-FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('v', 'm') ORDER BY 1;
+SELECT pg_describe_object(classid, objid, 0), pg_describe_object(refclassid, refobjid, 0)
+FROM pg_depend WHERE deptype = 'e' AND objid >= 16384 ORDER BY 1;
+SELECT nspname, nspowner::regrole, pg_temp.sort(nspacl) FROM pg_namespace
+WHERE nspname !~ '^pg_' ORDER BY 1;
+SELECT fdwname, pg_temp.sort(fdwacl) FROM pg_foreign_data_wrapper ORDER BY 1;
+SELECT srvname, srvowner::regrole, pg_temp.sort(srvacl), pg_temp.sort(srvoptions)
+FROM pg_foreign_server ORDER BY 1;
+SELECT srvname, usename, pg_temp.sort(umoptions) FROM pg_user_mappings ORDER BY 1, 2;
+SELECT oid::regclass::text, relkind, relowner::regrole, pg_temp.sort(relacl), reloptions,
+	pg_get_viewdef(oid), pg_get_indexdef(oid)
+FROM pg_class WHERE oid >= 16384 AND relkind <> 't' AND relnamespace <> 'pg_toast'::regnamespace
+ORDER BY 1;
+SELECT attrelid::regclass::text, attname, format_type(atttypid, atttypmod), attnotnull,
+	pg_temp.sort(attacl)
+FROM pg_attribute JOIN pg_class c ON c.oid = attrelid
+WHERE attrelid >= 16384 AND attnum > 0 AND relkind IN ('r', 'v', 'm')
+ORDER BY 1, attnum;
+SELECT oid::regprocedure::text, proowner::regrole, pg_temp.sort(proacl), pg_get_functiondef(oid)
+FROM pg_proc WHERE oid >= 16384 AND prokind = 'f' AND pronamespace <> pg_my_temp_schema()
+ORDER BY 1;
+SELECT pg_describe_object(classoid, objoid, objsubid), description
+FROM pg_description WHERE objoid >= 16384 ORDER BY 1;
 SQL
 }
 
-$cognito->create_server($node, 'cognito_server', connect_timeout => '5s', max_retries => 3);
-run('postgres', <<SQL);
+# The rows that a dump holds, a list.
+sub rows
+{
+	my ($node, $database) = @_;
+	return [ split /\n/, $node->safe_psql($database,
+			'SELECT id, name, secret FROM vault.secrets; SELECT * FROM copied ORDER BY username') ];
+}
+
+# How many rows the materialized views have, one without contents as "-".
+sub filled
+{
+	my ($node, $database) = @_;
+	my @views = split /\n/, $node->safe_psql($database, <<'SQL');
+SELECT CASE WHEN relispopulated THEN oid::regclass::text ELSE '-' END FROM pg_class
+WHERE relkind = 'm' ORDER BY relname
+SQL
+	return join ' ',
+	  map { $_ eq '-' ? '-' : $node->safe_psql($database, "SELECT count(*) FROM $_") } @views;
+}
+
+# The README's statement that lists what is to be refreshed.
+sub statement_of_readme
+{
+	my ($statement) =
+	  slurp_file("$FindBin::Bin/../../README.md") =~ /```sql\n(WITH RECURSIVE.*?);\n```/s;
+	return $statement;
+}
+
+# A database with all there can be, in which "counted" reads Cognito through "enabled" and "stored".
+
+my $cognito = Cognito->new;
+my $source = new_cluster('source');
+$source->safe_psql('postgres', <<SQL);
+CREATE ROLE keeper;
 CREATE ROLE reader;
-GRANT USAGE ON FOREIGN SERVER cognito_server TO reader;
-COMMENT ON SERVER cognito_server IS 'the demo';
-CREATE USER MAPPING FOR reader SERVER cognito_server OPTIONS (
-	aws_access_key_id '$Cognito::KEY', aws_secret_access_key '$Cognito::SECRET');
-CREATE VIEW enabled AS SELECT username, email FROM cognito_users WHERE enabled;
-COMMENT ON VIEW enabled IS 'who may sign in';
-CREATE MATERIALIZED VIEW stored AS SELECT * FROM cognito_users('cognito_server') WITH NO DATA;
+CREATE DATABASE app;
+ALTER DATABASE app SET cognito_srf.default_server = 'vaulted';
 SQL
 
-# Dump and restore
+$Cognito::DATABASE = 'app';
+$source->safe_psql('app', 'CREATE EXTENSION cognito_srf');
+Cognito::create_vault($source);
+$cognito->create_server($source, 'vaulted',
+	aws_secret_access_key => undef, api_key_id => 'cognito', connect_timeout => '5s',
+	max_retries => 1);
+$cognito->create_server($source, 'mapped',
+	aws_access_key_id => undef, aws_secret_access_key => undef,
+	user_pool_id => 'eu-west-1_Users61', max_retries => 0);
+$source->safe_psql('app', <<SQL);
+COMMENT ON SERVER vaulted IS 'the demo';
+GRANT USAGE ON FOREIGN SERVER vaulted TO reader WITH GRANT OPTION;
+GRANT USAGE ON FOREIGN SERVER mapped TO keeper;
+CREATE USER MAPPING FOR keeper SERVER mapped OPTIONS (
+	aws_access_key_id '$Cognito::KEY', aws_secret_access_key '$Cognito::SECRET');
+CREATE USER MAPPING FOR PUBLIC SERVER mapped OPTIONS (
+	aws_access_key_id '$Cognito::KEY', api_key_id 'cognito');
 
-my $dump = $node->basedir . '/dump.sql';
-command_ok([ 'pg_dump', '-d', $node->connstr('postgres'), '-f', $dump ], 'pg_dump');
-is(scalar($cognito->requests), 0, 'it asks Cognito nothing');
-unlike(slurp_file($dump), qr/CREATE (VIEW|FUNCTION) \S*cognito/,
-	"it leaves out what is the extension's");
+REVOKE SELECT ON cognito_groups FROM PUBLIC;
+GRANT SELECT ON cognito_groups TO reader;
+REVOKE EXECUTE ON FUNCTION cognito_groups(text) FROM PUBLIC;
+GRANT USAGE ON FOREIGN DATA WRAPPER cognito_wrapper TO keeper;
 
-run('postgres', 'CREATE DATABASE restored');
-command_ok(
-	[ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('restored'), '-f', $dump ],
-	'the dump is restored');
-is(objects('restored'), objects('postgres'), 'all is as it was, comments and options too');
-like(objects('restored'), qr/^stored\|m\|f\|/m, 'the materialized view is still without data');
-is(run('restored', 'REFRESH MATERIALIZED VIEW stored; SELECT count(*) FROM stored'),
-	300, 'it is filled');
-is(run('restored', 'SET ROLE reader; SELECT count(*) FROM cognito_users'),
-	300, 'the mapping works');
+CREATE VIEW enabled AS SELECT username, email FROM cognito_users WHERE enabled;
+COMMENT ON VIEW enabled IS 'who may sign in';
+COMMENT ON COLUMN enabled.email IS 'where to write to';
+GRANT SELECT (username) ON enabled TO reader;
+
+CREATE MATERIALIZED VIEW stored WITH (fillfactor = 90) AS SELECT * FROM cognito_users;
+CREATE UNIQUE INDEX stored_key ON stored (username);
+COMMENT ON MATERIALIZED VIEW stored IS 'those of this morning';
+GRANT SELECT ON stored TO reader;
+CREATE MATERIALIZED VIEW counted AS SELECT count(*) FROM enabled JOIN stored USING (username);
+
+CREATE TABLE copied AS SELECT * FROM cognito_users;
+ALTER TABLE copied ADD PRIMARY KEY (username);
+
+CREATE SCHEMA reports AUTHORIZATION keeper;
+CREATE SCHEMA staff AUTHORIZATION keeper;
+SET ROLE keeper;
+SELECT cognito_create_views('mapped', 'staff');
+GRANT SELECT ON staff.users TO reader;
+CREATE MATERIALIZED VIEW reports.users AS SELECT * FROM cognito_users('mapped');
+RESET ROLE;
+
+CREATE FUNCTION users_now() RETURNS bigint SECURITY DEFINER SET cognito_srf.offline = off
+LANGUAGE sql AS 'SELECT count(*) FROM cognito_users';
+SQL
+
+my $objects = objects($source, 'app');
+my $rows = rows($source, 'app');
+is(filled($source, 'app'), '1 300 61', 'all is there');
+
+# Dumps
+
+$cognito->forget;
+for my $dump (
+	[ 'pg_dumpall', '--roles-only', '-f', "$directory/roles.sql" ],
+	[ 'pg_dump', '-Fc', '-f', "$directory/app.dump" ],
+	[ 'pg_dump', '-f', "$directory/app.sql" ],
+	[ 'pg_dump', '--schema-only', '-f', "$directory/definitions.sql" ],
+	[ 'pg_dump', '-Fc', '-n', 'reports', '-f', "$directory/reports.dump" ])
+{
+	command_ok([ @$dump, '-d', $source->connstr('app') ], "@$dump[0 .. $#$dump - 2]");
+}
+is(scalar($cognito->requests), 0, 'Cognito is asked nothing');
+unlike(slurp_file("$directory/app.sql"), qr/CREATE (VIEW|FUNCTION) public\.cognito/,
+	"what is the extension's is left out");
+
+# From here on, Cognito cannot be reached.
+
+is(scalar($cognito->violations), 0, 'nothing malformed was sent');
+$cognito->stop;
+
+my $target = new_cluster('target');
+for my $database (qw(plain failed undone definitions other))
+{
+	$target->safe_psql('postgres', "CREATE DATABASE $database");
+	$target->safe_psql('postgres',
+		"ALTER DATABASE $database SET cognito_srf.default_server = 'vaulted'");
+}
+client('', 'psql', '-X', '-d', $target->connstr('postgres'), '-f', "$directory/roles.sql");
+
+# With the setting
+
+my ($status, $messages) =
+  pg_restore($OFFLINE, '--create', '-d', $target->connstr('postgres'), "$directory/app.dump");
+is($status, 0, 'pg_restore succeeds');
+like($messages, $WARNING, '… with a warning');
+is_deeply(objects($target, 'app'), $objects, '… all is as it was');
+is_deeply(rows($target, 'app'), $rows, '… with its rows');
+is(filled($target, 'app'), '1 0 0', '… and the materialized views can be read');
+is($target->safe_psql('app', 'SHOW cognito_srf.default_server'),
+	'vaulted', "… and the database's setting is there");
+
+($status, $messages) = psql($OFFLINE, $target->connstr('plain'), "$directory/app.sql");
+is($status, 0, 'psql succeeds');
+like($messages, $WARNING, '… with a warning');
+is_deeply(objects($target, 'plain'), $objects, '… all is as it was');
+is_deeply(rows($target, 'plain'), $rows, '… with its rows');
+is(filled($target, 'plain'), '1 0 0', '… and the materialized views can be read');
+
+# Without it
+
+($status, $messages) = pg_restore('', '-d', $target->connstr('failed'), "$directory/app.dump");
+is($status, 1, 'without the setting, pg_restore fails');
+like($messages, qr/could not connect to Cognito/, '… as it asks Cognito');
+is( join(' ', sort $messages =~ /Command was: REFRESH MATERIALIZED VIEW (.*);/g),
+	'public.counted public.stored reports.users',
+	'… for each materialized view');
+is(scalar(() = $messages =~ /Command was: /g), 3, '… and for nothing else');
+is_deeply(objects($target, 'failed'), $objects, '… all is as it was');
+is_deeply(rows($target, 'failed'), $rows, '… with its rows');
+is(filled($target, 'failed'), '- - -', '… and the materialized views have no contents');
+
+($status) = client('', 'pg_restore', '--single-transaction', '-d', $target->connstr('undone'),
+	"$directory/app.dump");
+is($status, 1, 'without the setting, pg_restore in a single transaction fails');
+is($target->safe_psql('undone', "SELECT to_regclass('copied') IS NULL"), 't', '… and leaves nothing');
+
+# Definitions alone need no setting.
+
+($status) = psql('', $target->connstr('definitions'), "$directory/definitions.sql");
+is($status, 0, 'definitions alone are restored');
+is_deeply(objects($target, 'definitions'), $objects, '… all is as it was');
+is(filled($target, 'definitions'), '- - -', '… and the materialized views have no contents');
+
+# A role that is no superuser restores what it may; the extension is there already.
+
+$target->safe_psql('postgres', 'CREATE ROLE restorer LOGIN; CREATE DATABASE hosted OWNER restorer');
+$target->safe_psql('hosted', 'CREATE EXTENSION cognito_srf');
+my @restore_hosted = ('--no-owner', '--clean', '--if-exists',
+	'-d', $target->connstr('hosted') . ' user=restorer', "$directory/reports.dump");
+
+($status, $messages) = pg_restore('', @restore_hosted);
+is($status, 1, 'without the setting, a role that is no superuser fails, too');
+($status, $messages) = pg_restore($OFFLINE, @restore_hosted);
+is($status, 0, 'with it, it succeeds');
+like($messages, $WARNING, '… with a warning');
+
+$Cognito::DATABASE = 'hosted';
+for my $alter ('ALTER ROLE restorer', 'ALTER DATABASE hosted')
+{
+	my $set = "$alter SET cognito_srf.offline = on";
+
+	like(Cognito::error_of($target, "SET ROLE restorer; $set"),
+		qr/42501/, "$alter fails where the setting is not known");
+	$target->safe_psql('hosted', "SET ROLE restorer; TABLE cognito_statistics; $set");
+	($status, $messages) = pg_restore('', @restore_hosted);
+	is($status, 0, '… and where it is, lets it restore');
+	like($messages, $WARNING, '… with a warning');
+	$target->safe_psql('hosted', "$alter RESET cognito_srf.offline");
+}
+
+# Cognito can be reached again.
+
+$cognito = Cognito->new;
+for my $database (qw(app failed))
+{
+	$target->safe_psql($database, <<SQL);
+ALTER SERVER vaulted OPTIONS (SET endpoint_url '@{[ $cognito->url ]}');
+ALTER SERVER mapped OPTIONS (SET endpoint_url '@{[ $cognito->url ]}');
+SQL
+	$target->safe_psql($database, statement_of_readme() . "\n\\gexec");
+	is(filled($target, $database), '1 300 61', "in $database, the README's statement fills them");
+}
+is($target->safe_psql('app', 'SELECT count FROM counted'),
+	$source->safe_psql('app', 'SELECT count FROM counted'), '… each after those that it reads');
+is($target->safe_psql('app', 'SET ROLE keeper; SELECT count(*) FROM staff.users'),
+	61, 'the views of a server work');
+is( $target->safe_psql('app', <<'SQL'), '0', '… and each can be replaced as such');
+SET ROLE keeper;
+SELECT count(*) FROM cognito_create_views('mapped', 'staff', true) AS name
+FULL JOIN pg_views v ON viewname = name AND schemaname = 'staff'
+WHERE name IS NULL AND schemaname = 'staff' OR viewname IS NULL
+SQL
+is($target->safe_psql('app', 'SET cognito_srf.offline = on; SELECT users_now()'),
+	300, 'a function may keep the setting off');
 
 # Another schema
 
-$Cognito::DATABASE = 'restored';
-run('restored', 'CREATE SCHEMA other; ALTER EXTENSION cognito_srf SET SCHEMA other');
-is(run('restored', 'SELECT count(*) FROM other.cognito_users'),
+$Cognito::DATABASE = 'app';$target->safe_psql('app', 'CREATE SCHEMA other; ALTER EXTENSION cognito_srf SET SCHEMA other');
+is($target->safe_psql('app', 'SELECT count(*) FROM other.cognito_users'),
 	300, 'in another schema, the default view works');
-is(run('restored', "SELECT count(*) FROM other.cognito_users('cognito_server')"),
-	300, 'the function too');
-is(run('restored', 'SELECT count(*) > 0 FROM enabled'), 't', 'and views on them');
-like(Cognito::error_of($node, 'ALTER SERVER cognito_server OPTIONS (ADD regoin $$x$$)'),
-	qr/HV00D/, 'and the validator');
+is($target->safe_psql('app', "SELECT count(*) FROM other.cognito_users('vaulted')"),
+	300, '… the function too');
+is($target->safe_psql('app', 'SELECT count(*) = count FROM enabled, counted GROUP BY count'),
+	't', '… and views on them');
+like(Cognito::error_of($target, 'ALTER SERVER vaulted OPTIONS (ADD regoin $$x$$)'),
+	qr/HV00D/, '… and the validator');
+
+$objects = objects($target, 'app');
+client('', 'pg_dump', '-Fc', '-f', "$directory/other.dump", '-d', $target->connstr('app'));
+($status) = pg_restore($OFFLINE, '-d', $target->connstr('other'), "$directory/other.dump");
+is($status, 0, 'from another schema, all is restored');
+is_deeply(objects($target, 'other'), $objects, '… as it was');
+is(filled($target, 'other'), '1 0 0', '… and the materialized views can be read');
+is($target->safe_psql('other', statement_of_readme() . "\n\\gexec"), '', "the README's statement fills");
 
 # Dropped
 
-like(Cognito::error_of($node, 'DROP EXTENSION cognito_srf'),
-	qr/2BP01: .*server cognito_server depends on/s, 'it is not dropped while there is a server');
-run('restored', 'DROP EXTENSION cognito_srf CASCADE');
-is(run('restored', <<'SQL'), '', 'with CASCADE nothing is left');
+like(Cognito::error_of($target, 'DROP EXTENSION cognito_srf'),
+	qr/2BP01: .*server vaulted depends on/s, 'it is not dropped while there is a server');
+$target->safe_psql('app', 'DROP EXTENSION cognito_srf CASCADE');
+is($target->safe_psql('app', <<'SQL'), '', 'with CASCADE nothing is left');
 SELECT extname FROM pg_extension WHERE extname = 'cognito_srf'
 UNION ALL SELECT fdwname FROM pg_foreign_data_wrapper
 UNION ALL SELECT srvname FROM pg_foreign_server
 UNION ALL SELECT srvname FROM pg_user_mappings
 UNION ALL SELECT proname FROM pg_proc WHERE proname LIKE 'cognito%'
-UNION ALL SELECT relname FROM pg_class WHERE relname IN ('cognito_users', 'enabled', 'stored')
+UNION ALL SELECT relname FROM pg_class WHERE relname IN ('cognito_users', 'enabled', 'stored', 'counted')
+UNION ALL SELECT relname FROM pg_class WHERE relnamespace = 'staff'::regnamespace
 SQL
-run('restored', 'CREATE EXTENSION cognito_srf SCHEMA other');
-is(run('restored', "SELECT DISTINCT pronamespace::regnamespace FROM pg_proc WHERE proname LIKE 'cognito%'"),
-	'other', 'it is installed again, in a schema of choice');
+is($target->safe_psql('app', 'SELECT count(*) FROM copied'), 300, '… but what was copied');
+$target->safe_psql('app', 'CREATE EXTENSION cognito_srf SCHEMA other');
+is( $target->safe_psql('app', <<'SQL'), 'other', 'it is installed again, in a schema of choice');
+SELECT DISTINCT pronamespace::regnamespace FROM pg_proc WHERE proname LIKE 'cognito%'
+SQL
+
+is(scalar($cognito->violations), 0, 'nothing malformed was sent');
+
+# An upgrade; the servers still name the Cognito that is gone.
+
+my $upgraded = PostgreSQL::Test::Cluster->new('upgraded');
+$upgraded->init;
+$objects = objects($source, 'app');
+$source->stop;
+chdir $PostgreSQL::Test::Utils::tmp_check;    # pg_upgrade writes a script there
+command_ok(
+	[
+		'pg_upgrade', '--no-sync',
+		'-d', $source->data_dir, '-b', $source->config_data('--bindir'), '-p', $source->port,
+		'-D', $upgraded->data_dir, '-B', $upgraded->config_data('--bindir'), '-P', $upgraded->port,
+		'-s', $upgraded->host
+	],
+	'pg_upgrade');
+$upgraded->start;
+is_deeply(objects($upgraded, 'app'), $objects, '… all is as it was');
+is_deeply(rows($upgraded, 'app'), $rows, '… with its rows');
+is(filled($upgraded, 'app'), '1 300 61', '… and those of the materialized views');
 
 done_testing();
