@@ -1,0 +1,483 @@
+# Writing group membership; and the README's pattern, which mirrors roles to groups at commit.
+use strict;
+use warnings;
+use utf8;
+
+use Encode;
+use FindBin;
+use lib "$FindBin::Bin/..";
+use Cognito;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $POOL = 'eu-west-1_AbCdEf123';
+my %OPERATIONS = (add => 'AdminAddUserToGroup', remove => 'AdminRemoveUserFromGroup');
+my %SIGNS = (AdminAddUserToGroup => '+', AdminRemoveUserFromGroup => '-');
+
+my $cognito = Cognito->new;
+my $node = Cognito::cluster('main');
+
+# Runs statements as superuser.
+sub run
+{
+	my ($statements) = @_;
+	return decode_utf8($node->safe_psql('postgres', encode_utf8($statements)));
+}
+
+# Runs statements; the error, or nothing, and the requests that write.
+sub attempt
+{
+	my ($statements) = @_;
+	$cognito->forget;
+	my $error = Cognito::error_of($node, encode_utf8($statements));
+	return (decode_utf8($error), grep { $SIGNS{ $_->{operation} } } $cognito->requests);
+}
+
+# The statement that adds a user to a group, or removes one.
+sub call
+{
+	my ($verb, $user, $group, $server) = @_;
+	my $function = $verb eq 'add' ? 'cognito_add_user_to_group' : 'cognito_remove_user_from_group';
+	return sprintf 'SELECT %s(%s);', $function,
+	  join ', ', map { Cognito::quote($_) } $server // 'srv', $user, $group;
+}
+
+# Who is in a group, of whom a user is one: "group: yes, user: yes", as each listing has it.
+sub membership
+{
+	my ($user, $group) = map { Cognito::quote($_) } @_;
+	return run(<<"SQL");
+SELECT format('group: %s, user: %s',
+	EXISTS (SELECT FROM cognito_group_users('srv', $group) WHERE username = $user),
+	EXISTS (SELECT FROM cognito_user_groups('srv', $user) WHERE group_name = $group))
+SQL
+}
+
+my ($in, $out) = ('group: t, user: t', 'group: f, user: f');
+
+
+# The functions: idempotent, and what they send
+
+$cognito->create_server($node, 'srv');
+$cognito->pool(
+	'eu-west-1_Odd',
+	users => [ map { Cognito->user($_) } q(O'Neil"\\), '李小龙🐘' ],
+	groups => [ map { { GroupName => $_ } } q("Ärzte's"\\%), '読者' ]);
+$cognito->create_server($node, 'odd', user_pool_id => 'eu-west-1_Odd');
+
+for (
+	[ 'add', $in ], [ 'add', $in, 'again' ], [ 'remove', $out ], [ 'remove', $out, 'again' ])
+{
+	my ($verb, $expected, $again) = @$_;
+	my $name = join ' ', $verb, $again // ();
+	my ($error, @requests) = attempt(call($verb, 'liam.smith', 'editors'));
+
+	is($error, '', "$name: succeeds");
+	is_deeply(
+		[ map { [ @$_{qw(operation body)} ] } @requests ],
+		[ [ $OPERATIONS{$verb},
+				{ UserPoolId => $POOL, Username => 'liam.smith', GroupName => 'editors' } ] ],
+		"$name: one request, with just that");
+	is(membership('liam.smith', 'editors'), $expected, "$name: the listings show it");
+}
+is(run(call('add', 'liam.smith', 'editors')), '', 'nothing is returned');
+is(membership('liam.smith', 'viewers'), $out, 'no other group has changed');
+is(membership('ana.sato', 'editors'), $out, 'no other user either');
+run(call('remove', 'liam.smith', 'editors'));
+
+for my $user (q(O'Neil"\\), '李小龙🐘')
+{
+	for my $group (q("Ärzte's"\\%), '読者')
+	{
+		my $members =
+		  sprintf q(SELECT username FROM cognito_group_users('odd', %s)), Cognito::quote($group);
+
+		is((attempt(call('add', $user, $group, 'odd')))[0], '', "$user, $group: added");
+		is(run($members), $user, "$user, $group: a member");
+		is((attempt(call('remove', $user, $group, 'odd')))[0], '', "$user, $group: removed");
+		is(run($members), '', "$user, $group: no member");
+	}
+}
+
+
+# What is missing, and what is not allowed
+
+$cognito->create_server($node, 'elsewhere', user_pool_id => 'eu-west-1_None');
+$cognito->control('PUT', 'keys', { AKIAREADER => { secret => 's', denied => [ values %OPERATIONS ] } });
+$cognito->create_server($node, 'reader',
+	aws_access_key_id => 'AKIAREADER', aws_secret_access_key => 's');
+$cognito->create_server($node, 'odd');
+for my $verb ('add', 'remove')
+{
+	my $function = $verb eq 'add' ? 'cognito_add_user_to_group' : 'cognito_remove_user_from_group';
+	my $operation = $OPERATIONS{$verb};
+
+	for (
+		[ 'a missing user', 'user "nobody"', 'nobody', 'admins', 'srv' ],
+		[ 'a missing group', 'group "none"', 'ana.sato', 'none', 'srv' ],
+		[ 'a missing pool', 'user pool "eu-west-1_None"', 'ana.sato', 'admins', 'elsewhere' ])
+	{
+		my ($name, $thing, $user, $group, $server) = @$_;
+		my ($error, @requests) = attempt(call($verb, $user, $group, $server));
+		like(
+			$error,
+			qr/ERROR:  42704: $thing of server "$server" does not exist\nDETAIL:  $operation: /,
+			"$verb, $name: named");
+		is(@requests, 1, "$verb, $name: not tried again");
+	}
+	like((attempt(call($verb, 'ana.sato', 'admins', 'reader')))[0],
+		qr/ERROR:  42501: IAM .* "reader" .*\nDETAIL: .*\nHINT: .* action cognito-idp:$operation /,
+		"$verb, denied by IAM: names the action");
+
+	for (
+		[ 'server_name', "NULL, 'ana.sato', 'admins'" ],
+		[ 'username', "'srv', NULL, 'admins'" ],
+		[ 'group_name', "'srv', 'ana.sato', NULL" ])
+	{
+		my ($argument, $list) = @$_;
+		my ($error, @requests) = attempt("SELECT $function($list)");
+		like($error, qr/ERROR:  22004: argument "$argument" of $function must not be null\n/,
+			"$verb, $argument NULL: named");
+		is(@requests, 0, "$verb, $argument NULL: no request");
+	}
+	for (
+		[ 'a missing server', qr/42704: server "gone" does not exist/, '', 'gone' ],
+		[ 'a read-only transaction', qr/25006: cannot execute $function/, 'BEGIN READ ONLY;', 'srv' ],
+		[ 'offline', qr/55000: cannot write to Cognito /, 'SET cognito_srf.offline = on;', 'srv' ],
+		[ 'no USAGE', qr/42501: permission denied for server "srv"/, 'SET ROLE pg_monitor;', 'srv' ])
+	{
+		my ($name, $text, $before, $server) = @$_;
+		# the library may not be loaded before its setting is set
+		my ($error, @requests) =
+		  attempt("LOAD 'cognito_srf'; $before " . call($verb, 'ana.sato', 'admins', $server));
+		like($error, qr/ERROR:  $text/, "$verb, $name: an error");
+		is(@requests, 0, "$verb, $name: no request");
+	}
+}
+
+
+# Retries, and answers
+
+my $throttled = { error => 'TooManyRequestsException' };
+for (
+	[ 'throttled twice', 3, { %$throttled, times => 2 } ],
+	[ 'a broken connection, after the work was done', 2, { close => 'before' } ],
+	[ 'a failing service', 2, { reply => { status => 503 } } ])
+{
+	my ($name, $count, $fault) = @$_;
+	for (map { [ $_ => $_ eq 'add' ? $in : $out ] } 'add', 'remove')
+	{
+		my ($verb, $expected) = @$_;
+		$cognito->faults({ %$fault, operation => $OPERATIONS{$verb} });
+		my ($error, @requests) = attempt(call($verb, 'liam.smith', 'viewers'));
+		is($error, '', "$verb, $name: succeeds");
+		is(@requests, $count, "$verb, $name: $count requests");
+		is(membership('liam.smith', 'viewers'), $expected, "$verb, $name: done");
+	}
+}
+$cognito->create_server($node, 'hasty', max_retries => 1);
+for my $verb ('add', 'remove')
+{
+	$cognito->faults({ %$throttled, times => -1 });
+	my ($error, @requests) = attempt(call($verb, 'liam.smith', 'viewers', 'hasty'));
+	like($error, qr/ERROR:  53400: .*\n.*, after 1 retry\./, "$verb, throttled for long: fails");
+	is(@requests, 2, "$verb, throttled for long: as often as max_retries says");
+
+	for my $body ('', '{}')
+	{
+		$cognito->faults({ reply => { body => $body } });
+		my ($error, @requests) = attempt(call($verb, 'liam.smith', 'viewers'));
+		is($error, '', "$verb, an answer of '$body': succeeds");
+		is(@requests, 1, "$verb, an answer of '$body': is one");
+	}
+}
+$cognito->faults;
+
+
+# Cancel while it waits
+
+# Runs a statement whose first call is not answered, and cancels it then; the error.
+sub cancelled
+{
+	my ($session, $statement) = @_;
+	my $pid = Cognito::ask($session, 'SELECT pg_backend_pid()');
+
+	$cognito->faults({ stall => 'answer' });
+	$cognito->forget;
+	$session->{stderr} = '';
+	$session->query_until(qr/started/, "\\echo started\n$statement\n");
+	$node->poll_query_until('postgres',
+		"SELECT wait_event_type = 'Extension' FROM pg_stat_activity WHERE pid = $pid");
+	run("SELECT pg_cancel_backend($pid)");
+	pump_until($session->{run}, $session->{timeout}, \$session->{stderr}, qr/LOCATION/);
+	return $session->{stderr};
+}
+
+my $session = Cognito::session($node);
+my $user_request = qr/57014: canceling statement due to user request/;
+for my $verb ('add', 'remove')
+{
+	my $call = call($verb, 'liam.smith', 'viewers');
+	like(cancelled($session, $call), $user_request, "$verb: cancelled");
+	is(scalar(my @requests = $cognito->requests), 1, "$verb: while it waited for the answer");
+	is(Cognito::complaints($session, $call), '', "$verb: the session goes on");
+}
+
+
+# The pattern: the README's own blocks, on the pool of the demo
+
+# The SQL of a chapter, a block each.
+sub blocks_of
+{
+	my ($chapter) = @_;
+	my ($text) =
+	  decode_utf8(slurp_file("$FindBin::Bin/../../README.md")) =~ /^## $chapter\n(.*?)(?=^## |\z)/ms;
+	return $text =~ /^```sql\n(.*?)^```$/msg;
+}
+
+my ($pattern, $example, $reconcile) = blocks_of('Mirror roles to groups');
+my ($repair) = $reconcile =~ /^(BEGIN;\n.*^COMMIT;\n)/ms;
+
+# Runs statements; their error, and what they write as "+user group" and "-user group".
+sub mirrored
+{
+	my ($statements) = @_;
+	my ($error, @requests) = attempt($statements);
+	my %names = map { split /\|/ } split /\n/, run('SELECT sub, username FROM everybody');
+	return ($error,
+		map { "$SIGNS{ $_->{operation} }$names{ $_->{body}{Username} } $_->{body}{GroupName}" } @requests);
+}
+
+# Checks that statements succeed and write just that.
+sub writes
+{
+	my ($name, $statements, @expected) = @_;
+	my ($error, @writes) = mirrored($statements);
+	is($error, '', "$name: succeeds");
+	is_deeply(\@writes, \@expected, "$name: just what is needed is written");
+	return;
+}
+
+# Checks that statements fail and change nothing here, having written just that.
+sub fails
+{
+	my ($name, $pattern, $statements, @expected) = @_;
+	my $before = stored();
+	my ($error, @writes) = mirrored($statements);
+	like($error, $pattern, "$name: fails") if $pattern;
+	is_deeply(\@writes, \@expected, @expected ? "$name: written before" : "$name: nothing is written");
+	is(stored(), $before, "$name: nothing is stored");
+	return;
+}
+
+# Everything that the tables hold.
+sub stored { return run('SELECT * FROM users ORDER BY 1; TABLE roles ORDER BY 1; TABLE user_roles ORDER BY 1, 2') }
+
+# The values of a row of user_roles, for a user by name.
+sub row { my ($user, $role) = @_; return "((SELECT sub FROM everybody WHERE username = '$user'), '$role')" }
+sub insert { return 'INSERT INTO user_roles VALUES ' . join(', ', map { row(@$_) } @_) . ';' }
+sub delete_row { return 'DELETE FROM user_roles WHERE (sub, role) = ' . row(@_) . ';' }
+
+# How Cognito differs from the tables.
+sub differences
+{
+	return run('SELECT username, role, in_cognito FROM role_differences JOIN everybody USING (sub) ORDER BY 1, 2');
+}
+
+my ($ana, $liam, $noah) = qw(ana.sato liam.smith noah.wang);
+$cognito->create_server($node, 'cognito_server');
+{
+	my ($error, @requests) = attempt($pattern);
+	is($error, '', 'the pattern can be made');
+	is(@requests, 0, 'and writes nothing: what it starts with is what Cognito has');
+}
+run('CREATE TABLE everybody AS SELECT sub, username FROM users');
+is(run('SELECT pg_typeof(sub), pg_typeof(email) FROM users LIMIT 1'), 'uuid|citext', 'types of users');
+is(
+	run(q(SELECT count(*) FROM users u JOIN cognito_users c ON c.attributes->>'sub' = u.sub::text
+		AND c.username = u.username AND c.email IS NOT DISTINCT FROM u.email
+		AND c.attributes->>'phone_number' IS NOT DISTINCT FROM u.phone_number)),
+	300, 'users are those of the pool');
+is(run('SELECT string_agg(name, $$ $$ ORDER BY name) FROM roles'),
+	'admins editors viewers', 'roles are the groups');
+is(
+	run('SELECT string_agg(role, $$ $$ ORDER BY role) FROM user_roles JOIN users USING (sub)
+		WHERE username = $$noah.wang$$'),
+	'admins viewers', 'user_roles is who is in the groups');
+
+is(run($example), "admins\nviewers", 'a row of user_roles puts the user into the group');
+like(run($reconcile), qr/^\n[0-9a-f-]{36}\|editors\|t\|$/, 'what differs is found');
+is(differences(), '', 'and repaired');
+run(call('remove', $noah, 'admins') . call('add', $liam, 'viewers'));
+is(differences(), "$liam|viewers|t\n$noah|admins|f", 'what is too much, and what is missing');
+writes('the repair', $repair, "-$liam viewers", "+$noah admins");
+is(differences(), '', 'no difference is left');
+run(delete_row($ana, 'admins'));
+
+
+# What fails before the calls has written nothing
+
+my $grant = insert([ $liam, 'editors' ], [ $liam, 'viewers' ]);
+fails('ROLLBACK', undef, "BEGIN; $grant ROLLBACK");
+fails('an error', qr/22012/, "BEGIN; $grant SELECT 1 / 0; COMMIT");
+fails('a connection that ends', undef, "BEGIN; $grant");
+fails('a role that is none', qr/23503/, "BEGIN; $grant " . insert([ $ana, 'kings' ]) . 'COMMIT');
+fails('a row that is there', qr/23505/, "BEGIN; $grant " . insert([ $noah, 'admins' ]) . 'COMMIT');
+fails('a statement on its own', qr/23503/, insert([ $liam, 'editors' ], [ $liam, 'kings' ]));
+
+run('ALTER TABLE users ADD CONSTRAINT one_email UNIQUE (email) DEFERRABLE INITIALLY DEFERRED;
+	ALTER TABLE user_roles ALTER CONSTRAINT user_roles_sub_fkey DEFERRABLE INITIALLY DEFERRED');
+my $violation = qq(UPDATE users SET email = 'ANA.SATO\@EXAMPLE.COM' WHERE username = '$liam';);
+fails('a deferred constraint', qr/23505: .*"one_email"/,
+	"BEGIN; $violation $grant COMMIT");
+fails('a deferred foreign key of the same row', qr/23503: .*user_roles_sub_fkey/,
+	q(INSERT INTO user_roles VALUES (gen_random_uuid(), 'admins')));
+
+# What fails after them has: the README says so, and what helps
+fails('a deferred constraint that is checked later', qr/23505/, "BEGIN; $grant $violation COMMIT",
+	"+$liam editors", "+$liam viewers");
+is(differences(), "$liam|editors|t\n$liam|viewers|t", 'what has been written stays');
+writes('running it again', "BEGIN; $grant COMMIT", "+$liam editors", "+$liam viewers");
+is(differences(), '', 'then there is no difference');
+run('ALTER TABLE users DROP CONSTRAINT one_email;
+	ALTER TABLE user_roles ALTER CONSTRAINT user_roles_sub_fkey NOT DEFERRABLE');
+
+
+# A commit writes what is there in the end
+
+run(delete_row($liam, 'viewers'));
+is(membership($liam, 'editors'), $in, 'given');
+is(membership($liam, 'viewers'), $out, 'taken away');
+my $viewer = insert([ $liam, 'viewers' ]);
+my $no_viewer = delete_row($liam, 'viewers');
+writes('inserted and deleted', "BEGIN; $viewer $no_viewer COMMIT", "-$liam viewers");
+writes('inserted, deleted, inserted', "BEGIN; $viewer $no_viewer $viewer COMMIT", ("+$liam viewers") x 2);
+writes('deleted and inserted', "BEGIN; $no_viewer $viewer COMMIT", "+$liam viewers");
+writes(
+	'a savepoint that was rolled back',
+	"BEGIN; $no_viewer SAVEPOINT s; " . insert([ $liam, 'admins' ]) . 'ROLLBACK TO s; COMMIT',
+	"-$liam viewers");
+writes(
+	'another role',
+	"UPDATE user_roles SET role = 'viewers' WHERE (sub, role) = " . row($liam, 'editors'),
+	"-$liam editors", "+$liam viewers");
+writes(
+	'there and back',
+	"BEGIN; UPDATE user_roles SET role = 'editors' WHERE (sub, role) = " . row($liam, 'viewers') . ';'
+	  . "UPDATE user_roles SET role = 'viewers' WHERE (sub, role) = " . row($liam, 'editors') . '; COMMIT',
+	"-$liam editors", "+$liam viewers");
+writes('ON CONFLICT DO NOTHING',
+	insert([ $liam, 'viewers' ], [ $liam, 'admins' ]) =~ s/;/ ON CONFLICT DO NOTHING;/r,
+	"+$liam admins");
+writes('ON CONFLICT DO UPDATE',
+	insert([ $liam, 'admins' ]) =~ s/;/ ON CONFLICT (sub, role) DO UPDATE SET role = excluded.role/r,
+	"+$liam admins");
+{
+	my $sub = run("SELECT sub FROM everybody WHERE username = '$ana'");
+	writes('COPY', "COPY user_roles FROM stdin;\n$sub\tadmins\n$sub\teditors\n\\.\n",
+		"+$ana admins", "+$ana editors");
+}
+$cognito->faults({ %$throttled, operation => $OPERATIONS{remove} });
+writes('throttled', delete_row($ana, 'editors'), ("-$ana editors") x 2);
+$cognito->faults;
+
+{
+	my $session = Cognito::session($node);
+	$cognito->forget;
+	Cognito::ask($session, "BEGIN; SELECT sub FROM users LIMIT 1; $no_viewer");
+	is(scalar(my @before = $cognito->requests), 0, 'before the commit there is no request');
+	is(Cognito::complaints($session, 'COMMIT'), '', 'then the commit');
+	is(scalar(my @after = $cognito->requests), 1, 'makes it');
+	$session->quit;
+}
+
+writes('a user who is deleted', "DELETE FROM users WHERE username = '$noah'",
+	"-$noah admins", "-$noah viewers");
+is(membership($noah, 'admins'), $out, 'a user who is deleted: in no group');
+writes(
+	'a user who comes with a role',
+	"BEGIN; INSERT INTO users SELECT sub, username FROM everybody WHERE username = '$noah';"
+	  . insert([ $noah, 'editors' ]) . 'COMMIT',
+	"+$noah editors");
+run("DELETE FROM user_roles WHERE role = 'admins' AND sub NOT IN
+	(SELECT sub FROM users WHERE username IN ('$ana', '$liam'))");
+{
+	my ($error, @writes) = mirrored("DELETE FROM roles WHERE name = 'admins'");
+	is($error, '', 'a role that is deleted: succeeds');
+	is_deeply([ sort @writes ], [ "-$ana admins", "-$liam admins" ], 'a role that is deleted: is empty');
+}
+is(differences(), '', 'after all this Cognito has what the tables have');
+
+
+# What Cognito refuses makes the commit fail, and what is cancelled
+
+run(q(INSERT INTO roles VALUES ('ghosts')));
+my $no_group = qr/\d: ERROR:  42704: group "ghosts" of server "cognito_server" does not exist/;
+fails('a missing group', $no_group, 'BEGIN; ' . insert([ $liam, 'ghosts' ]) . 'COMMIT', "+$liam ghosts");
+fails('a missing group, after another',
+	$no_group, insert([ $liam, 'viewers' ], [ $liam, 'ghosts' ]), "+$liam viewers", "+$liam ghosts");
+run(q(DELETE FROM roles WHERE name = 'ghosts'));
+is(differences(), "$liam|viewers|t", 'the call before it has been made');
+run($repair);
+
+my $before = stored();
+Cognito::ask($session, "BEGIN; $viewer");
+like(cancelled($session, 'COMMIT;'), $user_request, 'a commit that waits: can be cancelled');
+is(stored(), $before, 'a commit that was cancelled: nothing is stored');
+is(Cognito::ask($session, 'SELECT 1'), 1, 'a commit that was cancelled: the session goes on');
+$session->quit;
+fails('offline', qr/55000/, "LOAD 'cognito_srf'; SET cognito_srf.offline = on; $viewer");
+fails('read-only in the end', qr/25006/, "BEGIN; $viewer SET TRANSACTION READ ONLY; COMMIT");
+writes('and then', $viewer, "+$liam viewers");
+
+
+# Whose rights: the function's owner needs USAGE, and nobody else
+
+run('CREATE ROLE owner; CREATE ROLE clerk; GRANT SELECT ON everybody TO clerk;
+	GRANT SELECT, INSERT, UPDATE, DELETE ON user_roles TO clerk;
+	GRANT CREATE, USAGE ON SCHEMA public TO clerk; GRANT SELECT ON user_roles TO owner;
+	GRANT CREATE ON SCHEMA public TO owner; ALTER FUNCTION mirror_role() OWNER TO owner');
+my $denied = qr/42501: permission denied for server "cognito_server"/;
+fails('without USAGE of the owner', $denied, "SET ROLE clerk; $no_viewer");
+run('GRANT USAGE ON FOREIGN SERVER cognito_server TO owner');
+writes('with it, by a role without', "SET ROLE clerk; $no_viewer", "-$liam viewers");
+fails('that role by itself', $denied,
+	'SET ROLE clerk; ' . call('add', $liam, 'viewers', 'cognito_server'));
+fails('its own trigger', qr/42501: permission denied for function mirror_role/,
+	'SET ROLE clerk; CREATE TABLE mine (sub uuid, role text);
+	CREATE TRIGGER mine AFTER INSERT ON mine FOR EACH ROW EXECUTE FUNCTION mirror_role()');
+writes(
+	'its own tables and functions of these names', <<"SQL", "+$liam viewers");
+SET ROLE clerk;
+CREATE TEMP TABLE user_roles (sub uuid, role text);
+CREATE FUNCTION pg_temp.cognito_add_user_to_group(text, text, text) RETURNS void
+	AS 'SELECT 1 / 0' LANGUAGE sql;
+SET search_path = pg_temp, public;
+@{[ $viewer =~ s/INTO /INTO public./r ]}
+SQL
+
+
+# Two sessions with the same row: the calls are in the order of the commits
+
+$cognito->forget;
+my ($first, $second) = (Cognito::session($node), Cognito::session($node));
+my $waiting = Cognito::ask($second, 'SELECT pg_backend_pid()');
+Cognito::ask($first, "BEGIN; $no_viewer");
+$second->query_until(qr/started/, "\\echo started\n$viewer\n\\echo inserted\n");
+ok(
+	$node->poll_query_until('postgres',
+		"SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = $waiting"),
+	'the second session waits for the first');
+Cognito::ask($first, 'COMMIT');
+Cognito::ask($second, '');
+is_deeply(
+	[ map { $SIGNS{ $_->{operation} } } $cognito->requests ],
+	[ '-', '+' ],
+	'then it makes its call, and wins');
+is(membership($liam, 'viewers'), $in, 'as in the table');
+$_->quit for $first, $second;
+is(differences(), '', 'in the end Cognito has what the tables have');
+
+is_deeply([ $cognito->violations ], [], 'every request was well-formed');
+
+done_testing();
