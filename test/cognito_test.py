@@ -24,6 +24,8 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError, SSLError
 
+import cognito
+
 PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "cognito.py")
 KEY_ID, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 DEMO = "eu-west-1_AbCdEf123"
@@ -102,6 +104,68 @@ class Case(unittest.TestCase):
             call(*arguments, **parameters)
         self.response = caught.exception.response
         return self.response["Error"]["Code"], self.response["Error"]["Message"]
+
+
+    def send(self, body='{"UserPoolId": "%s"}' % DEMO, method="POST", path="/", target=TARGET, unsigned=(), twice=False,
+             content_type="application/x-amz-json-1.1", host=None, sign=True, service="cognito-idp", scope_day=None):
+        """Send a request made by hand; the status, headers and content of the answer."""
+        address = server.url.removeprefix("http://")
+        headers = {"Host": host or address, "Content-Type": content_type, "X-Amz-Target": target}
+        signed = {name: value for name, value in headers.items() if name not in unsigned}
+        request = AWSRequest(method, f"http://{host or address}{path}", signed, body.encode())
+        if sign:
+            SigV4Auth(Credentials(KEY_ID, SECRET), service, "eu-west-1").add_auth(request)
+        headers.update(request.headers.items())
+        if scope_day:
+            day = headers["X-Amz-Date"][:8]
+            headers["Authorization"] = headers["Authorization"].replace(f"/{day}/", f"/{scope_day}/")
+        connection = http.client.HTTPConnection(address, timeout=5)
+        connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+        for name, value in [*headers.items(), *([("x-twice", "a")] * 2 if twice else [])]:
+            connection.putheader(name, value)
+        connection.putheader("Content-Length", len(body.encode()))
+        connection.endheaders(body.encode())
+        answer = connection.getresponse()
+        content = json.loads(answer.read() or "null")
+        connection.close()
+        return answer.status, answer.headers, content
+
+
+class Shapes(Case):
+    """The answers have the shapes of the service models, of which boto3 checks nothing."""
+
+    TYPES = {"string": str, "integer": int, "long": int, "boolean": bool, "timestamp": (int, float)}
+
+    def assert_fits(self, value, shape, path):
+        if shape.type_name == "structure":
+            self.assertLessEqual(value.keys(), shape.members.keys(), path)
+            self.assertLessEqual(set(shape.required_members), value.keys(), path)
+            for name, member in value.items():
+                self.assert_fits(member, shape.members[name], f"{path}.{name}")
+        elif shape.type_name == "list":
+            self.assertIsInstance(value, list, path)
+            for item in value:
+                self.assert_fits(item, shape.member, f"{path}[]")
+        else:
+            self.assertIsInstance(value, self.TYPES[shape.type_name], path)
+
+    def test_answers(self):
+        user = self.client.list_users(UserPoolId=DEMO, Limit=2)["Users"][1]["Username"]
+        some = {"UserPoolId": DEMO, "IdentityPoolId": DEMO_IDENTITIES, "Username": user, "GroupName": "editors",
+                "ClientId": "1example23456789", "MaxResults": 2}
+        for operation in cognito.OPERATIONS:
+            target, model = next((target, model) for target, model in cognito.MODELS.items()
+                                 if operation in model.operation_names)
+            model, service = model.operation_model(operation), model.service_name
+            asked = {name: value for name, value in some.items() if name in model.input_shape.members}
+            with self.subTest(operation=operation):
+                status, _, content = self.send(json.dumps(asked), target=f"{target}.{operation}", service=service)
+                self.assertEqual(status, 200, content)
+                if model.output_shape:
+                    self.assertNotEqual(content, {})
+                    self.assert_fits(content, model.output_shape, operation)
+                else:
+                    self.assertIsNone(content)
 
 
 class Listing(Case):
@@ -435,30 +499,6 @@ class Violations(Case):
                 self.assert_violation(expected, "InvalidParameterException")
         longest = 'name = "%s"' % ("é" * 247)
         self.assertEqual(client.list_users(UserPoolId=DEMO, Filter=longest)["Users"], [])
-
-    def send(self, body='{"UserPoolId": "%s"}' % DEMO, method="POST", path="/", target=TARGET, unsigned=(), twice=False,
-             content_type="application/x-amz-json-1.1", host=None, sign=True, service="cognito-idp", scope_day=None):
-        """Send a request made by hand; the status, headers and content of the answer."""
-        address = server.url.removeprefix("http://")
-        headers = {"Host": host or address, "Content-Type": content_type, "X-Amz-Target": target}
-        signed = {name: value for name, value in headers.items() if name not in unsigned}
-        request = AWSRequest(method, f"http://{host or address}{path}", signed, body.encode())
-        if sign:
-            SigV4Auth(Credentials(KEY_ID, SECRET), service, "eu-west-1").add_auth(request)
-        headers.update(request.headers.items())
-        if scope_day:
-            day = headers["X-Amz-Date"][:8]
-            headers["Authorization"] = headers["Authorization"].replace(f"/{day}/", f"/{scope_day}/")
-        connection = http.client.HTTPConnection(address, timeout=5)
-        connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
-        for name, value in [*headers.items(), *([("x-twice", "a")] * 2 if twice else [])]:
-            connection.putheader(name, value)
-        connection.putheader("Content-Length", len(body.encode()))
-        connection.endheaders(body.encode())
-        answer = connection.getresponse()
-        content = json.load(answer)
-        connection.close()
-        return answer.status, answer.headers, content
 
     def test_protocol(self):
         status, headers, content = self.send()
