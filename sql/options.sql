@@ -57,6 +57,8 @@ SELECT value, try_option('region', value)
 FROM unnest(ARRAY['eu-west-1', 'us-gov-west-1', 'cn-north-1', 'local', '', 'eu west', 'EU-WEST-1', '-eu', 'eu-', 'eu.west', repeat('a', 64)]) value;
 SELECT value, try_option('user_pool_id', value)
 FROM unnest(ARRAY['eu-west-1_AbCdEf123', 'local_1a2b', '', 'abc', '_abc', 'eu-west-1_', 'eu-west-1_a-b', 'eu-west-1_ü', repeat('a', 54) || '_b']) value;
+SELECT value, try_option('identity_pool_id', value)
+FROM unnest(ARRAY['eu-west-1:11111111-2222-4333-8444-555555555555', 'local:0a', '', 'abc', ':0a', 'eu-west-1:', 'eu-west-1:0A', 'eu west:0a', 'eu-west-1:0a:0b', 'eu-west-1:ü', repeat('a', 53) || ':0', repeat('a', 54) || ':0']) value;
 SELECT value, try_option('endpoint_url', value)
 FROM unnest(ARRAY[
 	'https://cognito-idp-fips.us-east-1.amazonaws.com', 'https://vpce-1.example.com:8443/', 'http://localhost:9229',
@@ -64,6 +66,8 @@ FROM unnest(ARRAY[
 	'', 'example.com', 'ftp://example.com', 'file:///etc/passwd', 'http://example.com', 'http://10.0.0.1',
 	'http://127.0.0.1.example.com', 'http://localhost.example.com', 'http://[::2]', 'https://user:pw@host', 'http://127.0.0.1@example.com',
 	'https://host/path', 'https://host/?a=b', 'https://host/#a', 'https://host:99999', 'https://ho st', E'https://host\r\nx: y']) value;
+SELECT value, try_option('identity_endpoint_url', value)
+FROM unnest(ARRAY['https://cognito-identity-fips.us-east-1.amazonaws.com', 'http://127.0.0.1:9229', '', 'ftp://localhost', 'http://example.com', 'https://user:pw@host']) value;
 SELECT value, try_option('request_timeout', value)
 FROM unnest(ARRAY['10s', '500ms', '2min', '250', '1.5s', '0', '-1', '-1s', '5 parsecs', '', 'soon', '100d']) value;
 SELECT try_option('connect_timeout', '0');

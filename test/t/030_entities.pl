@@ -376,6 +376,27 @@ for my $description (grep { $_->{object} } @descriptions)
 }
 
 
+# Failures that pass are tried again, whatever the operation
+
+pool(users => [ Cognito->user('ana') ], groups => [ { GroupName => 'a"group"' } ], clients => [ { ClientId => '7ab' } ]);
+identity_pool(identities => []);
+account(user_pools => []);
+for my $entity (@listings, @descriptions)
+{
+	for my $fault ({ error => 'InternalErrorException', status => 500 }, { close => 'midway' })
+	{
+		my $name = "$entity->{operation}: " . ($fault->{error} // 'a broken connection');
+
+		$cognito->faults({ operation => $entity->{operation}, %$fault });
+		$cognito->forget;
+		unlike(Cognito::complaints($session, "SELECT count(*) FROM $entity->{call}"),
+			qr/ERROR/, "$name: no error");
+		is_deeply([ map { $_->{operation} } $cognito->requests ],
+			[ ($entity->{operation}) x 2 ], "$name: tried again");
+	}
+}
+
+
 # The details are everything but a client's secret
 
 for my $description (@descriptions)
