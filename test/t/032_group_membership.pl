@@ -59,10 +59,12 @@ my ($in, $out) = ('group: t, user: t', 'group: f, user: f');
 # The functions: idempotent, and what they send
 
 $cognito->create_server($node, 'srv');
+my %odd_users = ('a user with quotes' => q(O'Neil"\\), 'a user beyond ASCII' => '李小龙🐘');
+my %odd_groups = ('a group with quotes' => q("Ärzte's"\\%), 'a group beyond ASCII' => '読者');
 $cognito->pool(
 	'eu-west-1_Odd',
-	users => [ map { Cognito->user($_) } q(O'Neil"\\), '李小龙🐘' ],
-	groups => [ map { { GroupName => $_ } } q("Ärzte's"\\%), '読者' ]);
+	users => [ map { Cognito->user($_) } values %odd_users ],
+	groups => [ map { { GroupName => $_ } } values %odd_groups ]);
 $cognito->create_server($node, 'odd', user_pool_id => 'eu-west-1_Odd');
 
 for (
@@ -85,17 +87,18 @@ is(membership('liam.smith', 'viewers'), $out, 'no other group has changed');
 is(membership('ana.sato', 'editors'), $out, 'no other user either');
 run(call('remove', 'liam.smith', 'editors'));
 
-for my $user (q(O'Neil"\\), '李小龙🐘')
+for my $users (sort keys %odd_users)
 {
-	for my $group (q("Ärzte's"\\%), '読者')
+	for my $groups (sort keys %odd_groups)
 	{
+		my ($user, $group) = ($odd_users{$users}, $odd_groups{$groups});
 		my $members =
 		  sprintf q(SELECT username FROM cognito_group_users('odd', %s)), Cognito::quote($group);
 
-		is((attempt(call('add', $user, $group, 'odd')))[0], '', "$user, $group: added");
-		is(run($members), $user, "$user, $group: a member");
-		is((attempt(call('remove', $user, $group, 'odd')))[0], '', "$user, $group: removed");
-		is(run($members), '', "$user, $group: no member");
+		is((attempt(call('add', $user, $group, 'odd')))[0], '', "$users, $groups: added");
+		is(run($members), $user, "$users, $groups: a member");
+		is((attempt(call('remove', $user, $group, 'odd')))[0], '', "$users, $groups: removed");
+		is(run($members), '', "$users, $groups: no member");
 	}
 }
 
@@ -106,7 +109,6 @@ $cognito->create_server($node, 'elsewhere', user_pool_id => 'eu-west-1_None');
 $cognito->control('PUT', 'keys', { AKIAREADER => { secret => 's', denied => [ values %OPERATIONS ] } });
 $cognito->create_server($node, 'reader',
 	aws_access_key_id => 'AKIAREADER', aws_secret_access_key => 's');
-$cognito->create_server($node, 'odd');
 for my $verb ('add', 'remove')
 {
 	my $function = $verb eq 'add' ? 'cognito_add_user_to_group' : 'cognito_remove_user_from_group';
