@@ -347,6 +347,17 @@ api_reply(ApiRequest *request)
 
 /* See api.h. */
 void
+api_check_reply(ApiRequest *request)
+{
+	size_t length;
+
+	(void) http_body(request->http, &length);
+	if (length > 0)
+		(void) api_reply(request);
+}
+
+/* See api.h. */
+void
 api_reject_reply(const ApiRequest *request, const char *detail, ...)
 {
 	StringInfoData text;

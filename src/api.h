@@ -64,6 +64,9 @@ extern int api_wait(ApiRequest **requests, int nrequests, double until);
  */
 extern const cJSON *api_reply(ApiRequest *request);
 
+/* The same of an operation that has nothing to tell: its reply may be empty. */
+extern void api_check_reply(ApiRequest *request);
+
 /* Raises HV000 for a reply that is JSON but not what the operation promises. */
 extern void api_reject_reply(const ApiRequest *request, const char *detail, ...)
 	pg_attribute_printf(2, 3) pg_attribute_noreturn();

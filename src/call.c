@@ -148,7 +148,7 @@ call_write(FunctionCallInfo fcinfo, const ApiOperation *operation)
 						errmsg("cannot write to Cognito while cognito_srf.offline is on")));
 
 	server = begin(fcinfo, operation, &parameters);
-	api_perform(server, operation, parameters.data);
+	api_check_reply(api_perform(server, operation, parameters.data));
 	server_close(server);
 	PG_RETURN_VOID();
 }

@@ -192,6 +192,13 @@ for my $verb ('add', 'remove')
 		is($error, '', "$verb, an answer of '$body': succeeds");
 		is(@requests, 1, "$verb, an answer of '$body': is one");
 	}
+	for my $body ('<html>', '[]', '{"a":')
+	{
+		$cognito->faults({ reply => { body => $body } });
+		my ($error) = attempt(call($verb, 'liam.smith', 'viewers'));
+		like($error, qr/ERROR:  HV000: unusable reply from Cognito for server "\w+"\n/,
+			"$verb, an answer of '$body': fails");
+	}
 }
 $cognito->faults;
 
