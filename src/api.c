@@ -298,6 +298,25 @@ take_answer(ApiRequest *request)
 		request->state = API_REPLIED;
 }
 
+/*
+ * Takes the answers that have come.  What is under way is counted anew: a call
+ * is held back by its own requests only, not by those that it has left behind.
+ */
+static void
+take_answers(ApiRequest **requests, int nrequests)
+{
+	Limiter *limiter = &requests[0]->server->session->limiter;
+
+	limiter->under_way = 0;
+	for (int i = 0; i < nrequests; i++)
+	{
+		if (requests[i]->state == API_SENT)
+			limiter->under_way++;
+	}
+	for (int i = 0; i < nrequests; i++)
+		take_answer(requests[i]);
+}
+
 /* Sends what is due, what has waited longest first; when to go on, infinite if after an answer. */
 static double
 send_waiting(ApiRequest **requests, int nrequests)
@@ -328,8 +347,7 @@ api_wait(ApiRequest **requests, int nrequests, double until)
 	{
 		double again;
 
-		for (int i = 0; i < nrequests; i++)
-			take_answer(requests[i]);
+		take_answers(requests, nrequests);
 		again = send_waiting(requests, nrequests);
 		for (int i = 0; i < nrequests; i++)
 		{
