@@ -36,6 +36,13 @@ const ApiService api_identity_pools = {"cognito-identity", "AWSCognitoIdentitySe
 /* Room for a header host: a DNS name has 253 characters at most, a port 5. */
 #define MAX_HOST 264
 
+typedef enum ApiState
+{
+	API_WAITING, /* to be sent, not before it is due */
+	API_SENT,
+	API_REPLIED
+} ApiState;
+
 struct ApiRequest
 {
 	const CognitoServer *server;
@@ -45,7 +52,7 @@ struct ApiRequest
 	char                *host;   /* as the header host has it */
 	char                *target; /* as the header x-amz-target has it */
 	StringInfoData       body;
-	bool                 sent;            /* or else it is to be sent when it is due */
+	ApiState             state;
 	double               due;             /* in http_now's milliseconds */
 	double               posted;          /* likewise, when it was sent last */
 	int                  retries;         /* of this body */
@@ -165,30 +172,29 @@ post(ApiRequest *request)
 static void
 schedule(ApiRequest *request, double due)
 {
-	request->sent = false;
+	request->state = API_WAITING;
 	request->due = due;
 }
 
-/* Sends a request if it is due and the server's rate allows it; false if it has to wait. */
-static bool
+/* Sends a request and returns 0, or tells when to try again if it is not due or has no leave yet. */
+static double
 send_if_due(ApiRequest *request)
 {
 	const CognitoServer *server = request->server;
 	double               now = http_now();
+	double               again;
 
-	if (request->sent)
-		return true;
-	if (request->due <= now)
-		request->due =
-			limiter_take(&server->session->limiter, server->max_requests_per_second, now);
 	if (request->due > now)
-		return false;
+		return request->due;
+	again = limiter_take(&server->session->limiter, server->max_requests_per_second, now);
+	if (again > 0)
+		return again;
 
 	post(request);
-	request->sent = true;
+	request->state = API_SENT;
 	request->posted = now;
 	server->session->requests++;
-	return true;
+	return 0;
 }
 
 /* See api.h. */
@@ -199,7 +205,7 @@ api_send(ApiRequest *request, const char *members)
 	appendStringInfo(&request->body, "{%s}", members);
 	request->retries = 0;
 	request->clock_corrected = false;
-	schedule(request, 0);
+	schedule(request, http_now());
 	send_if_due(request);
 }
 
@@ -274,21 +280,63 @@ retry(ApiRequest *request, const Refusal *refusal)
 	schedule(request, http_now() + delay);
 }
 
-/* Brings a request forward as far as it goes without waiting; true once its reply is there. */
-static bool
-advance(ApiRequest *request)
+/* Takes a request's answer, if it has come: a reply, a reason to try again, or an error. */
+static void
+take_answer(ApiRequest *request)
 {
 	Refusal refusal;
 	bool    refused;
 
-	if (!send_if_due(request) || http_outcome(request->http) == HTTP_PENDING)
-		return false;
+	if (request->state != API_SENT || http_outcome(request->http) == HTTP_PENDING)
+		return;
 
 	refused = refusal_of(request->http, &refusal);
 	account(request, refused ? &refusal : NULL);
 	if (refused)
 		retry(request, &refusal);
-	return !refused;
+	else
+		request->state = API_REPLIED;
+}
+
+/*
+ * Takes the answers that have come.  What is under way is counted anew: a call
+ * is held back by its own requests only, not by those that it has left behind.
+ */
+static void
+take_answers(ApiRequest **requests, int nrequests)
+{
+	Limiter *limiter = &requests[0]->server->session->limiter;
+
+	limiter->under_way = 0;
+	for (int i = 0; i < nrequests; i++)
+	{
+		if (requests[i]->state == API_SENT)
+			limiter->under_way++;
+	}
+	for (int i = 0; i < nrequests; i++)
+		take_answer(requests[i]);
+}
+
+/* Sends what is due, what has waited longest first; when to go on, infinite if after an answer. */
+static double
+send_waiting(ApiRequest **requests, int nrequests)
+{
+	for (;;)
+	{
+		ApiRequest *next = NULL;
+		double      again;
+
+		for (int i = 0; i < nrequests; i++)
+		{
+			if (requests[i]->state == API_WAITING && (next == NULL || requests[i]->due < next->due))
+				next = requests[i];
+		}
+		if (next == NULL)
+			return INFINITY;
+		again = send_if_due(next);
+		if (again > 0)
+			return again;
+	}
 }
 
 /* See api.h. */
@@ -297,18 +345,21 @@ api_wait(ApiRequest **requests, int nrequests, double until)
 {
 	for (;;)
 	{
-		double due = until;
+		double again;
 
+		take_answers(requests, nrequests);
+		again = send_waiting(requests, nrequests);
 		for (int i = 0; i < nrequests; i++)
 		{
-			if (advance(requests[i]))
+			if (requests[i]->state == API_REPLIED)
 				return i;
-			if (!requests[i]->sent && (due < 0 || requests[i]->due < due))
-				due = requests[i]->due;
 		}
+
 		if (until >= 0 && http_now() >= until)
 			return -1;
-		http_work(due);
+		if (until >= 0)
+			again = Min(again, until);
+		http_work(isinf(again) ? -1 : again);
 	}
 }
 

@@ -36,7 +36,7 @@ extern ApiRequest *api_create(const CognitoServer *server, const ApiOperation *o
 
 /*
  * Sends the members of a JSON object, without its braces, as soon as the
- * server's rate allows; returns without waiting.
+ * session's limiter allows; returns without waiting.
  */
 extern void api_send(ApiRequest *request, const char *members);
 
@@ -52,6 +52,9 @@ api_perform(const CognitoServer *server, const ApiOperation *operation, const ch
  * to the server's max_retries, after 100 ms, doubled each time up to 5 s, of
  * which a random part is waited ("full jitter"), or after what the service
  * asks for.  A wrong local clock is corrected once from the service's.
+ *
+ * What the session's limiter holds back is sent in the order in which it was
+ * due, so that no request of several starves.
  *
  * Raises the errors of the README's table, HV00N to 53400, for the first
  * request that fails; the others end with the server's context.

@@ -1,6 +1,7 @@
 /*
  * limiter.c
- *		How fast requests may follow each other.
+ *		How many requests may be under way, and how fast they may follow each
+ *		other.
  */
 #include "postgres.h"
 
@@ -8,115 +9,111 @@
 
 #include "limiter.h"
 
-/* What is left of the rate when throttling shows that it was a little too high. */
-#define DECREASE 0.96
+/* The window at first, and what an answer adds to it before anything was throttled. */
+#define FIRST_WINDOW 8
+#define FIRST_GROWTH 0.25
 
-/* What a second adds to the rate, as a part of it: near the limit, and below a guess at it. */
-#define SLOW_GROWTH 0.005
-#define FAST_GROWTH 0.3
+/* The rate at first, and the time in which it doubles, in milliseconds. */
+#define FIRST_RATE 30
+#define DOUBLING 500.0
 
-/* A rate of answers below this part of the allowed rate shows that it was far too high. */
-#define FAR_TOO_HIGH 0.8
+/* The least and the most that is left of the rate when something is throttled. */
+#define LEAST_LEFT 0.5
+#define MOST_LEFT 0.96
 
-/* Requests that a new rate must have let out before throttling speaks of it. */
-#define TRIAL 5
+/* The rate doubles in as many requests that it holds back, once it is back at its top. */
+#define SPAN 500.0
 
-/* Answers are counted over this time. */
-#define PERIOD 1000.0
-
-/* The least rate that throttling leads to. */
-#define LEAST_RATE 5
+/* The least rate. */
+#define LEAST_RATE 1
 
 /* See limiter.h. */
 void
 limiter_init(Limiter *limiter, double now)
 {
-	*limiter = (Limiter){.rate = INFINITY,
+	*limiter = (Limiter){.window = FIRST_WINDOW,
+						 .top = INFINITY,
+						 .bottom = INFINITY,
+						 .fell = -INFINITY,
+						 .rate = INFINITY,
 						 .allowance = 1,
-						 .refilled = now,
-						 .lowered = -INFINITY,
-						 .counting = now,
-						 .measured = -1};
+						 .refilled = now};
+}
+
+/* What the service is thought to bear. */
+static double
+bearable_rate(const Limiter *limiter, double now)
+{
+	double x;
+
+	if (isinf(limiter->bottom) || limiter->answers == 0)
+		return limiter->bottom;
+	if (isinf(limiter->top))
+		return limiter->bottom * exp2((now - limiter->resumed) / DOUBLING);
+	x = limiter->held_back / SPAN - cbrt(1 - limiter->bottom / limiter->top);
+	return limiter->top * (1 + x * x * x);
 }
 
 /* See limiter.h. */
 double
 limiter_take(Limiter *limiter, double configured, double now)
 {
-	double seconds = (now - limiter->refilled) / 1000.0;
-	double rate;
+	double rate = Min(bearable_rate(limiter, now), configured);
 
-	limiter->refilled = now;
-	limiter->rate *= 1 + limiter->growth * Min(seconds, 1.0);
-	rate = Min(limiter->rate, configured);
-	if (isinf(rate))
-		return 0;
+	limiter->is_full = limiter->under_way >= (int) limiter->window;
+	if (limiter->is_full)
+		return INFINITY;
 
-	limiter->allowance = Min(limiter->allowance + rate * seconds, 1.0);
-	if (limiter->allowance < 1)
-		return now + (1 - limiter->allowance) / rate * 1000.0;
-	limiter->allowance -= 1;
+	if (!isinf(rate))
+	{
+		limiter->allowance += rate * (now - limiter->refilled) / 1000.0;
+		limiter->refilled = now;
+		if (limiter->allowance < 1)
+			return now + (1 - limiter->allowance) / rate * 1000.0;
+		if (limiter->allowance < 2)
+			limiter->held_back++; /* it went as soon as it could */
+		limiter->allowance = 0;
+	}
+	limiter->rate = rate;
+	limiter->under_way++;
+	limiter->is_full = limiter->under_way >= (int) limiter->window;
 	return 0;
-}
-
-/* Begins to count answers anew. */
-static void
-count_anew(Limiter *limiter, double measured, double now)
-{
-	limiter->measured = measured;
-	limiter->counting = now;
-	limiter->answers = 0;
-}
-
-/* The rate at which the service has answered of late. */
-static double
-rate_of_answers(const Limiter *limiter, double now)
-{
-	double counted = now - limiter->counting;
-
-	if (limiter->measured < 0)
-		counted = Max(counted, PERIOD); /* a burst that was saved up says little of the rate */
-	else if (counted * limiter->rate < TRIAL * 1000.0)
-		return limiter->measured; /* counting has just begun */
-	return limiter->answers * 1000.0 / counted;
 }
 
 /* See limiter.h. */
 void
 limiter_answered(Limiter *limiter, double sent, double now)
 {
-	double counted = now - limiter->counting;
+	if (limiter->is_full)
+		limiter->window += isinf(limiter->bottom) ? FIRST_GROWTH : 1 / limiter->window;
+	limiter->under_way--;
 
-	/* The first rate is a guess from what was answered till then; this was on its way. */
-	if (sent < limiter->lowered && limiter->is_guess)
-		limiter->rate += 1000.0 / PERIOD;
-
-	limiter->answers++;
-	if (counted >= PERIOD)
-		count_anew(limiter, limiter->answers * 1000.0 / counted, now);
+	if (sent >= limiter->fell && limiter->answers++ == 0)
+		limiter->resumed = now;
 }
 
 /* See limiter.h. */
 void
 limiter_throttled(Limiter *limiter, double sent, double now)
 {
-	double answered = rate_of_answers(limiter, now);
-
-	if (sent < limiter->lowered || (now - limiter->lowered) * limiter->rate < TRIAL * 1000.0)
+	limiter->under_way--;
+	if (sent < limiter->fell)
 		return;
 
-	if (answered < FAR_TOO_HIGH * limiter->rate)
-	{
-		limiter->rate = Max(answered, LEAST_RATE);
-		limiter->growth = FAST_GROWTH;
-	}
+	limiter->top = limiter->rate;
+	if (isinf(limiter->top))
+		limiter->bottom = FIRST_RATE;
 	else
 	{
-		limiter->rate *= DECREASE;
-		limiter->growth = SLOW_GROWTH;
+		/* Half an answer more, for there may have been a part of an allowance left. */
+		double answered = (limiter->answers + 0.5) * 1000.0 / (sent - limiter->fell);
+
+		limiter->top = Max(limiter->top, LEAST_RATE);
+		limiter->bottom = Min(answered, MOST_LEFT * limiter->top);
+		limiter->bottom = Max(limiter->bottom, LEAST_LEFT * limiter->top);
 	}
-	limiter->is_guess = limiter->lowered < 0;
+	limiter->window = Max(limiter->window / 2, 1);
+	limiter->fell = limiter->refilled = now;
+	limiter->answers = limiter->held_back = 0;
 	limiter->allowance = 0;
-	limiter->lowered = now;
-	count_anew(limiter, limiter->rate, now);
 }

@@ -1,14 +1,27 @@
 /*
  * limiter.h
- *		How fast requests may follow each other: the rate that is configured,
- *		and below it what the service turns out to bear.
+ *		How many requests may be under way to a service, and how fast they may
+ *		follow each other: what is configured, and below it what the service
+ *		turns out to bear.
  *
- * A token bucket of one lets them out, so that they follow evenly.  As long as
- * nothing is throttled, only the configured rate counts.  Throttling sets the
- * rate to what the service has answered of late; from there it grows fast
- * until it is throttled again, near the true limit.  From then on it is
- * lowered by a few per cent each time, and grows slowly ("additive increase,
- * multiplicative decrease").
+ * The window is the number of requests that may be under way.  It begins with
+ * 8 and grows by one for every four answers, until a request is throttled:
+ * that halves it, and from then on it grows by one for as many answers as it
+ * is wide.  It grows only while it is what holds requests back.
+ *
+ * The rate is unlimited until a request is throttled.  Then it is 30 a second,
+ * what AWS allows by default, and doubles every half second until a request is
+ * throttled again.  From then on, whenever one is throttled,
+ * - the rate falls to that of the answers since it fell last, but by 4 % at
+ *   least and by half at most, and
+ * - it grows back to where it was, quickly at first, stays near there, and then
+ *   goes beyond, ever faster: after n requests that it held back it is
+ *   top * (1 + (n / 500 - k)^3), where top is what it was and k is such that it
+ *   begins with what it fell to.
+ * A token bucket of one lets requests out, so that they follow evenly.
+ *
+ * What was under way when window and rate fell is not held against them, and
+ * the rate grows only once something sent since then was answered.
  *
  * All times are in milliseconds of a monotonic clock; rates are requests a
  * second.  Nothing here is allocated, waits or fails.
@@ -20,15 +33,18 @@
 
 typedef struct Limiter
 {
-	double rate;      /* what is allowed now; infinite until something was throttled */
-	double growth;    /* what a second without throttling adds to it, as a part of it */
+	double window;    /* requests that may be under way */
+	int    under_way; /* requests that are; whoever knows better may set it */
+	bool   is_full;   /* the window is what holds requests back */
+	double top;       /* the rate from which it fell; infinite if that is not known */
+	double bottom;    /* the rate to which it fell; infinite if it never did */
+	double fell;      /* when window and rate fell last */
+	int    answers;   /* to requests sent since */
+	double resumed;   /* when the first of them came */
+	int    held_back; /* requests that the rate held back since */
+	double rate;      /* at which the last request went out */
 	double allowance; /* requests that may go at once */
 	double refilled;  /* when the allowance was reckoned */
-	double lowered;   /* when the rate was lowered last, negative if never */
-	bool   is_guess;  /* it was lowered once */
-	double counting;  /* since when answers are counted */
-	double answers;   /* that were not throttled, since then */
-	double measured;  /* their rate in the period before; negative if there was none */
 } Limiter;
 
 /* Sets a limiter up, unlimited. */
@@ -36,7 +52,8 @@ extern void limiter_init(Limiter *limiter, double now);
 
 /*
  * Takes leave for a request, at a configured rate (infinite for none).
- * Returns 0 if it may go now, or else when to ask again.
+ * Returns 0 if it may go now, or else when to ask again: infinite if not
+ * before something that is under way has ended.
  */
 extern double limiter_take(Limiter *limiter, double configured, double now);
 
