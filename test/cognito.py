@@ -482,12 +482,12 @@ def check_shape(value, shape, name="the body"):
 
 
 def check_limits(value, shape, name):
-    """What botocore's validator does not know: patterns, maxima, what a string may be, and that true is not 1."""
+    """What botocore's validator does not know: patterns, maxima, and that true is not 1."""
     limits = shape.metadata
     size = value if isinstance(value, (int, float)) else len(value)
     # Python has no \p{…}: the model's class of them all is that of the visible characters
     pattern = limits.get("pattern", "(?s).*").replace(r"\p{L}\p{M}\p{S}\p{N}\p{P}", r"\S")
-    unlike = isinstance(value, str) and not (re.fullmatch(pattern, value) and value in limits.get("enum", [value]))
+    unlike = isinstance(value, str) and not re.fullmatch(pattern, value)
     if unlike or size > limits.get("max", size) or isinstance(value, bool) != (shape.type_name == "boolean"):
         raise ValueError(f"Value {value!r} at {name} fails to satisfy its constraint")
     if shape.type_name == "structure":
