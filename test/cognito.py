@@ -9,7 +9,8 @@ It listens on a free port of 127.0.0.1, and checks each request as strictly as A
 botocore's own signer, its body with botocore's models of the services. `GET /_violations` lists what was malformed.
 
 Pools: <region>_UsersN has N generated users, for any N; eu-west-1_AbCdEf123 has the 300 people of the demo, and
-eu-west-1:11111111-2222-4333-8444-555555555555 is the demo's identity pool. A region's lists are of all its pools. Others come through the control door, which is the paths that begin with `/_` (see Cognito.door).
+eu-west-1:11111111-2222-4333-8444-555555555555 is the demo's identity pool. Others come through the control door, which
+is the paths that begin with `/_` (see Cognito.door). A region lists all its pools but the generated ones.
 """
 
 import base64
@@ -214,23 +215,25 @@ class Pool(Pages):
 
     def __post_init__(self):
         self.groups = [{"UserPoolId": self.id, **group} for group in self.groups]
-        self.memberships = {group["GroupName"]: set(self.memberships.get(group["GroupName"], ()))
-                            for group in self.groups}
+        names = [group.get("GroupName") for group in self.groups]
+        self.memberships = {name: set(self.memberships.get(name, ())) for name in names}
         self.clients = [{"UserPoolId": self.id, **client} for client in self.clients]
         region, _, name = self.id.partition("_")
         self.details = {"Id": self.id, "Name": name, "EstimatedNumberOfUsers": len(self.users),
                         "Arn": f"arn:aws:cognito-idp:{region}:123456789012:userpool/{self.id}", **self.details}
 
     def user(self, name):
-        """The user of that name, or, as AWS has it, of that sub."""
-        for user in self.users:
-            if name in (user["Username"], searched(user, "sub")):
-                return user
+        """The user of that name, or the local user of that sub."""
+        local = (user for user in self.users if user.get("UserStatus") != "EXTERNAL_PROVIDER")
+        for attribute, users in (("username", self.users), ("sub", local)):
+            for user in users:
+                if searched(user, attribute) == name:
+                    return user
         raise Refusal("UserNotFoundException", "User does not exist.")
 
     def client(self, client_id):
         for client in self.clients:
-            if client["ClientId"] == client_id:
+            if client.get("ClientId") == client_id:
                 return client
         raise Refusal("ResourceNotFoundException", f"User pool client {client_id} does not exist.")
 
@@ -248,6 +251,13 @@ class Pool(Pages):
         return [user for user in self.users if matches(user)]
 
 
+@functools.cache
+def generated_pool(pool_id):
+    """The pool that is there without being made, if the id is of one."""
+    generated = re.fullmatch(r"[\w-]+_Users(\d+)", pool_id)
+    return generated and Pool(pool_id, GeneratedUsers(int(generated[1])))
+
+
 # ---- Operations ----
 
 FILTER = re.compile(r'\s*([^\s=^"]+)\s*(\^?=)\s*"((?:\\"|[^"\\]|\\(?!"))*)"\s*')
@@ -258,7 +268,7 @@ SEARCHABLE = {"username", "email", "phone_number", "name", "given_name", "family
 def searched(user, name):
     """What a filter compares; None where the user lacks it."""
     if name == "username":
-        return user["Username"]
+        return user.get("Username")
     if name == "status":
         return "Enabled" if user.get("Enabled") else "Disabled"
     if name == "cognito:user_status":
@@ -317,12 +327,13 @@ def list_users(pool, ask):
 
 def list_users_in_group(pool, ask):
     members = pool.members(ask["GroupName"])
-    return page(pool, ask, "Users", [user for user in pool.users if user["Username"] in members])
+    return page(pool, ask, "Users", [user for user in pool.users if user.get("Username") in members])
 
 
 def list_groups_for_user(pool, ask):
     username = pool.user(ask["Username"])["Username"]
-    return page(pool, ask, "Groups", [group for group in pool.groups if username in pool.members(group["GroupName"])])
+    return page(pool, ask, "Groups",
+                [group for group in pool.groups if username in pool.members(group.get("GroupName"))])
 
 
 def get_user(pool, ask):
@@ -462,22 +473,39 @@ def check_protocol(call):
         raise Malformed("SerializationException", "a header is sent twice, or host is without the port")
 
 
+def check_shape(value, shape, name="the body"):
+    """A value and all in it against its shape; what fails is a ValueError."""
+    report = ParamValidator().validate(value, shape)
+    if report.has_errors():
+        raise ValueError(report.generate_report())
+    check_limits(value, shape, name)
+
+
+def check_limits(value, shape, name):
+    """What botocore's validator does not know: patterns, maxima, and that true is not 1."""
+    limits = shape.metadata
+    size = value if isinstance(value, (int, float)) else len(value)
+    # Python has no \p{…}: the model's class of them all is that of the visible characters
+    pattern = limits.get("pattern", "(?s).*").replace(r"\p{L}\p{M}\p{S}\p{N}\p{P}", r"\S")
+    unlike = isinstance(value, str) and not re.fullmatch(pattern, value)
+    if unlike or size > limits.get("max", size) or isinstance(value, bool) != (shape.type_name == "boolean"):
+        raise ValueError(f"Value {value!r} at {name} fails to satisfy its constraint")
+    if shape.type_name == "structure":
+        for member, part in value.items():
+            check_limits(part, shape.members[member], member)
+    if shape.type_name == "list":
+        for part in value:
+            check_limits(part, shape.member, name)
+
+
 def check_parameters(call):
-    """The body against the operation's shape. botocore's validator knows no patterns, no maxima, and takes true for 1."""
+    """The body against the operation's shape."""
     if not isinstance(call.parameters, dict):
         raise Malformed("SerializationException", "the body is not a JSON object")
-    shape = call.model.operation_model(call.operation).input_shape
-    report = ParamValidator().validate(call.parameters, shape)
-    if report.has_errors():
-        raise Malformed("InvalidParameterException", report.generate_report())
-    for name, value in call.parameters.items():
-        limits = shape.members[name].metadata
-        size = value if isinstance(value, int) else len(value)
-        # Python has no \p{…}: the model's class of them all is that of the visible characters
-        pattern = limits.get("pattern", "(?s).*").replace(r"[\p{L}\p{M}\p{S}\p{N}\p{P}]", r"\S")
-        if (isinstance(value, bool) or size > limits.get("max", size)
-                or isinstance(value, str) and not re.fullmatch(pattern, value)):
-            raise Malformed("InvalidParameterException", f"Value {value!r} at {name} fails to satisfy its constraint")
+    try:
+        check_shape(call.parameters, call.model.operation_model(call.operation).input_shape)
+    except ValueError as misfit:
+        raise Malformed("InvalidParameterException", str(misfit)) from None
 
 
 def check_age(date, now):
@@ -581,13 +609,10 @@ class Cognito:
         return key, region
 
     def pool(self, pool_id, region):
-        """The pool of that region; a generated one is made when it is first asked for."""
-        generated = re.fullmatch(r"[\w-]+_Users(\d+)", pool_id)
-        if generated and pool_id not in self.pools:
-            self.pools[pool_id] = Pool(pool_id, GeneratedUsers(int(generated[1])))
-        if pool_id not in self.pools or pool_id.partition("_")[0] != region:
+        pool = self.pools.get(pool_id) or generated_pool(pool_id)
+        if not pool or pool_id.partition("_")[0] != region:
             raise Refusal("ResourceNotFoundException", f"User pool {pool_id} does not exist.")
-        return self.pools[pool_id]
+        return pool
 
     def identity_pool(self, pool_id, region):
         if pool_id not in self.identity_pools or pool_id.partition(":")[0] != region:

@@ -16,6 +16,7 @@ import urllib.error
 import urllib.request
 import uuid
 from email.utils import parsedate_to_datetime
+from functools import partial
 
 import boto3
 from botocore.auth import SigV4Auth
@@ -24,7 +25,7 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError, SSLError
 
-import cognito
+from cognito import OPERATIONS, check_shape
 
 PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "cognito.py")
 KEY_ID, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
@@ -70,6 +71,22 @@ def tearDownModule():
     assert server.stop() == 0
 
 
+def checked(client):
+    """The client, which from now on checks each answer against the service's model."""
+    def check(event_name, response_dict, **_):
+        operation = client.meta.service_model.operation_model(event_name.rpartition(".")[2])
+        body = response_dict["body"]
+        if response_dict["status_code"] != 200:
+            assert json.loads(body)["__type"] in {shape.name for shape in operation.error_shapes}, body
+        elif operation.output_shape:
+            check_shape(json.loads(body), operation.output_shape)
+        else:
+            assert body == b"", body
+
+    client.meta.events.register("response-received", check)
+    return client
+
+
 def attributes(user):
     return {item["Name"]: item["Value"] for item in user["Attributes"]}
 
@@ -104,68 +121,6 @@ class Case(unittest.TestCase):
             call(*arguments, **parameters)
         self.response = caught.exception.response
         return self.response["Error"]["Code"], self.response["Error"]["Message"]
-
-
-    def send(self, body='{"UserPoolId": "%s"}' % DEMO, method="POST", path="/", target=TARGET, unsigned=(), twice=False,
-             content_type="application/x-amz-json-1.1", host=None, sign=True, service="cognito-idp", scope_day=None):
-        """Send a request made by hand; the status, headers and content of the answer."""
-        address = server.url.removeprefix("http://")
-        headers = {"Host": host or address, "Content-Type": content_type, "X-Amz-Target": target}
-        signed = {name: value for name, value in headers.items() if name not in unsigned}
-        request = AWSRequest(method, f"http://{host or address}{path}", signed, body.encode())
-        if sign:
-            SigV4Auth(Credentials(KEY_ID, SECRET), service, "eu-west-1").add_auth(request)
-        headers.update(request.headers.items())
-        if scope_day:
-            day = headers["X-Amz-Date"][:8]
-            headers["Authorization"] = headers["Authorization"].replace(f"/{day}/", f"/{scope_day}/")
-        connection = http.client.HTTPConnection(address, timeout=5)
-        connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
-        for name, value in [*headers.items(), *([("x-twice", "a")] * 2 if twice else [])]:
-            connection.putheader(name, value)
-        connection.putheader("Content-Length", len(body.encode()))
-        connection.endheaders(body.encode())
-        answer = connection.getresponse()
-        content = json.loads(answer.read() or "null")
-        connection.close()
-        return answer.status, answer.headers, content
-
-
-class Shapes(Case):
-    """The answers have the shapes of the service models, of which boto3 checks nothing."""
-
-    TYPES = {"string": str, "integer": int, "long": int, "boolean": bool, "timestamp": (int, float)}
-
-    def assert_fits(self, value, shape, path):
-        if shape.type_name == "structure":
-            self.assertLessEqual(value.keys(), shape.members.keys(), path)
-            self.assertLessEqual(set(shape.required_members), value.keys(), path)
-            for name, member in value.items():
-                self.assert_fits(member, shape.members[name], f"{path}.{name}")
-        elif shape.type_name == "list":
-            self.assertIsInstance(value, list, path)
-            for item in value:
-                self.assert_fits(item, shape.member, f"{path}[]")
-        else:
-            self.assertIsInstance(value, self.TYPES[shape.type_name], path)
-
-    def test_answers(self):
-        user = self.client.list_users(UserPoolId=DEMO, Limit=2)["Users"][1]["Username"]
-        some = {"UserPoolId": DEMO, "IdentityPoolId": DEMO_IDENTITIES, "Username": user, "GroupName": "editors",
-                "ClientId": "1example23456789", "MaxResults": 2}
-        for operation in cognito.OPERATIONS:
-            target, model = next((target, model) for target, model in cognito.MODELS.items()
-                                 if operation in model.operation_names)
-            model, service = model.operation_model(operation), model.service_name
-            asked = {name: value for name, value in some.items() if name in model.input_shape.members}
-            with self.subTest(operation=operation):
-                status, _, content = self.send(json.dumps(asked), target=f"{target}.{operation}", service=service)
-                self.assertEqual(status, 200, content)
-                if model.output_shape:
-                    self.assertNotEqual(content, {})
-                    self.assert_fits(content, model.output_shape, operation)
-                else:
-                    self.assertIsNone(content)
 
 
 class Listing(Case):
@@ -315,6 +270,7 @@ class Groups(Case):
         self.assertEqual([len(page["Users"]) for page in pages], [60, 60, 30])
 
     def test_membership(self):
+        checked(self.client)
         pool = {"UserPoolId": "eu-west-1_Grouped"}
         server.control("PUT", "/_pool/eu-west-1_Grouped", {
             "users": [{"Username": "ann"}, {"Username": "bob", "Attributes": [{"Name": "name", "Value": "Bob"}]}],
@@ -333,10 +289,47 @@ class Groups(Case):
         self.assertEqual(self.client.list_users_in_group(**pool, GroupName="b")["Users"][0]["Username"], "bob")
         self.assertEqual(self.client.list_users_in_group(**pool, GroupName="a")["Users"], [])
         self.assertEqual(self.client.admin_get_user(**bob)["UserAttributes"], [{"Name": "name", "Value": "Bob"}])
-        self.assertEqual(self.error(self.client.admin_get_user, **pool, Username="eve"),
-                         ("UserNotFoundException", "User does not exist."))
-        self.assertEqual(self.error(self.client.list_users_in_group, **pool, GroupName="c"),
-                         ("ResourceNotFoundException", "Group not found."))
+        eve, c = {**pool, "Username": "eve"}, {**pool, "GroupName": "c"}
+        for call, parameters in ((self.client.admin_get_user, eve), (self.client.admin_list_groups_for_user, eve),
+                                 (self.client.admin_add_user_to_group, {**eve, "GroupName": "a"}),
+                                 (self.client.admin_remove_user_from_group, {**eve, "GroupName": "a"})):
+            self.assertEqual(self.error(call, **parameters), ("UserNotFoundException", "User does not exist."))
+        for call, parameters in ((self.client.list_users_in_group, c),
+                                 (self.client.admin_add_user_to_group, {**bob, **c}),
+                                 (self.client.admin_remove_user_from_group, {**bob, **c})):
+            self.assertEqual(self.error(call, **parameters), ("ResourceNotFoundException", "Group not found."))
+
+    def test_sub_is_a_name(self):
+        pool = {"UserPoolId": "eu-west-1_Subs"}
+
+        def user(name, sub, status):
+            return {"Username": name, "UserStatus": status, "Attributes": [{"Name": "sub", "Value": sub}]}
+
+        server.control("PUT", "/_pool/eu-west-1_Subs", {
+            "users": [user("ann", "0a", "CONFIRMED"), user("Google_1", "0b", "EXTERNAL_PROVIDER"),
+                      user("0c", "0d", "CONFIRMED"), user("bob", "0c", "CONFIRMED")],
+            "groups": [{"GroupName": "a"}]})
+        ann = {**pool, "Username": "0a"}
+        self.assertEqual(self.client.admin_get_user(**ann)["Username"], "ann")
+        self.client.admin_add_user_to_group(**ann, GroupName="a")
+        self.assertEqual([user["Username"] for user in self.client.list_users_in_group(**pool, GroupName="a")["Users"]],
+                         ["ann"])
+        self.assertEqual(len(self.client.admin_list_groups_for_user(**ann)["Groups"]), 1)
+        self.client.admin_remove_user_from_group(**ann, GroupName="a")
+        self.assertEqual(self.client.admin_list_groups_for_user(**ann)["Groups"], [])
+        self.assertEqual(self.client.admin_get_user(**pool, Username="0c")["Username"], "0c")
+        self.assertEqual(self.error(self.client.admin_get_user, **pool, Username="0b")[0], "UserNotFoundException")
+
+    def test_members_that_are_missing(self):
+        pool = {"UserPoolId": "eu-west-1_Bare"}
+        server.control("PUT", "/_pool/eu-west-1_Bare", {
+            "users": [{}, {"Username": "ann"}], "groups": [{}, {"GroupName": "a"}], "memberships": {"a": ["ann"]},
+            "clients": [{}, {"ClientId": "1"}]})
+        self.assertEqual(self.client.list_groups(**pool)["Groups"][0], {"UserPoolId": "eu-west-1_Bare"})
+        self.assertEqual(self.client.list_users_in_group(**pool, GroupName="a")["Users"], [{"Username": "ann"}])
+        self.assertEqual(len(self.client.admin_list_groups_for_user(**pool, Username="ann")["Groups"]), 1)
+        self.assertEqual(self.names("eu-west-1_Bare", Filter='username = "ann"'), ["ann"])
+        self.assertEqual(self.client.describe_user_pool_client(**pool, ClientId="1")["UserPoolClient"]["ClientId"], "1")
 
 
 class Authorization(Case):
@@ -390,19 +383,79 @@ class Authorization(Case):
 class Pools(Case):
     """What there is besides users and groups."""
 
+    REGION = "eu-north-1"  # of the pools made here, and of nothing else
+    POOL, IDENTITY_POOL = f"{REGION}_Paged", f"{REGION}:0b"
+
     def setUp(self):
         super().setUp()
-        self.identity = server.client(service="cognito-identity")
+        self.client, self.identity = self.clients("eu-west-1")
 
-    def listed(self, call, key, **parameters):
-        """The sizes of a listing's pages, and their items."""
-        items, sizes, token = [], [], {}
-        while token is not None:
-            answer = call(**parameters, **token)
-            items += answer[key]
-            sizes.append(len(answer[key]))
-            token = {"NextToken": answer["NextToken"]} if "NextToken" in answer else None
-        return sizes, items
+    def clients(self, region):
+        """The clients of both services."""
+        return [checked(server.client(region=region, service=service))
+                for service in ("cognito-idp", "cognito-identity")]
+
+    def listings(self, count, **pages):
+        """Each listing of that many items: its call with the parameters, the answer's list, and the items."""
+        def many(**item):
+            return [{key: value.format(n) for key, value in item.items()} for n in range(count)]
+
+        clients = many(ClientId="c{}", UserPoolId=self.POOL, ClientName="Client {}")
+        providers = many(ProviderName="p{}", ProviderType="OIDC")
+        pools = many(Id="x_{}", Name="Pool {}")
+        identity_pools = many(IdentityPoolId="x:{}", IdentityPoolName="Pool {}")
+        identities = many(IdentityId="x:{}")
+        server.control("PUT", f"/_pool/{self.POOL}", {"clients": clients, "identity_providers": providers, **pages})
+        server.control("PUT", f"/_identity_pool/{self.IDENTITY_POOL}", {"identities": identities, **pages})
+        server.control("PUT", f"/_account/{self.REGION}", {
+            "user_pools": pools, "identity_pools": identity_pools, **pages})
+        users, identity = self.clients(self.REGION)
+        return (
+            (partial(users.list_user_pool_clients, UserPoolId=self.POOL), "UserPoolClients", clients),
+            (partial(users.list_identity_providers, UserPoolId=self.POOL), "Providers", providers),
+            (partial(users.list_user_pools), "UserPools", pools),
+            (partial(identity.list_identity_pools), "IdentityPools", identity_pools),
+            (partial(identity.list_identities, IdentityPoolId=self.IDENTITY_POOL), "Identities", identities))
+
+    def pages(self, call, **parameters):
+        """The pages of a listing."""
+        answer = call(**parameters)
+        yield answer
+        while "NextToken" in answer:
+            answer = call(**parameters, NextToken=answer["NextToken"])
+            yield answer
+
+    def test_pages(self):
+        for count, sizes in ((0, [0]), (1, [1]), (50, [50]), (51, [50, 1]), (120, [50, 50, 20])):
+            for call, key, items in self.listings(count):
+                with self.subTest(key=key, count=count):
+                    pages = list(self.pages(call, MaxResults=50))
+                    self.assertEqual([len(page[key]) for page in pages], sizes)
+                    self.assertEqual([item for page in pages for item in page[key]], items)
+
+    def test_odd_pages(self):
+        for call, key, items in self.listings(5, empty_pages=1, token_length=900):
+            with self.subTest(key=key):
+                pages = list(self.pages(call, MaxResults=2))
+                self.assertEqual([len(page[key]) for page in pages], [2, 0, 2, 0, 1, 0])
+                self.assertEqual([item for page in pages for item in page[key]], items)
+                self.assertEqual({len(page["NextToken"]) for page in pages[:-1]}, {900})
+        for call, key, items in self.listings(5, ignore_limit=True):
+            with self.subTest(key=key, ignore_limit=True):
+                page = call(MaxResults=2)
+                self.assertEqual((page[key], "NextToken" in page), (items, False))
+
+    def test_tokens_are_bound_to_the_listing(self):
+        server.control("PUT", f"/_pool/{self.POOL}2", {})
+        server.control("PUT", f"/_identity_pool/{self.IDENTITY_POOL}2", {})
+        calls = [call for call, *_ in self.listings(5)]
+        tokens = [call(MaxResults=2)["NextToken"] for call in calls]
+        for call, token, other in zip(calls, tokens, tokens[1:] + tokens[:1]):
+            for change in ({"MaxResults": 3}, {"NextToken": token + "+"}, {"NextToken": other},
+                           *({name: value + "2"} for name, value in call.keywords.items())):
+                with self.subTest(call=call, change=change):
+                    self.assertEqual(self.error(call, **{"MaxResults": 2, "NextToken": token, **change}),
+                                     ("InvalidParameterException", "Invalid pagination token given."))
 
     def test_demo_pool(self):
         pool = self.client.describe_user_pool(UserPoolId=DEMO)["UserPool"]
@@ -415,63 +468,72 @@ class Pools(Case):
         self.assertEqual(secrets, [True, False])
         providers = self.client.list_identity_providers(UserPoolId=DEMO)["Providers"]
         self.assertEqual([provider["ProviderType"] for provider in providers], ["Google", "SAML"])
-        self.assertEqual(self.error(self.client.describe_user_pool_client, UserPoolId=DEMO, ClientId="none"),
-                         ("ResourceNotFoundException", "User pool client none does not exist."))
 
     def test_demo_identity_pool(self):
         pool = self.identity.describe_identity_pool(IdentityPoolId=DEMO_IDENTITIES)
         self.assertEqual((pool["IdentityPoolName"], pool["AllowUnauthenticatedIdentities"]), ("demo", True))
-        answer = self.identity.list_identities(IdentityPoolId=DEMO_IDENTITIES, MaxResults=60)
+        answer = self.identity.list_identities(IdentityPoolId=DEMO_IDENTITIES, MaxResults=60, HideDisabled=True)
         self.assertEqual(answer["IdentityPoolId"], DEMO_IDENTITIES)
         self.assertEqual([len(identity["Logins"]) for identity in answer["Identities"]], [1, 2, 0] * 2 + [1])
-        none = DEMO_IDENTITIES.replace("1", "0")
-        for pool_id, region in ((none, "eu-west-1"), (DEMO_IDENTITIES, "eu-west-2")):
-            client = server.client(service="cognito-identity", region=region)
-            self.assertEqual(self.error(client.list_identities, IdentityPoolId=pool_id, MaxResults=1),
-                             ("ResourceNotFoundException", f"IdentityPool '{pool_id}' not found."))
 
-    def test_account(self):
-        server.control("PUT", "/_pool/eu-south-1_Listed", {"details": {"Name": "listed"}})
+    def test_details(self):
+        server.control("PUT", "/_pool/eu-west-1_Plain", {})
+        pool = {"Id": "eu-west-1_Plain", "Name": "Plain", "EstimatedNumberOfUsers": 0,
+                "Arn": "arn:aws:cognito-idp:eu-west-1:123456789012:userpool/eu-west-1_Plain"}
+        self.assertEqual(self.client.describe_user_pool(UserPoolId=pool["Id"])["UserPool"], pool)
+        details = {"Name": "Other", "MfaConfiguration": "ON"}
+        server.control("PUT", "/_pool/eu-west-1_Plain", {"details": details})
+        self.assertEqual(self.client.describe_user_pool(UserPoolId=pool["Id"])["UserPool"], {**pool, **details})
+
+        identity_pool = {"IdentityPoolId": "eu-west-1:0c", "IdentityPoolName": "0c",
+                         "AllowUnauthenticatedIdentities": False}
+        details = {"IdentityPoolName": "Other", "AllowClassicFlow": True}
+        for given in ({}, details):
+            server.control("PUT", "/_identity_pool/eu-west-1:0c", {"details": given})
+            answer = self.identity.describe_identity_pool(IdentityPoolId="eu-west-1:0c")
+            del answer["ResponseMetadata"]
+            self.assertEqual(answer, {**identity_pool, **given})
+
+    def test_region_lists_its_pools(self):
+        server.control("PUT", "/_pool/eu-south-1_Listed", {"details": {"Name": "listed", "MfaConfiguration": "ON"}})
         server.control("PUT", "/_identity_pool/eu-south-1:0a", {})
-        region = {"region": "eu-south-1"}
-        self.assertEqual(server.client(**region).list_user_pools(MaxResults=60)["UserPools"],
+        users, identity = self.clients("eu-south-1")
+        self.assertEqual(len(self.names("eu-south-1_Users3", users)), 3)
+        self.assertEqual(users.list_user_pools(MaxResults=60)["UserPools"],
                          [{"Id": "eu-south-1_Listed", "Name": "listed"}])
-        self.assertEqual(server.client(service="cognito-identity", **region)
-                         .list_identity_pools(MaxResults=60)["IdentityPools"],
+        self.assertEqual(identity.list_identity_pools(MaxResults=60)["IdentityPools"],
                          [{"IdentityPoolId": "eu-south-1:0a", "IdentityPoolName": "0a"}])
 
-    def test_pages(self):
-        pool, identities = "eu-west-1_Paged", "eu-west-1:0b"
-        server.control("PUT", f"/_pool/{pool}", {
-            "clients": [{"ClientId": str(i)} for i in range(5)], "empty_pages": 1,
-            "identity_providers": [{"ProviderName": str(i)} for i in range(5)]})
-        server.control("PUT", f"/_identity_pool/{identities}", {
-            "identities": [{"IdentityId": str(i)} for i in range(5)], "empty_pages": 1})
-        server.control("PUT", "/_account/eu-west-1", {
-            "user_pools": [{"Id": str(i)} for i in range(5)],
-            "identity_pools": [{"IdentityPoolId": str(i)} for i in range(5)], "empty_pages": 1})
-        for call, key, parameters in (
-            (self.client.list_user_pool_clients, "UserPoolClients", {"UserPoolId": pool}),
-            (self.client.list_identity_providers, "Providers", {"UserPoolId": pool}),
-            (self.client.list_user_pools, "UserPools", {}),
-            (self.identity.list_identity_pools, "IdentityPools", {}),
-            (self.identity.list_identities, "Identities", {"IdentityPoolId": identities}),
-        ):
-            with self.subTest(key=key):
-                sizes, items = self.listed(call, key, MaxResults=2, **parameters)
-                self.assertEqual((sizes, len({str(item) for item in items})), ([2, 0, 2, 0, 1, 0], 5))
-
-    def test_sub_is_a_name(self):
-        user = self.client.list_users(UserPoolId=DEMO, Limit=1)["Users"][0]
-        found = self.client.admin_get_user(UserPoolId=DEMO, Username=attributes(user)["sub"])
-        self.assertEqual(found["Username"], user["Username"])
+    def test_what_is_missing(self):
+        elsewhere, elsewhere_identity = self.clients("eu-west-2")
+        for client, pool in ((self.client, "eu-west-1_Nobody"), (elsewhere, DEMO)):
+            for call in (client.describe_user_pool, client.list_user_pool_clients, client.list_identity_providers,
+                         partial(client.describe_user_pool_client, ClientId="none")):
+                self.assertEqual(self.error(call, UserPoolId=pool),
+                                 ("ResourceNotFoundException", f"User pool {pool} does not exist."))
+        for client, pool in ((self.identity, "eu-west-1:0"), (elsewhere_identity, DEMO_IDENTITIES)):
+            for call in (client.describe_identity_pool, partial(client.list_identities, MaxResults=1)):
+                self.assertEqual(self.error(call, IdentityPoolId=pool),
+                                 ("ResourceNotFoundException", f"IdentityPool '{pool}' not found."))
+        self.assertEqual(self.error(self.client.describe_user_pool_client, UserPoolId=DEMO, ClientId="none"),
+                         ("ResourceNotFoundException", "User pool client none does not exist."))
 
     def test_permissions(self):
-        server.control("PUT", "/_keys", {"NOLISTS": {"secret": "s", "denied": ["ListIdentities"]}})
-        client = server.client("NOLISTS", "s", service="cognito-identity")
-        error, message = self.error(client.list_identities, IdentityPoolId=DEMO_IDENTITIES, MaxResults=1)
-        self.assertEqual(error, "AccessDeniedException")
-        self.assertIn("perform: cognito-identity:ListIdentities because", message)
+        server.control("PUT", "/_keys", {"NOTHING": {"secret": "s", "denied": list(OPERATIONS)}})
+        needed = {"UserPoolId": DEMO, "Username": "x", "GroupName": "x", "ClientId": "x", "MaxResults": 1,
+                  "IdentityPoolId": DEMO_IDENTITIES}
+        refused = []
+        for service in ("cognito-idp", "cognito-identity"):
+            client = server.client("NOTHING", "s", service=service)
+            for method, operation in client.meta.method_to_api_mapping.items():
+                if operation in OPERATIONS:
+                    shape = client.meta.service_model.operation_model(operation).input_shape
+                    error, message = self.error(getattr(client, method), **{
+                        name: needed[name] for name in shape.required_members})
+                    self.assertEqual(error, "AccessDeniedException")
+                    self.assertIn(f"is not authorized to perform: {service}:{operation} because", message)
+                    refused.append(operation)
+        self.assertEqual(sorted(refused), sorted(OPERATIONS))
 
 
 class Violations(Case):
@@ -497,8 +559,51 @@ class Violations(Case):
             with self.subTest(parameters=parameters):
                 self.assertEqual(self.error(client.list_users, **parameters)[0], "InvalidParameterException")
                 self.assert_violation(expected, "InvalidParameterException")
+        identity = server.client(service="cognito-identity", parameter_validation=False)
+        for expected, call, parameters in (
+            ("MaxResults", client.list_user_pools, {}),
+            ("MaxResults.*min", client.list_user_pools, {"MaxResults": 0}),
+            ("MaxResults fails", client.list_user_pools, {"MaxResults": 61}),
+            ("MaxResults fails", client.list_user_pool_clients, {"UserPoolId": DEMO, "MaxResults": 61}),
+            ("MaxResults fails", client.list_identity_providers, {"UserPoolId": DEMO, "MaxResults": 61}),
+            ("ClientId", client.describe_user_pool_client, {"UserPoolId": DEMO}),
+            ("ClientId fails", client.describe_user_pool_client, {"UserPoolId": DEMO, "ClientId": "a b"}),
+            ("MaxResults fails", identity.list_identity_pools, {"MaxResults": 61}),
+            ("MaxResults", identity.list_identities, {"IdentityPoolId": DEMO_IDENTITIES}),
+            ("HideDisabled", identity.list_identities,
+             {"IdentityPoolId": DEMO_IDENTITIES, "MaxResults": 1, "HideDisabled": 1}),
+            ("IdentityPoolId fails", identity.describe_identity_pool, {"IdentityPoolId": DEMO}),
+            ("AttributesToGet fails", client.list_users, {"UserPoolId": DEMO, "AttributesToGet": ["a b"]}),
+        ):
+            with self.subTest(call=call, parameters=parameters):
+                self.assertEqual(self.error(call, **parameters)[0], "InvalidParameterException")
+                self.assert_violation(expected, "InvalidParameterException")
         longest = 'name = "%s"' % ("é" * 247)
         self.assertEqual(client.list_users(UserPoolId=DEMO, Filter=longest)["Users"], [])
+
+    def send(self, body='{"UserPoolId": "%s"}' % DEMO, method="POST", path="/", target=TARGET, unsigned=(), twice=False,
+             content_type="application/x-amz-json-1.1", host=None, sign=True, service="cognito-idp", scope_day=None):
+        """Send a request made by hand; the status, headers and content of the answer."""
+        address = server.url.removeprefix("http://")
+        headers = {"Host": host or address, "Content-Type": content_type, "X-Amz-Target": target}
+        signed = {name: value for name, value in headers.items() if name not in unsigned}
+        request = AWSRequest(method, f"http://{host or address}{path}", signed, body.encode())
+        if sign:
+            SigV4Auth(Credentials(KEY_ID, SECRET), service, "eu-west-1").add_auth(request)
+        headers.update(request.headers.items())
+        if scope_day:
+            day = headers["X-Amz-Date"][:8]
+            headers["Authorization"] = headers["Authorization"].replace(f"/{day}/", f"/{scope_day}/")
+        connection = http.client.HTTPConnection(address, timeout=5)
+        connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+        for name, value in [*headers.items(), *([("x-twice", "a")] * 2 if twice else [])]:
+            connection.putheader(name, value)
+        connection.putheader("Content-Length", len(body.encode()))
+        connection.endheaders(body.encode())
+        answer = connection.getresponse()
+        content = json.load(answer)
+        connection.close()
+        return answer.status, answer.headers, content
 
     def test_protocol(self):
         status, headers, content = self.send()
