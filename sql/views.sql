@@ -62,6 +62,7 @@ SELECT try_replace(definition), definition FROM (VALUES
 	('CREATE MATERIALIZED VIEW staff.groups AS SELECT 1'),
 	('CREATE VIEW staff.groups AS SELECT * FROM cognito_groups(''crowd'')'),
 	('CREATE VIEW staff.groups AS SELECT * FROM cognito_groups(''staff'') WHERE precedence = 1'),
+	('CREATE VIEW staff.groups WITH (security_barrier) AS SELECT * FROM cognito_groups(''staff'')'),
 	('CREATE VIEW staff.groups AS SELECT DISTINCT * FROM cognito_groups(''staff'')'),
 	('CREATE VIEW staff.groups AS SELECT * FROM cognito_groups(''staff'') ORDER BY 1'),
 	('CREATE VIEW staff.groups AS SELECT * FROM cognito_groups(''staff'') LIMIT 1'),

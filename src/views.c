@@ -107,15 +107,16 @@ is_plain(const Query *query, Oid function)
 
 /*
  * Is a relation a view as this file makes them?  It is told by its definition:
- * nothing is lost with a view that shows the same as the one that replaces it.
+ * nothing is lost with a view that shows the same as the one that replaces it,
+ * and has no options, which that one would drop.
  * The lock keeps it so until the transaction ends.
  */
 static bool
 is_made_here(Oid relid, Oid function)
 {
 	Relation relation = relation_open(relid, AccessShareLock);
-	bool     made_here =
-		relation->rd_rel->relkind == RELKIND_VIEW && is_plain(get_view_query(relation), function);
+	bool made_here = relation->rd_rel->relkind == RELKIND_VIEW && relation->rd_options == NULL &&
+					 is_plain(get_view_query(relation), function);
 
 	relation_close(relation, NoLock);
 	return made_here;
