@@ -11,7 +11,7 @@
 #include "json.h"
 
 /*
- * What a tree may take, in bytes.  A page of users takes less than 1 MB, but a
+ * What a tree may take, or the text of one, in bytes.  A page of users takes less than 1 MB, but a
  * reply of HTTP_MAX_ANSWER that is all brackets would become 1 GB of nodes.
  */
 #define MAX_TREE (256 * 1024 * 1024)
@@ -56,7 +56,9 @@ json_print(const cJSON *value)
 	cJSON_Hooks hooks = {allocate, give_up};
 	char       *text;
 
-	tree_context = CurrentMemoryContext;
+	/* The tree may be in the current context, and would count against the text. */
+	tree_context =
+		AllocSetContextCreate(CurrentMemoryContext, "cognito json", ALLOCSET_DEFAULT_SIZES);
 	cJSON_InitHooks(&hooks);
 	text = cJSON_PrintUnformatted(value);
 	cJSON_InitHooks(NULL);

@@ -33,8 +33,8 @@ typedef struct JsonProblem
 extern cJSON *json_parse(const char *text, size_t length, JsonProblem *problem);
 
 /*
- * The text of a parsed value, in UTF-8, in the current memory context.  Raises
- * 53200 if there is no memory for it.
+ * The text of a parsed value, in UTF-8; it goes with the current memory context.
+ * Raises 53200 if there is no memory for it.
  */
 extern char *json_print(const cJSON *value);
 
