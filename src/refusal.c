@@ -84,7 +84,8 @@ static const struct
 						  NULL}, /* of filters only */
 	[REFUSAL_UNREACHABLE] = {ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
 							 "could not connect to Cognito for server \"%s\"",
-							 "Check \"region\" and \"endpoint_url\", and what the network allows; "
+							 "Check \"region\", \"endpoint_url\" (of identity pools, "
+							 "\"identity_endpoint_url\"), and what the network allows; "
 							 "\"cognito_srf.ca_file\" names certificates to trust."},
 	[REFUSAL_CONNECT_TIMEOUT] = {ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
 								 "connecting to Cognito timed out for server \"%s\"",

@@ -406,6 +406,11 @@ for my $description (@descriptions)
 			"SELECT details = '$object' FROM $description->{call}"),
 		't', "$description->{operation}: details");
 }
+is( result_of($descriptions[0],
+		reply_with($descriptions[0], '{"Many": [' . '0,' x 2_500_000 . '0]}'),
+		"SELECT jsonb_array_length(details->'Many') FROM $descriptions[0]{call}"),
+	2_500_001,
+	'details as large as a reply may be');
 my ($client) = grep { $_->{object} && $_->{object} eq 'UserPoolClient' } @descriptions;
 is( result_of($client,
 		reply_with($client, '{"ClientId": "7ab", "ClientSecret": "s3cret", "ClientSecret": "s3cret"}'),
@@ -536,6 +541,15 @@ is_deeply(
 	[ map { [ map { $_->{operation} } $_->requests ] } $cognito, $other ],
 	[ ['ListGroups'], ['ListIdentities'] ],
 	'user pools and identity pools have endpoints of their own');
+$cognito->create_server(
+	$node, 'two_endpoints',
+	identity_pool_id => $IDENTITY_POOL,
+	identity_endpoint_url => 'http://127.0.0.1:1',
+	max_retries => 0);
+like(
+	Cognito::error_of($node, "SELECT FROM cognito_identities('two_endpoints')"),
+	qr/ERROR:  HV00N: .*\nDETAIL:  .*\nHINT:  .*"identity_endpoint_url"/,
+	'what cannot be reached: the hint names the option');
 
 
 # Views over the default server
