@@ -10,6 +10,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "compat.h"
 #include "server.h"
 
 typedef struct ApiService

@@ -53,6 +53,7 @@
 
 #if PG_VERSION_NUM >= 180000
 #include "storage/waiteventset.h"
+#define pg_attribute_noreturn() __attribute__((noreturn))
 #endif
 
 #endif

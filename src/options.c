@@ -17,6 +17,7 @@
 #include <curl/curl.h>
 #include <openssl/crypto.h>
 
+#include "compat.h"
 #include "options.h"
 
 #define ON_SERVER 0x1

@@ -18,6 +18,7 @@
 #include <cjson/cJSON.h>
 
 #include "api.h"
+#include "compat.h"
 
 typedef struct Row
 {
