@@ -11,8 +11,9 @@
 #include "json.h"
 
 /*
- * What a tree may take, or the text of one, in bytes.  A page of users takes less than 1 MB, but a
- * reply of HTTP_MAX_ANSWER that is all brackets would become 1 GB of nodes.
+ * What a tree may take, or the text of one, in bytes.  A page of users takes
+ * less than 1 MB, but a reply of HTTP_MAX_ANSWER that is all brackets would
+ * become 1 GB of nodes.
  */
 #define MAX_TREE (256 * 1024 * 1024)
 

@@ -108,8 +108,8 @@ is_plain(const Query *query, Oid function)
 /*
  * Is a relation a view as this file makes them?  It is told by its definition:
  * nothing is lost with a view that shows the same as the one that replaces it,
- * and has no options, which that one would drop.
- * The lock keeps it so until the transaction ends.
+ * and has no options, which that one would drop.  The lock keeps it so until the
+ * transaction ends.
  */
 static bool
 is_made_here(Oid relid, Oid function)
