@@ -30,9 +30,10 @@ my @strings = (7, 'true', '["x"]', '{}');
 my @times = ('true', '{}', '"yesterday"');
 my $text = sub { return [ qq("$_[0]"), $_[0], 'is not a string', @strings ] };
 my $time = [ '1700000000.123', '2023-11-14 22:13:20.123+00', 'is not a time', @times ];
+my $later = [ '1700000001.456', '2023-11-14 22:13:21.456+00', 'is not a time', @times ];
 my $integer = [ '3', '3', 'is not an integer of 32 bits', '"3"', '1.5', '3000000000', 'true' ];
 my $boolean = [ 'true', 't', 'is not a boolean', '"true"', '1', '[]' ];
-my @dates = (CreationDate => $time, LastModifiedDate => $time);
+my @dates = (CreationDate => $time, LastModifiedDate => $later);
 my @group = (
 	GroupName => $text->('admins'),
 	Description => $text->('may manage'),
@@ -73,9 +74,9 @@ my @listings = (
 			UserStatus => $text->('CONFIRMED'),
 			Enabled => $boolean,
 			UserCreateDate => $time,
-			UserLastModifiedDate => $time
+			UserLastModifiedDate => $later
 		],
-		row => 'ana||CONFIRMED|t|2023-11-14 22:13:20.123+00|2023-11-14 22:13:20.123+00|{}'
+		row => 'ana||CONFIRMED|t|2023-11-14 22:13:20.123+00|2023-11-14 22:13:21.456+00|{}'
 	},
 	{
 		call => "cognito_user_groups('srv', 'ana')",
@@ -211,7 +212,7 @@ my @descriptions = (
 			IdentityPoolId => $text->($IDENTITY_POOL),
 			IdentityPoolName => $text->('the pool'),
 			AllowUnauthenticatedIdentities => $boolean,
-			AllowClassicFlow => $boolean,
+			AllowClassicFlow => [ 'false', 'f', @$boolean[ 2 .. 5 ] ],
 			DeveloperProviderName => $text->('login.example')
 		],
 		has_details => 1
