@@ -72,7 +72,7 @@ call_open(const char *server_name, ServerPool pool)
  * id of the server's pool.
  */
 static CognitoServer *
-begin(FunctionCallInfo fcinfo, const ApiOperation *operation, StringInfo parameters)
+open_with_parameters(FunctionCallInfo fcinfo, const ApiOperation *operation, StringInfo parameters)
 {
 	int            narguments = PG_NARGS() - 1;
 	int            nparameters = 0;
@@ -105,7 +105,7 @@ call_list(FunctionCallInfo fcinfo, const Listing *listing)
 	CognitoServer *server;
 
 	InitMaterializedSRF(fcinfo, 0);
-	server = begin(fcinfo, &listing->operation, &parameters);
+	server = open_with_parameters(fcinfo, &listing->operation, &parameters);
 	if (server != NULL)
 	{
 		ListingPart all = {.parameters = parameters.data};
@@ -126,7 +126,7 @@ call_describe(FunctionCallInfo fcinfo, const Description *description)
 	CognitoServer *server;
 
 	InitMaterializedSRF(fcinfo, 0);
-	server = begin(fcinfo, &description->operation, &parameters);
+	server = open_with_parameters(fcinfo, &description->operation, &parameters);
 	if (server != NULL)
 	{
 		description_fetch(description, server, parameters.data, result->setResult, result->setDesc);
@@ -147,7 +147,7 @@ call_write(FunctionCallInfo fcinfo, const ApiOperation *operation)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("cannot write to Cognito while cognito_srf.offline is on")));
 
-	server = begin(fcinfo, operation, &parameters);
+	server = open_with_parameters(fcinfo, operation, &parameters);
 	api_check_reply(api_perform(server, operation, parameters.data));
 	server_close(server);
 	PG_RETURN_VOID();
