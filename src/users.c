@@ -13,6 +13,7 @@
 #include "filter.h"
 #include "json.h"
 #include "users.h"
+#include "users_search.h"
 
 #define HEX_DIGITS "0123456789abcdef"
 
@@ -98,28 +99,8 @@ users_make_row(Row *row)
 }
 
 /* See users.h. */
-UserColumn
-users_column(const char *attribute)
-{
-	if (strcmp(attribute, "username") == 0)
-		return USER_USERNAME;
-	if (strcmp(attribute, "cognito:user_status") == 0)
-		return USER_STATUS;
-	if (strcmp(attribute, "status") == 0)
-		return USER_ENABLED;
-	return USER_ATTRIBUTES;
-}
-
-/* See users.h. */
 const char *
-users_word_for(bool enabled)
-{
-	return enabled ? "Enabled" : "Disabled";
-}
-
-/* The value of one of a user's attributes, in UTF-8, or NULL. */
-static const char *
-find_attribute(const cJSON *user, const char *name)
+users_attribute(const cJSON *user, const char *name)
 {
 	const cJSON *attribute;
 
@@ -131,49 +112,6 @@ find_attribute(const cJSON *user, const char *name)
 			return json_string(attribute, "Value");
 	}
 	return NULL;
-}
-
-/* See users.h. */
-const char *
-users_searched(const cJSON *user, const char *attribute)
-{
-	const cJSON *enabled = cJSON_GetObjectItemCaseSensitive(user, "Enabled");
-	const char  *value = NULL;
-
-	switch (users_column(attribute))
-	{
-		case USER_USERNAME:
-			value = json_string(user, "Username");
-			break;
-		case USER_STATUS:
-			value = json_string(user, "UserStatus");
-			break;
-		case USER_ENABLED:
-			value = cJSON_IsBool(enabled) ? users_word_for(cJSON_IsTrue(enabled)) : NULL;
-			break;
-		default:
-			value = find_attribute(user, attribute);
-	}
-	return value != NULL ? row_to_server(value) : NULL;
-}
-
-/* See users.h. */
-const char *
-users_searched_in_row(const Datum *values, const bool *nulls, const char *attribute)
-{
-	UserColumn column = users_column(attribute);
-	JsonbValue value;
-
-	if (nulls[column])
-		return NULL;
-	if (column == USER_ENABLED)
-		return users_word_for(DatumGetBool(values[column]));
-	if (column != USER_ATTRIBUTES)
-		return TextDatumGetCString(values[column]);
-	if (getKeyJsonValueFromContainer(&DatumGetJsonbP(values[column])->root, attribute,
-									 (int) strlen(attribute), &value) == NULL)
-		return NULL;
-	return pnstrdup(value.val.string.val, value.val.string.len);
 }
 
 /* A part of a pool: the users whose sub, a UUID in lower-case hexadecimal, begins with a prefix. */
@@ -189,7 +127,7 @@ static ListingPart *make_sub_part(const CognitoServer *server, const char *prefi
 static const char *
 dividing_sub(const cJSON *user)
 {
-	const char *sub = find_attribute(user, "sub");
+	const char *sub = users_attribute(user, "sub");
 
 	return sub != NULL && strspn(sub, HEX_DIGITS) >= MAX_SUB_DIGITS ? sub : NULL;
 }
@@ -276,18 +214,11 @@ make_sub_part(const CognitoServer *server, const char *prefix, char digit)
 	snprintf(sub->prefix, sizeof(sub->prefix), "%s%c", prefix, digit);
 
 	part = make_part(server->user_pool_id,
-					 whole ? NULL : filter_make("sub", FILTER_STARTS_WITH, sub->prefix));
+					 whole ? NULL : filter_make("sub", SEARCH_STARTS_WITH, sub->prefix));
 	part->belongs = whole ? NULL : has_sub_prefix;
 	part->split = server->pushdown ? split_by_sub : NULL;
 	part->arg = sub;
 	return part;
-}
-
-/* See users.h. */
-int64
-users_in_pool(Oid serverid)
-{
-	return session_of(serverid)->pool_users;
 }
 
 /* See users.h. */
@@ -305,7 +236,6 @@ users_list_pool(const CognitoServer *server, Tuplestorestate *rows, TupleDesc co
 {
 	listing_fetch(&users_listing, server, list_make1(users_part(server, NULL)), LISTING_ALL, rows,
 				  columns);
-	server->session->pool_users = tuplestore_tuple_count(rows);
 }
 
 /* cognito_users(server_name [, filter, max_users]) */
@@ -331,7 +261,7 @@ cognito_users(PG_FUNCTION_ARGS)
 	if (server == NULL)
 		return (Datum) 0;
 	if (filter == NULL && max_users == LISTING_ALL)
-		users_list_pool(server, result->setResult, result->setDesc);
+		search_list_all(&users_search, server, result->setResult, result->setDesc);
 	else
 		listing_fetch(&users_listing, server, list_make1(users_part(server, filter)), max_users,
 					  result->setResult, result->setDesc);

@@ -100,6 +100,10 @@ asks('one of several that no filter can hold',
 	"$generic $users WHERE username IN (\$1, 'a\\b'); EXECUTE p ('user000001')",
 	'user000001', @whole_pool);
 
+asks('the beginning of a status, of which the service does not say what it means',
+	"SELECT count(*) FROM cognito_users('srv', '$_->[0]', '^=', '{$_->[1]}')", $_->[2], @whole_pool)
+  for [ 'status', 'Dis', 30 ], [ 'cognito:user_status', 'CONF', 263 ];
+
 my $names = "(SELECT srvname::text AS name FROM pg_foreign_server WHERE srvname = 'srv') s";
 $node->safe_psql('postgres', "ALTER SERVER srv OPTIONS (pushdown 'off')");
 asks("pushdown 'off', server unknown to the planner",
