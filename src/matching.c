@@ -104,6 +104,13 @@ search_kept(const Calls *calls, const Search *search, ReturnSetInfo *result)
 	ExecDropSingleTupleTableSlot(slot);
 }
 
+/* Do most rows match?  All of them come many pages at once, those of a value one after another. */
+static bool
+finds_most(const Search *search)
+{
+	return search->attribute->usual != NULL && search_find(search, search->attribute->usual) >= 0;
+}
+
 /* Is asking for the values the way to find the rows, and worth its requests? */
 static bool
 asking_pays(const Calls *calls, const CognitoServer *server, const Search *search)
@@ -112,8 +119,10 @@ asking_pays(const Calls *calls, const CognitoServer *server, const Search *searc
 
 	if (search->nvalues == 0)
 		return true;
-	return server->pushdown && search_can_ask(search) &&
-		   calls->pages + search->nvalues <= (pages > 0 ? pages : UNKNOWN_PAGES);
+	if (!server->pushdown || !search_can_ask(search) ||
+		(server->max_concurrent_requests > 1 && finds_most(search)))
+		return false;
+	return calls->pages + search->nvalues <= (pages > 0 ? pages : UNKNOWN_PAGES);
 }
 
 /* Sends what requests it takes: appends the rows that match, or keeps all. */
