@@ -52,13 +52,13 @@ SELECT * FROM cognito_users('cognito_server', NULL, '=', '{x}');
 \echo :SQLSTATE
 SELECT * FROM cognito_users('no such server', 'email', '=', '{}');
 
--- The calls in the plans of queries, from "cognito_users(" on.  From PostgreSQL 17 on, the results of subqueries have names.
+-- The calls in the plans of queries.  From PostgreSQL 17 on, the results of subqueries have names.
 CREATE FUNCTION calls(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE
 	line text;
 BEGIN
 	FOR line IN EXECUTE 'EXPLAIN (VERBOSE, COSTS OFF) ' || query LOOP
-		IF line LIKE '%Function Call: cognito_users(%' THEN
+		IF line LIKE '%Function Call: cognito_%' THEN
 			RETURN NEXT replace(regexp_replace(line, '.*Function Call: ', ''), '(InitPlan 1).col1', '$0');
 		END IF;
 	END LOOP;
@@ -230,6 +230,28 @@ SELECT * FROM asks(
 	$$SELECT * FROM (SELECT * FROM cognito_users('s') OFFSET 0) u LIMIT 5$$,
 	$$SELECT * FROM t, (SELECT username FROM cognito_users('s') u) u LIMIT 5$$,
 	$$SELECT username FROM cognito_users LIMIT 5 FOR UPDATE$$);
+-- Who is in which group
+CREATE FUNCTION asks_memberships(VARIADIC conditions text[]) RETURNS TABLE (condition text, call text) LANGUAGE sql AS
+$$ SELECT condition, call FROM unnest(conditions) condition, calls('SELECT * FROM cognito_memberships(''s'') m WHERE ' || condition) call $$;
+SELECT * FROM asks_memberships(
+	$$group_name = 'a'$$, $$'a' = username$$, $$group_name IN ('a', 'b')$$, $$username = ANY ('{a,b}')$$,
+	$$group_name LIKE 'a'$$, $$username::varchar = 'a'$$, $$username = current_setting('x', true)$$,
+	$$username = 'Zoë'$$, $$group_name = repeat('x', 128)$$,
+	$$group_name = 'a' AND username = 'b'$$, $$group_name = 'a' AND username IN ('b', 'c')$$,
+	$$username IN ('b', 'c') AND group_name LIKE 'a%'$$);
+SELECT * FROM asks_memberships(
+	'true', $$group_name LIKE 'a%'$$, $$username ^@ 'a'$$, $$username ^@ current_setting('x', true)$$, $$group_name <> 'a'$$,
+	$$group_name = username$$, $$group_name = 'a' OR username = 'b'$$, $$lower(username) = 'a'$$, $$group_name = ''$$,
+	$$username = ''$$, $$group_name = 'a b'$$, $$username = 'a b'$$, $$username = 'a\b'$$, $$group_name = 'Zoë'$$,
+	$$group_name = repeat('x', 129)$$, $$username = repeat('x', 129)$$, $$username = ANY (ARRAY(SELECT v || group_name FROM t))$$);
+SELECT * FROM asks(
+	$$SELECT * FROM cognito_memberships WHERE username = 'a'$$,
+	$$SELECT * FROM cognito_memberships('s') LIMIT 5$$,
+	$$SELECT * FROM cognito_memberships('s', 'username', '{a}') WHERE group_name = 'a'$$,
+	$$SELECT * FROM cognito_memberships('s') WITH ORDINALITY WHERE group_name = 'a'$$,
+	$$SELECT * FROM cognito_users('s') u JOIN cognito_memberships('s') m USING (username) WHERE username = 'a'$$,
+	$$SELECT n, array(SELECT group_name FROM cognito_memberships('s') WHERE username = v) FROM t$$,
+	$$SELECT cognito_memberships('s')$$);
 \pset format aligned
 SELECT count(*) FROM (SELECT FROM cognito_users('cognito_server') LIMIT 7 OFFSET 2) limited;
 BEGIN;
@@ -243,6 +265,7 @@ SELECT count(*) FROM (SELECT FROM cognito_users('cognito_server') LIMIT 7 OFFSET
 SET cognito_srf.enable_pushdown = off;
 SELECT * FROM asks(
 	$$SELECT * FROM cognito_users('s') WHERE email = 'a'$$,
+	$$SELECT * FROM cognito_memberships('s') WHERE username = 'a'$$,
 	$$SELECT * FROM cognito_users('s') LIMIT 5$$);
 RESET cognito_srf.enable_pushdown;
 ALTER SERVER cognito_server OPTIONS (ADD pushdown 'off');
@@ -328,7 +351,11 @@ SELECT query, estimates('SELECT * FROM ' || query) FROM (VALUES
 	($$cognito_users WHERE email IN ('a', 'b', 'c')$$),
 	($$cognito_users WHERE email LIKE 'a%'$$),
 	($$cognito_users WHERE enabled$$),
-	($$cognito_users LIMIT 5$$)) queries (query);
+	($$cognito_users LIMIT 5$$),
+	($$cognito_memberships$$),
+	($$cognito_memberships WHERE group_name = 'a'$$),
+	($$cognito_memberships WHERE username = 'a'$$),
+	($$cognito_memberships WHERE username IN ('a', 'b')$$)) queries (query);
 
 DROP SERVER unseen;
 DROP SERVER cognito_server;
@@ -336,6 +363,6 @@ DROP VIEW enabled_users, guarded_users;
 DROP SCHEMA own CASCADE;
 DROP TABLE t;
 DROP DOMAIN own_text, own_texts, checked_text;
-DROP FUNCTION calls, asks, asks_where, asks_after, f, volatile_text, estimates;
+DROP FUNCTION calls, asks, asks_where, asks_after, asks_memberships, f, volatile_text, estimates;
 REVOKE USAGE ON SCHEMA public FROM regress_cognito_planner;
 DROP ROLE regress_cognito_planner;

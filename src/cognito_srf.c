@@ -12,6 +12,7 @@
 #include "call.h"
 #include "http.h"
 #include "listing.h"
+#include "memberships.h"
 #include "pushdown.h"
 #include "users_search.h"
 
@@ -23,7 +24,7 @@ void _PG_init(void);
 static char *default_server;
 
 /* The entities whose rows can be searched. */
-static const Searchable *const searchables[] = {&users_search, NULL};
+static const Searchable *const searchables[] = {&users_search, &memberships_search, NULL};
 
 /* Called when the library is loaded. */
 void

@@ -117,32 +117,37 @@ asking_pays(const Calls *calls, const CognitoServer *server, const Search *searc
 {
 	int64 pages = server->session->extents[search->searchable->listing].pages;
 
-	if (search->nvalues == 0)
-		return true;
 	if (!server->pushdown || !search_can_ask(search) ||
 		(server->max_concurrent_requests > 1 && finds_most(search)))
 		return false;
 	return calls->pages + search->nvalues <= (pages > 0 ? pages : UNKNOWN_PAGES);
 }
 
+/* Asks for the values, and appends the rows that match. */
+static void
+ask(Calls *calls, const CognitoServer *server, const Search *search, ReturnSetInfo *result)
+{
+	int64 before = server->session->pages;
+
+	search->searchable->list_found(server, search, result->setResult, result->setDesc);
+	calls->pages += server->session->pages - before;
+}
+
 /* Sends what requests it takes: appends the rows that match, or keeps all. */
 static void
 find_rows(FunctionCallInfo fcinfo, Calls *calls, const Search *search)
 {
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	CognitoServer *server = call_open(calls->server_name, SERVER_USER_POOL);
 
 	if (server == NULL)
 		return;
-	if (asking_pays(calls, server, search))
+	if (search->nvalues > 0)
 	{
-		int64 before = server->session->pages;
-
-		search->searchable->list_found(server, search, result->setResult, result->setDesc);
-		calls->pages += server->session->pages - before;
+		if (asking_pays(calls, server, search))
+			ask(calls, server, search, (ReturnSetInfo *) fcinfo->resultinfo);
+		else
+			keep_all(calls, fcinfo, server, search->searchable);
 	}
-	else
-		keep_all(calls, fcinfo, server, search->searchable);
 	server_close(server);
 }
 

@@ -16,6 +16,7 @@
 typedef enum SessionListing
 {
 	SESSION_USERS,
+	SESSION_MEMBERSHIPS,
 	SESSION_LISTINGS /* how many there are */
 } SessionListing;
 
