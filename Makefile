@@ -3,7 +3,7 @@ MODULE_big = cognito_srf
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
 DATA = sql/cognito_srf--1.0.sql
 
-REGRESS = setup options users pushdown entities views secrets
+REGRESS = setup options users pushdown memberships entities views secrets
 TAP_TESTS = 1
 PROVE_TESTS = test/t/*.pl test/interop/*.pl
 

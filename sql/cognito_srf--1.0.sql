@@ -103,6 +103,32 @@ CREATE FUNCTION cognito_user_groups(server_name text, username text)
 COMMENT ON FUNCTION cognito_user_groups(text, text) IS
 	'all groups of a user of the user pool of a server';
 
+CREATE FUNCTION cognito_memberships_support(internal) RETURNS internal
+	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION cognito_memberships_support(internal) IS
+	'planner support function of cognito_memberships';
+
+CREATE FUNCTION cognito_memberships(server_name text)
+	RETURNS TABLE (group_name text, username text)
+	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000
+	SUPPORT cognito_memberships_support;
+COMMENT ON FUNCTION cognito_memberships(text) IS
+	'who is in which group of the user pool of a server';
+
+CREATE FUNCTION cognito_memberships(server_name text, attribute text, "values" text[])
+	RETURNS TABLE (group_name text, username text)
+	AS 'MODULE_PATHNAME', 'cognito_memberships_matching'
+	LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000
+	SUPPORT cognito_memberships_support;
+COMMENT ON FUNCTION cognito_memberships(text, text, text[]) IS
+	'who is in which group of the user pool of a server: those whose attribute, group_name or username, is one of the values';
+
+CREATE VIEW cognito_memberships AS SELECT * FROM cognito_memberships(cognito_default_server());
+COMMENT ON VIEW cognito_memberships IS
+	'who is in which group of the user pool of the default server, cognito_srf.default_server';
+COMMENT ON COLUMN cognito_memberships.group_name IS 'name of the group';
+COMMENT ON COLUMN cognito_memberships.username IS 'name of a user in it';
+
 CREATE FUNCTION cognito_add_user_to_group(server_name text, username text, group_name text) RETURNS void
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE COST 10000;
 COMMENT ON FUNCTION cognito_add_user_to_group(text, text, text) IS
@@ -244,8 +270,8 @@ COMMENT ON COLUMN cognito_identities.updated_at IS 'LastModifiedDate';
 
 -- The views ask with the rights of their reader, who needs USAGE on the server.
 
-GRANT SELECT ON cognito_users, cognito_groups, cognito_user_pools, cognito_user_pool,
-	cognito_app_clients, cognito_identity_providers, cognito_identity_pools,
+GRANT SELECT ON cognito_users, cognito_groups, cognito_memberships, cognito_user_pools,
+	cognito_user_pool, cognito_app_clients, cognito_identity_providers, cognito_identity_pools,
 	cognito_identity_pool, cognito_identities TO PUBLIC;
 
 -- Views over another server than the default

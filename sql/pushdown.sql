@@ -52,13 +52,13 @@ SELECT * FROM cognito_users('cognito_server', NULL, '=', '{x}');
 \echo :SQLSTATE
 SELECT * FROM cognito_users('no such server', 'email', '=', '{}');
 
--- The calls in the plans of queries, from "cognito_users(" on.  From PostgreSQL 17 on, the results of subqueries have names.
+-- The calls in the plans of queries.  From PostgreSQL 17 on, the results of subqueries have names.
 CREATE FUNCTION calls(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE
 	line text;
 BEGIN
 	FOR line IN EXECUTE 'EXPLAIN (VERBOSE, COSTS OFF) ' || query LOOP
-		IF line LIKE '%Function Call: cognito_users(%' THEN
+		IF line LIKE '%Function Call: cognito_%' THEN
 			RETURN NEXT replace(regexp_replace(line, '.*Function Call: ', ''), '(InitPlan 1).col1', '$0');
 		END IF;
 	END LOOP;
@@ -72,6 +72,9 @@ $$ SELECT query_end, call FROM unnest(ends) query_end, calls('SELECT * FROM cogn
 
 -- Conditions that are pushed down
 CREATE TABLE t (n int, v text);
+CREATE DOMAIN own_text AS text;
+CREATE DOMAIN own_texts AS text[];
+CREATE DOMAIN checked_text AS text CHECK (VALUE <> '');
 INSERT INTO t VALUES (1, 'user000001'), (2, 'user000002'), (3, 'user000001@example.com');
 \pset format unaligned
 SELECT * FROM asks_where(
@@ -79,6 +82,7 @@ SELECT * FROM asks_where(
 	$$attributes->>'phone_number' = 'a'$$, $$attributes->>'name' = 'a'$$, $$attributes->>'given_name' = 'a'$$,
 	$$attributes->>'family_name' = 'a'$$, $$attributes->>'preferred_username' = 'a'$$,
 	$$email = 'a'::varchar$$, $$email::varchar = 'a'$$, $$email = 'a'::name$$, $$username = current_user$$,
+	$$email = 'a'::own_text$$, $$email::own_text = 'a'$$, $$email = ANY ('{a,b}'::own_texts)$$,
 	$$email COLLATE "C" = 'a'$$, $$texteq(email, 'a')$$, $$NOT email <> 'a'$$, $$(email, username) = ('a', 'b')$$,
 	$$email = 'a"b'$$, $$email = 'Zoë'$$, $$email = lower('A')$$, $$email = (SELECT min(v) FROM t)$$,
 	$$email = current_setting('x', true)$$);
@@ -104,6 +108,7 @@ SELECT * FROM asks_where(
 	$$attributes->>'given_name' = 'a' AND email IN ('a', 'b')$$,
 	$$attributes->>'given_name' = 'a' AND email = 'b'$$,
 	$$email = 'b' AND attributes->>'sub' = 'a'$$, $$attributes->>'sub' = 'a' AND username = 'b'$$,
+	$$attributes->>'name' = 'a' AND email = ANY ('{}')$$, $$attributes->>'name' = 'a' AND email = ANY ('{b,b}')$$,
 	$$email <> 'a' AND username ~ '^a' AND enabled$$);
 
 -- Conditions that are not
@@ -114,7 +119,8 @@ CREATE OPERATOR own.= (FUNCTION = f, LEFTARG = text, RIGHTARG = text);
 CREATE FUNCTION volatile_text() RETURNS text LANGUAGE plpgsql VOLATILE AS $$ BEGIN RETURN 'a'; END $$;
 SELECT * FROM asks_where(
 	$$email = 'a' OR username = 'b'$$, $$NOT (email = 'a')$$, $$NOT (email = 'a' AND enabled)$$, $$email <> 'a'$$,
-	$$lower(email) = 'a'$$, $$email = username$$, $$email OPERATOR(own.=) 'a'$$, $$email = volatile_text()$$,
+	$$lower(email) = 'a'$$, $$email = username$$, $$email::checked_text = 'a'$$, $$email::name = 'a'$$, $$email::bpchar = 'a'$$,
+	$$CASE WHEN email = 'a' THEN true END$$, $$email OPERATOR(own.=) 'a'$$, $$email = volatile_text()$$,
 	$$email IS NOT DISTINCT FROM 'a'$$, $$email IS NULL$$, $$(email = 'a') IS NOT FALSE$$,
 	$$email = E'a\nb'$$, $$email = 'a\b'$$, $$email = ''$$, $$email = repeat('a', 300)$$,
 	$$email IN ('a', '')$$, $$email NOT IN ('a', 'b')$$, $$email = ALL ('{a,b}')$$,
@@ -193,7 +199,15 @@ SELECT * FROM asks_after(
 SELECT * FROM asks(
 	'SELECT username FROM cognito_users LIMIT 5',
 	$$SELECT * FROM t, (SELECT username FROM cognito_users('s') LIMIT 5) u$$,
-	$$SELECT (SELECT max(v) FROM t), username FROM cognito_users('s') LIMIT 5$$);
+	$$SELECT (SELECT max(v) FROM t), username FROM cognito_users('s') LIMIT 5$$,
+	$$SELECT * FROM cognito_users('s', NULL) LIMIT 5$$,
+	$$SELECT random(), username FROM cognito_users('s') LIMIT 5$$,
+	$$SELECT (SELECT username FROM cognito_users('s') LIMIT 1) FROM t$$,
+	$$SELECT * FROM t, LATERAL (SELECT username FROM cognito_users(t.v) LIMIT 2) u$$,
+	$$(SELECT username FROM cognito_users('s') LIMIT 2) UNION ALL (SELECT username FROM cognito_users('r') LIMIT 3) LIMIT 4$$,
+	$$WITH u AS (SELECT * FROM cognito_users('s') LIMIT 5) SELECT * FROM u, u v WHERE v.email = 'a' LIMIT 4$$,
+	$$INSERT INTO t SELECT 1, username FROM cognito_users('s') LIMIT 5$$,
+	$$DECLARE c SCROLL CURSOR FOR SELECT * FROM cognito_users('s') LIMIT 5$$);
 SELECT * FROM asks_after(
 	'', 'OFFSET 2', 'LIMIT NULL', 'LIMIT ALL OFFSET 2', 'LIMIT 9223372036854775807 OFFSET 1', 'LIMIT -1',
 	'LIMIT 5 OFFSET -1', $$LIMIT current_setting('x', true)::int$$, 'WHERE created_at IS NOT NULL LIMIT 5',
@@ -205,6 +219,9 @@ SELECT * FROM asks_after(
 SELECT * FROM asks(
 	$$SELECT DISTINCT status FROM cognito_users('s') LIMIT 5$$,
 	$$SELECT count(*) FROM cognito_users('s') LIMIT 5$$,
+	$$SELECT DISTINCT ON (status) username FROM cognito_users('s') LIMIT 5$$,
+	$$SELECT t.n FROM t WHERE EXISTS (SELECT FROM cognito_users('s') u WHERE u.username = t.v LIMIT 1)$$,
+	$$SELECT username FROM (SELECT 1) one LEFT JOIN cognito_users('s') u ON true LIMIT 5$$,
 	$$SELECT 1 FROM cognito_users('s') HAVING true LIMIT 5$$,
 	$$SELECT 1 FROM cognito_users('s') GROUP BY () LIMIT 5$$,
 	$$SELECT rank() OVER () FROM cognito_users('s') LIMIT 5$$,
@@ -213,14 +230,42 @@ SELECT * FROM asks(
 	$$SELECT * FROM (SELECT * FROM cognito_users('s') OFFSET 0) u LIMIT 5$$,
 	$$SELECT * FROM t, (SELECT username FROM cognito_users('s') u) u LIMIT 5$$,
 	$$SELECT username FROM cognito_users LIMIT 5 FOR UPDATE$$);
+-- Who is in which group
+CREATE FUNCTION asks_memberships(VARIADIC conditions text[]) RETURNS TABLE (condition text, call text) LANGUAGE sql AS
+$$ SELECT condition, call FROM unnest(conditions) condition, calls('SELECT * FROM cognito_memberships(''s'') m WHERE ' || condition) call $$;
+SELECT * FROM asks_memberships(
+	$$group_name = 'a'$$, $$'a' = username$$, $$group_name IN ('a', 'b')$$, $$username = ANY ('{a,b}')$$,
+	$$group_name LIKE 'a'$$, $$username::varchar = 'a'$$, $$username = current_setting('x', true)$$,
+	$$username = 'Zoë'$$, $$group_name = repeat('x', 128)$$,
+	$$group_name = 'a' AND username = 'b'$$, $$group_name = 'a' AND username IN ('b', 'c')$$,
+	$$username IN ('b', 'c') AND group_name LIKE 'a%'$$);
+SELECT * FROM asks_memberships(
+	'true', $$group_name LIKE 'a%'$$, $$username ^@ 'a'$$, $$username ^@ current_setting('x', true)$$, $$group_name <> 'a'$$,
+	$$group_name = username$$, $$group_name = 'a' OR username = 'b'$$, $$lower(username) = 'a'$$, $$group_name = ''$$,
+	$$username = ''$$, $$group_name = 'a b'$$, $$username = 'a b'$$, $$username = 'a\b'$$, $$group_name = 'Zoë'$$,
+	$$group_name = repeat('x', 129)$$, $$username = repeat('x', 129)$$, $$username = ANY (ARRAY(SELECT v || group_name FROM t))$$);
+SELECT * FROM asks(
+	$$SELECT * FROM cognito_memberships WHERE username = 'a'$$,
+	$$SELECT * FROM cognito_memberships('s') LIMIT 5$$,
+	$$SELECT * FROM cognito_memberships('s', 'username', '{a}') WHERE group_name = 'a'$$,
+	$$SELECT * FROM cognito_memberships('s') WITH ORDINALITY WHERE group_name = 'a'$$,
+	$$SELECT * FROM cognito_users('s') u JOIN cognito_memberships('s') m USING (username) WHERE username = 'a'$$,
+	$$SELECT n, array(SELECT group_name FROM cognito_memberships('s') WHERE username = v) FROM t$$,
+	$$SELECT cognito_memberships('s')$$);
 \pset format aligned
 SELECT count(*) FROM (SELECT FROM cognito_users('cognito_server') LIMIT 7 OFFSET 2) limited;
+BEGIN;
+DECLARE c SCROLL CURSOR FOR SELECT username FROM cognito_users('cognito_server') LIMIT 3 OFFSET 1;
+FETCH ALL FROM c;
+FETCH BACKWARD 2 FROM c;
+COMMIT;
 SELECT count(*) FROM (SELECT FROM cognito_users('cognito_server') LIMIT 7 OFFSET 58) limited;
 
 -- Switched off
 SET cognito_srf.enable_pushdown = off;
 SELECT * FROM asks(
 	$$SELECT * FROM cognito_users('s') WHERE email = 'a'$$,
+	$$SELECT * FROM cognito_memberships('s') WHERE username = 'a'$$,
 	$$SELECT * FROM cognito_users('s') LIMIT 5$$);
 RESET cognito_srf.enable_pushdown;
 ALTER SERVER cognito_server OPTIONS (ADD pushdown 'off');
@@ -261,7 +306,7 @@ EXECUTE one;
 GRANT EXECUTE ON FUNCTION cognito_users(text) TO PUBLIC;
 REVOKE EXECUTE ON FUNCTION cognito_users(text, text, bigint) FROM PUBLIC;
 SET ROLE regress_cognito_planner;
-SELECT * FROM asks('EXECUTE one');
+SELECT * FROM asks('EXECUTE one', $$SELECT * FROM cognito_users('cognito_server') LIMIT 5$$);
 EXECUTE one;
 SET ROLE regress_cognito_admin;
 GRANT EXECUTE ON FUNCTION cognito_users(text, text, bigint) TO PUBLIC;
@@ -306,13 +351,18 @@ SELECT query, estimates('SELECT * FROM ' || query) FROM (VALUES
 	($$cognito_users WHERE email IN ('a', 'b', 'c')$$),
 	($$cognito_users WHERE email LIKE 'a%'$$),
 	($$cognito_users WHERE enabled$$),
-	($$cognito_users LIMIT 5$$)) queries (query);
+	($$cognito_users LIMIT 5$$),
+	($$cognito_memberships$$),
+	($$cognito_memberships WHERE group_name = 'a'$$),
+	($$cognito_memberships WHERE username = 'a'$$),
+	($$cognito_memberships WHERE username IN ('a', 'b')$$)) queries (query);
 
 DROP SERVER unseen;
 DROP SERVER cognito_server;
 DROP VIEW enabled_users, guarded_users;
 DROP SCHEMA own CASCADE;
 DROP TABLE t;
-DROP FUNCTION calls, asks, asks_where, asks_after, f, volatile_text, estimates;
+DROP DOMAIN own_text, own_texts, checked_text;
+DROP FUNCTION calls, asks, asks_where, asks_after, asks_memberships, f, volatile_text, estimates;
 REVOKE USAGE ON SCHEMA public FROM regress_cognito_planner;
 DROP ROLE regress_cognito_planner;

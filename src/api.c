@@ -47,6 +47,7 @@ struct ApiRequest
 {
 	const CognitoServer *server;
 	const ApiOperation  *operation;
+	const char          *missing; /* the type of error that is none, or NULL */
 	HttpRequest         *http;
 	char                *url;
 	char                *host;   /* as the header host has it */
@@ -55,6 +56,7 @@ struct ApiRequest
 	ApiState             state;
 	double               due;             /* in http_now's milliseconds */
 	double               posted;          /* likewise, when it was sent last */
+	bool                 nothing;         /* there, as the answer says */
 	int                  retries;         /* of this body */
 	bool                 clock_corrected; /* for this body */
 	time_t               clock_offset;    /* what the service's clock is ahead, in seconds */
@@ -102,13 +104,14 @@ host_of(const char *text)
 
 /* See api.h. */
 ApiRequest *
-api_create(const CognitoServer *server, const ApiOperation *operation)
+api_create(const CognitoServer *server, const ApiOperation *operation, const char *missing)
 {
 	MemoryContext caller = MemoryContextSwitchTo(server->context);
 	ApiRequest   *request = palloc0(sizeof(ApiRequest));
 
 	request->server = server;
 	request->operation = operation;
+	request->missing = missing;
 	request->http = http_create();
 	request->url = endpoint_url(server, operation->service);
 	request->host = host_of(request->url);
@@ -280,6 +283,14 @@ retry(ApiRequest *request, const Refusal *refusal)
 	schedule(request, http_now() + delay);
 }
 
+/* Does a refusal say that there is nothing, where that is no error? */
+static bool
+is_missing(const ApiRequest *request, const Refusal *refusal)
+{
+	return request->missing != NULL && refusal->type != NULL &&
+		   strcmp(refusal->type, request->missing) == 0;
+}
+
 /* Takes a request's answer, if it has come: a reply, a reason to try again, or an error. */
 static void
 take_answer(ApiRequest *request)
@@ -292,7 +303,8 @@ take_answer(ApiRequest *request)
 
 	refused = refusal_of(request->http, &refusal);
 	account(request, refused ? &refusal : NULL);
-	if (refused)
+	request->nothing = refused && is_missing(request, &refusal);
+	if (refused && !request->nothing)
 		retry(request, &refusal);
 	else
 		request->state = API_REPLIED;
@@ -367,7 +379,7 @@ api_wait(ApiRequest **requests, int nrequests, double until)
 ApiRequest *
 api_perform(const CognitoServer *server, const ApiOperation *operation, const char *members)
 {
-	ApiRequest *request = api_create(server, operation);
+	ApiRequest *request = api_create(server, operation, NULL);
 
 	api_send(request, members);
 	while (api_wait(&request, 1, -1) != 0)
@@ -384,6 +396,8 @@ api_reply(ApiRequest *request)
 	const char  *body;
 	size_t       length;
 
+	if (request->nothing)
+		return NULL;
 	body = http_body(request->http, &length);
 	reply = json_parse(body, length, &problem);
 	if (reply == NULL)

@@ -32,8 +32,13 @@ typedef struct ApiOperation
 
 typedef struct ApiRequest ApiRequest;
 
-/* Makes a request that lives, with its connection's handle, in the server's context. */
-extern ApiRequest *api_create(const CognitoServer *server, const ApiOperation *operation);
+/*
+ * Makes a request that lives, with its connection's handle, in the server's
+ * context.  An error of the type "missing", which may be NULL, is none, but says
+ * that there is nothing.
+ */
+extern ApiRequest *
+api_create(const CognitoServer *server, const ApiOperation *operation, const char *missing);
 
 /*
  * Sends the members of a JSON object, without its braces, as soon as the
@@ -64,7 +69,7 @@ extern int api_wait(ApiRequest **requests, int nrequests, double until);
 
 /*
  * The reply of a request that api_wait told of, a JSON object that lives in
- * the current memory context.
+ * the current memory context; NULL if it says that there is nothing.
  */
 extern const cJSON *api_reply(ApiRequest *request);
 

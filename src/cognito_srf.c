@@ -12,7 +12,9 @@
 #include "call.h"
 #include "http.h"
 #include "listing.h"
+#include "memberships.h"
 #include "pushdown.h"
+#include "users_search.h"
 
 PG_MODULE_MAGIC;
 
@@ -20,6 +22,9 @@ void _PG_init(void);
 
 /* Only SQL reads it, with current_setting, in the views over the default server. */
 static char *default_server;
+
+/* The entities whose rows can be searched. */
+static const Searchable *const searchables[] = {&users_search, &memberships_search, NULL};
 
 /* Called when the library is loaded. */
 void
@@ -44,5 +49,5 @@ _PG_init(void)
 							 "Lets Cognito apply the conditions and limits of queries.", NULL,
 							 &pushdown_enabled, true, PGC_USERSET, GUC_EXPLAIN, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("cognito_srf");
-	pushdown_init();
+	pushdown_init(searchables);
 }

@@ -1,6 +1,6 @@
 /*
  * condition.c
- *		What a clause of a query demands of a user's attribute.
+ *		What a clause of a query demands of an attribute of an entity's rows.
  *
  * Operators are known by the functions of pg_catalog that implement them, so
  * an operator of the same name that does something else is not mistaken for
@@ -21,9 +21,6 @@
 #include "utils/lsyscache.h"
 
 #include "condition.h"
-#include "filter.h"
-#include "search.h"
-#include "users.h"
 
 /* A call of a function of two arguments, be it written as an operator or not. */
 typedef struct Call
@@ -67,14 +64,15 @@ take_call(Node *node, Call *call)
 	return true;
 }
 
-/* Is a node that column of the relation? */
-static bool
-is_column(Node *node, Index relid, UserColumn column)
+/* The number, from 0, of the relation's column that a node is; -1 if it is none. */
+static int
+column_of(const Shown *shown, Node *node)
 {
 	Var *variable = (Var *) node;
 
-	return IsA(node, Var) && (Index) variable->varno == relid && variable->varlevelsup == 0 &&
-		   variable->varattno == (AttrNumber) (column + 1);
+	if (!IsA(node, Var) || (Index) variable->varno != shown->relid || variable->varlevelsup != 0)
+		return -1;
+	return variable->varattno - 1;
 }
 
 /* The string in a text that is a constant and not NULL; NULL for any other node. */
@@ -88,37 +86,41 @@ constant_string(Node *node)
 	return TextDatumGetCString(constant->constvalue);
 }
 
-/* The attribute that is a member of the column "attributes" and can be searched, or NULL. */
-static const char *
-member_attribute(const char *name)
+/* The attribute that a column shows in a form, if a name is given that of this name; or NULL. */
+static const SearchAttribute *
+find_attribute(const Shown *shown, int column, SearchForm form, const char *name)
 {
-	const char *attribute = filter_find_attribute(name);
-
-	return attribute != NULL && users_column(attribute) == USER_ATTRIBUTES ? attribute : NULL;
+	for (const SearchAttribute *a = shown->searchable->attributes; a->name != NULL; a++)
+		if (a->column == column && a->form == form && (name == NULL || strcmp(a->name, name) == 0))
+			return a;
+	return NULL;
 }
 
-/* The attribute that an expression shows, or NULL. */
-static const char *
-attribute_of(Node *node, Index relid)
+/* The attribute whose text an expression is, or NULL. */
+static const SearchAttribute *
+attribute_of(const Shown *shown, Node *node)
 {
 	Call  call;
 	char *member;
 
 	while (IsA(node, RelabelType))
 		node = (Node *) ((RelabelType *) node)->arg;
+	if (IsA(node, Var))
+		return find_attribute(shown, column_of(shown, node), SEARCH_TEXT, NULL);
 
-	if (is_column(node, relid, USER_USERNAME))
-		return filter_find_attribute("username");
-	if (is_column(node, relid, USER_EMAIL))
-		return filter_find_attribute("email");
-	if (is_column(node, relid, USER_STATUS))
-		return filter_find_attribute("cognito:user_status");
-
-	if (!take_call(node, &call) || call.function != F_JSONB_OBJECT_FIELD_TEXT ||
-		!is_column(call.left, relid, USER_ATTRIBUTES))
+	if (!take_call(node, &call) || call.function != F_JSONB_OBJECT_FIELD_TEXT)
 		return NULL;
 	member = constant_string(call.right);
-	return member != NULL ? member_attribute(member) : NULL;
+	return member != NULL
+			   ? find_attribute(shown, column_of(shown, call.left), SEARCH_MEMBER, member)
+			   : NULL;
+}
+
+/* The attribute that an expression shows as a boolean, or NULL. */
+static const SearchAttribute *
+boolean_attribute_of(const Shown *shown, Node *node)
+{
+	return find_attribute(shown, column_of(shown, node), SEARCH_BOOLEAN, NULL);
 }
 
 /* Can an expression be computed before the relation is read, and but once? */
@@ -136,50 +138,46 @@ is_bytewise(Oid collation)
 	return OidIsValid(collation) && get_collation_isdeterministic(collation);
 }
 
-/* How few users it is that match an attribute's values. */
-static Selects
-selects_of(const char *attribute, const char *op, int nvalues)
-{
-	UserColumn column = users_column(attribute);
-
-	if (column == USER_ENABLED)
-		return SELECTS_ENABLED;
-	if (column == USER_STATUS)
-		return SELECTS_STATUS;
-	if (strcmp(op, FILTER_STARTS_WITH) == 0)
-		return SELECTS_PREFIX;
-	return nvalues == 1 ? SELECTS_ONE : SELECTS_SEVERAL;
-}
-
-/* Makes a condition on the elements of a text[]; how many they are may be unknown, and then 0. */
+/*
+ * Makes a condition on the elements of a text[], of which there is a single one
+ * or not.  False if Cognito cannot be asked for that.
+ */
 static bool
-demand_any(Condition *condition, const char *attribute, const char *op, Expr *values, int nvalues)
+demand_any(const Shown *shown, Condition *condition, const SearchAttribute *attribute,
+		   const char *op, Expr *values, bool single)
 {
 	Const *constant = (Const *) values;
+	bool   starts_with = strcmp(op, SEARCH_STARTS_WITH) == 0;
 
-	/* What the service makes of the beginning of a status is not said. */
-	if (users_column(attribute) == USER_STATUS && strcmp(op, FILTER_STARTS_WITH) == 0)
+	if (starts_with && !attribute->prefixes)
 		return false;
 
 	*condition = (Condition){.attribute = attribute, .op = op, .values = values};
 	if (IsA(values, Const) && !constant->constisnull)
 	{
-		Search *search = search_make(attribute, op, DatumGetArrayTypeP(constant->constvalue));
+		Search *search = search_make(shown->searchable, attribute->name, op,
+									 DatumGetArrayTypeP(constant->constvalue));
 
-		if (!search_has_filters(search))
+		if (!search_can_ask(search))
 			return false;
-		nvalues = search->nvalues;
-		if (nvalues == 1)
+		single = search->nvalues <= 1;
+		if (search->nvalues == 1)
 			condition->length = strlen(search->values[0]);
 	}
-	condition->selects = selects_of(attribute, op, nvalues);
+
+	if (attribute->finds < 1)
+		condition->selects = SELECTS_SHARE;
+	else if (starts_with)
+		condition->selects = SELECTS_PREFIX;
+	else
+		condition->selects = single ? SELECTS_ONE : SELECTS_SEVERAL;
 	return true;
 }
 
 /* Makes a condition on one value, a text or what is cast to it without being asked. */
 static bool
-demand_one(PlannerInfo *root, Condition *condition, const char *attribute, const char *op,
-		   Node *value)
+demand_one(const Shown *shown, Condition *condition, const SearchAttribute *attribute,
+		   const char *op, Node *value)
 {
 	ArrayExpr *values = makeNode(ArrayExpr);
 
@@ -192,8 +190,8 @@ demand_one(PlannerInfo *root, Condition *condition, const char *attribute, const
 	values->element_typeid = TEXTOID;
 	values->elements = list_make1(value);
 	values->location = -1;
-	return demand_any(condition, attribute, op,
-					  (Expr *) eval_const_expressions(root, (Node *) values), 1);
+	return demand_any(shown, condition, attribute, op,
+					  (Expr *) eval_const_expressions(shown->root, (Node *) values), true);
 }
 
 /* A constant text. */
@@ -204,36 +202,37 @@ make_text(const char *string)
 							  false, false);
 }
 
-/* A condition on the column "enabled": CASE turns a boolean into Cognito's words, NULL into NULL. */
+/* A condition on a boolean: CASE turns its value into Cognito's words, NULL into NULL. */
 static bool
-demand_enabled(PlannerInfo *root, Condition *condition, Node *value)
+demand_boolean(const Shown *shown, Condition *condition, const SearchAttribute *attribute,
+			   Node *value)
 {
 	CaseExpr *words = makeNode(CaseExpr);
-	CaseWhen *enabled = makeNode(CaseWhen);
-	CaseWhen *disabled = makeNode(CaseWhen);
+	CaseWhen *when_true = makeNode(CaseWhen);
+	CaseWhen *when_false = makeNode(CaseWhen);
 
-	enabled->expr = (Expr *) value;
-	enabled->result = (Expr *) make_text(users_word_for(true));
-	enabled->location = -1;
-	disabled->expr = make_notclause((Expr *) value);
-	disabled->result = (Expr *) make_text(users_word_for(false));
-	disabled->location = -1;
+	when_true->expr = (Expr *) value;
+	when_true->result = (Expr *) make_text(attribute->words[true]);
+	when_true->location = -1;
+	when_false->expr = make_notclause((Expr *) value);
+	when_false->result = (Expr *) make_text(attribute->words[false]);
+	when_false->location = -1;
 
 	words->casetype = TEXTOID;
 	words->casecollid = DEFAULT_COLLATION_OID;
-	words->args = list_make2(enabled, disabled);
+	words->args = list_make2(when_true, when_false);
 	words->defresult = (Expr *) makeNullConst(TEXTOID, -1, DEFAULT_COLLATION_OID);
 	words->location = -1;
-	return demand_one(root, condition, filter_find_attribute("status"), FILTER_EQUALS,
-					  (Node *) words);
+	return demand_one(shown, condition, attribute, SEARCH_EQUALS, (Node *) words);
 }
 
-/* enabled, NOT enabled, enabled IS TRUE, enabled IS FALSE: what is left of all other forms. */
+/* flag, NOT flag, flag IS TRUE, flag IS FALSE: what is left of all other forms. */
 static bool
-truth_condition(PlannerInfo *root, Node *clause, Index relid, Condition *condition)
+truth_condition(const Shown *shown, Node *clause, Condition *condition)
 {
-	bool  wanted = true;
-	Node *tested = clause;
+	bool                   wanted = true;
+	Node                  *tested = clause;
+	const SearchAttribute *attribute;
 
 	if (is_notclause(clause))
 	{
@@ -249,8 +248,9 @@ truth_condition(PlannerInfo *root, Node *clause, Index relid, Condition *conditi
 		wanted = test->booltesttype == IS_TRUE;
 		tested = (Node *) test->arg;
 	}
-	return is_column(tested, relid, USER_ENABLED) &&
-		   demand_enabled(root, condition, makeBoolConst(wanted, false));
+	attribute = boolean_attribute_of(shown, tested);
+	return attribute != NULL &&
+		   demand_boolean(shown, condition, attribute, makeBoolConst(wanted, false));
 }
 
 /*
@@ -281,46 +281,46 @@ like_prefix(const char *pattern, bool *is_all)
 
 /* attribute LIKE a constant pattern */
 static bool
-like_condition(PlannerInfo *root, const Call *call, Index relid, Condition *condition)
+like_condition(const Shown *shown, const Call *call, Condition *condition)
 {
-	const char *attribute = attribute_of(call->left, relid);
-	char       *pattern = constant_string(call->right);
-	char       *prefix;
-	bool        is_all;
+	const SearchAttribute *attribute = attribute_of(shown, call->left);
+	char                  *pattern = constant_string(call->right);
+	char                  *prefix;
+	bool                   is_all;
 
 	if (attribute == NULL || pattern == NULL)
 		return false;
 	prefix = like_prefix(pattern, &is_all);
-	return demand_one(root, condition, attribute, is_all ? FILTER_EQUALS : FILTER_STARTS_WITH,
+	return demand_one(shown, condition, attribute, is_all ? SEARCH_EQUALS : SEARCH_STARTS_WITH,
 					  make_text(prefix));
 }
 
-/* attributes @> a constant object: the best of its members that can be searched */
+/* column @> a constant object: the best of its members that can be searched */
 static bool
-containment_condition(PlannerInfo *root, const Call *call, Index relid, Condition *condition)
+containment_condition(const Shown *shown, const Call *call, Condition *condition)
 {
+	int    column = column_of(shown, call->left);
 	Const *constant = (Const *) call->right;
 	Jsonb *object;
 	bool   found = false;
 
-	if (!is_column(call->left, relid, USER_ATTRIBUTES) || !IsA(constant, Const) ||
-		constant->constisnull)
+	if (column < 0 || !IsA(constant, Const) || constant->constisnull)
 		return false;
 	object = DatumGetJsonbP(constant->constvalue);
 	if (!JB_ROOT_IS_OBJECT(object))
 		return false;
 
-	for (const char *const *name = filter_attributes; *name != NULL; name++)
+	for (const SearchAttribute *a = shown->searchable->attributes; a->name != NULL; a++)
 	{
 		Condition  other;
 		JsonbValue value;
 
-		if (member_attribute(*name) == NULL ||
-			getKeyJsonValueFromContainer(&object->root, *name, (int) strlen(*name), &value) ==
+		if (a->column != column || a->form != SEARCH_MEMBER ||
+			getKeyJsonValueFromContainer(&object->root, a->name, (int) strlen(a->name), &value) ==
 				NULL ||
 			value.type != jbvString)
 			continue;
-		if (demand_one(root, &other, *name, FILTER_EQUALS,
+		if (demand_one(shown, &other, a, SEARCH_EQUALS,
 					   make_text(pnstrdup(value.val.string.val, value.val.string.len))) &&
 			(!found || condition_is_better(&other, condition)))
 		{
@@ -333,77 +333,83 @@ containment_condition(PlannerInfo *root, const Call *call, Index relid, Conditio
 
 /* attribute = value, or the other way round */
 static bool
-equality_condition(PlannerInfo *root, const Call *call, Index relid, Condition *condition)
+equality_condition(const Shown *shown, const Call *call, Condition *condition)
 {
-	const char *attribute = attribute_of(call->left, relid);
-	Node       *value = call->right;
+	const SearchAttribute *attribute = attribute_of(shown, call->left);
+	Node                  *value = call->right;
 
 	if (attribute == NULL)
 	{
-		attribute = attribute_of(call->right, relid);
+		attribute = attribute_of(shown, call->right);
 		value = call->left;
 	}
 	return attribute != NULL && is_known(value) &&
-		   demand_one(root, condition, attribute, FILTER_EQUALS, value);
+		   demand_one(shown, condition, attribute, SEARCH_EQUALS, value);
 }
 
-/* enabled = value, or the other way round */
+/* flag = value, or the other way round */
 static bool
-enabled_condition(PlannerInfo *root, const Call *call, Index relid, Condition *condition)
+boolean_condition(const Shown *shown, const Call *call, Condition *condition)
 {
-	bool  is_left = is_column(call->left, relid, USER_ENABLED);
-	Node *value = is_left ? call->right : call->left;
+	const SearchAttribute *attribute = boolean_attribute_of(shown, call->left);
+	Node                  *value = call->right;
 
-	return (is_left || is_column(call->right, relid, USER_ENABLED)) && is_known(value) &&
-		   demand_enabled(root, condition, value);
+	if (attribute == NULL)
+	{
+		attribute = boolean_attribute_of(shown, call->right);
+		value = call->left;
+	}
+	return attribute != NULL && is_known(value) &&
+		   demand_boolean(shown, condition, attribute, value);
 }
 
 /* attribute ^@ value */
 static bool
-prefix_condition(PlannerInfo *root, const Call *call, Index relid, Condition *condition)
+prefix_condition(const Shown *shown, const Call *call, Condition *condition)
 {
-	const char *attribute = attribute_of(call->left, relid);
+	const SearchAttribute *attribute = attribute_of(shown, call->left);
 
 	return attribute != NULL && is_known(call->right) &&
-		   demand_one(root, condition, attribute, FILTER_STARTS_WITH, call->right);
+		   demand_one(shown, condition, attribute, SEARCH_STARTS_WITH, call->right);
 }
 
 /* attribute = ANY (array), which is what IN becomes */
 static bool
-list_condition(ScalarArrayOpExpr *list, Index relid, Condition *condition)
+list_condition(const Shown *shown, ScalarArrayOpExpr *list, Condition *condition)
 {
-	const char *attribute = attribute_of(linitial(list->args), relid);
-	Node       *values = lsecond(list->args);
-	int         nvalues = 0;
+	const SearchAttribute *attribute = attribute_of(shown, linitial(list->args));
+	Node                  *values = lsecond(list->args);
+	bool                   single = false;
 
 	set_sa_opfuncid(list);
 	if (attribute == NULL || list->opfuncid != F_TEXTEQ || !list->useOr ||
 		!is_bytewise(list->inputcollid) || exprType(values) != TEXTARRAYOID || !is_known(values))
 		return false;
 	if (IsA(values, ArrayExpr) && !((ArrayExpr *) values)->multidims)
-		nvalues = list_length(((ArrayExpr *) values)->elements);
-	return demand_any(condition, attribute, FILTER_EQUALS, (Expr *) copyObject(values), nvalues);
+		single = list_length(((ArrayExpr *) values)->elements) == 1;
+	return demand_any(shown, condition, attribute, SEARCH_EQUALS, (Expr *) copyObject(values),
+					  single);
 }
 
 /* A condition that a call of a function of pg_catalog makes. */
 static bool
-call_condition(PlannerInfo *root, const Call *call, Index relid, Condition *condition)
+call_condition(const Shown *shown, const Call *call, Condition *condition)
 {
 	switch (call->function)
 	{
 		case F_TEXTEQ:
 		case F_TEXTEQNAME:
 		case F_NAMEEQTEXT:
-			return is_bytewise(call->collation) && equality_condition(root, call, relid, condition);
+			return is_bytewise(call->collation) && equality_condition(shown, call, condition);
 		case F_STARTS_WITH:
-			return is_bytewise(call->collation) && prefix_condition(root, call, relid, condition);
+			return is_bytewise(call->collation) && prefix_condition(shown, call, condition);
 		case F_TEXTLIKE:
 		case F_LIKE_TEXT_TEXT:
-			return is_bytewise(call->collation) && like_condition(root, call, relid, condition);
+			return is_bytewise(call->collation) && like_condition(shown, call, condition);
 		case F_JSONB_CONTAINS:
-			return containment_condition(root, call, relid, condition);
+			return containment_condition(shown, call, condition);
 		case F_BOOLEQ:
-			return enabled_condition(root, call, relid, condition);
+			return boolean_condition(shown, call, condition);
 		default:
 			return false;
 	}
@@ -411,26 +417,15 @@ call_condition(PlannerInfo *root, const Call *call, Index relid, Condition *cond
 
 /* See condition.h. */
 bool
-condition_of(PlannerInfo *root, Node *clause, Index relid, Condition *condition)
+condition_of(const Shown *shown, Node *clause, Condition *condition)
 {
 	Call call;
 
 	if (IsA(clause, ScalarArrayOpExpr))
-		return list_condition((ScalarArrayOpExpr *) clause, relid, condition);
+		return list_condition(shown, (ScalarArrayOpExpr *) clause, condition);
 	if (take_call(clause, &call))
-		return call_condition(root, &call, relid, condition);
-	return truth_condition(root, clause, relid, condition);
-}
-
-/* The place of an attribute among those that can be searched. */
-static int
-place_of(const char *attribute)
-{
-	int place = 0;
-
-	while (filter_attributes[place] != attribute)
-		place++;
-	return place;
+		return call_condition(shown, &call, condition);
+	return truth_condition(shown, clause, condition);
 }
 
 /* See condition.h. */
@@ -441,12 +436,16 @@ condition_is_better(const Condition *condition, const Condition *other)
 		return condition->selects > other->selects;
 	if (condition->selects == SELECTS_PREFIX && condition->length != other->length)
 		return condition->length > other->length;
-	return place_of(condition->attribute) < place_of(other->attribute);
+	return condition->attribute < other->attribute;
 }
 
 /* See condition.h. */
 List *
-condition_arguments(const Condition *condition)
+condition_arguments(const Searchable *searchable, const Condition *condition)
 {
-	return list_make3(make_text(condition->attribute), make_text(condition->op), condition->values);
+	List *arguments = list_make1(make_text(condition->attribute->name));
+
+	if (searchable->has_operator)
+		arguments = lappend(arguments, make_text(condition->op));
+	return lappend(arguments, condition->values);
 }

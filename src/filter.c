@@ -5,59 +5,13 @@
 #include "postgres.h"
 
 #include "common/string.h"
-#include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
-#include "utils/builtins.h"
 
 #include "filter.h"
 
 /* In characters, names and quotes included. */
 #define MAX_FILTER 256
-
-const char *const filter_attributes[] = {
-	"username", "sub",         "email",      "phone_number",        "preferred_username",
-	"name",     "family_name", "given_name", "cognito:user_status", "status",
-	NULL};
-
-PG_FUNCTION_INFO_V1(cognito_filter);
-
-/* See filter.h. */
-const char *
-filter_find_attribute(const char *name)
-{
-	for (const char *const *attribute = filter_attributes; *attribute != NULL; attribute++)
-		if (strcmp(*attribute, name) == 0)
-			return *attribute;
-	return NULL;
-}
-
-/* The searchable attributes in words. */
-static char *
-list_attributes(void)
-{
-	StringInfoData names;
-
-	initStringInfo(&names);
-	for (const char *const *attribute = filter_attributes; *attribute != NULL; attribute++)
-		appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "", *attribute);
-	return names.data;
-}
-
-/* See filter.h. */
-void
-filter_check(const char *attribute, const char *op)
-{
-	if (filter_find_attribute(attribute) == NULL)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("attribute \"%s\" cannot be searched", attribute),
-						errhint("Cognito searches: %s.", list_attributes())));
-	if (strcmp(op, FILTER_EQUALS) != 0 && strcmp(op, FILTER_STARTS_WITH) != 0)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("unknown operator \"%s\" for attribute \"%s\"", op, attribute),
-						errhint("Operators are: %s (equals), %s (starts with).", FILTER_EQUALS,
-								FILTER_STARTS_WITH)));
-}
 
 /* Are there characters in a value for which a filter has no notation? */
 static bool
@@ -94,7 +48,6 @@ filter_make(const char *attribute, const char *op, const char *value)
 	char *filter;
 	int   length;
 
-	filter_check(attribute, op);
 	if (has_unwritable(value))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("attribute \"%s\" cannot be searched for this value", attribute),
@@ -119,15 +72,4 @@ filter_can_express(const char *attribute, const char *op, const char *value)
 	if (GetDatabaseEncoding() != PG_UTF8 && !pg_is_ascii(value))
 		return false;
 	return pg_mbstrlen(write_filter(attribute, op, value)) <= MAX_FILTER;
-}
-
-/* cognito_filter(attribute, op, value) */
-Datum
-cognito_filter(PG_FUNCTION_ARGS)
-{
-	char *attribute = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	char *op = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	char *value = text_to_cstring(PG_GETARG_TEXT_PP(2));
-
-	PG_RETURN_TEXT_P(cstring_to_text(filter_make(attribute, op, value)));
 }

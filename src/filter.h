@@ -11,19 +11,10 @@
 
 #include "postgres.h"
 
-#define FILTER_EQUALS "="
-#define FILTER_STARTS_WITH "^="
-
-/* The attributes that can be searched, the most telling first; NULL ends them. */
-extern const char *const filter_attributes[];
-
-/* The attribute's name as it stands in filter_attributes, or NULL. */
-extern const char *filter_find_attribute(const char *name);
-
-/* Raise 22023 for an attribute that cannot be searched and an operator that there is not. */
-extern void filter_check(const char *attribute, const char *op);
-
-/* The filter.  Raises 22023 for what filter_check does, and for a value that it cannot hold. */
+/*
+ * The filter of an attribute that can be searched and an operator that there
+ * is.  Raises 22023 for a value that it cannot hold.
+ */
 extern char *filter_make(const char *attribute, const char *op, const char *value);
 
 /*

@@ -85,7 +85,8 @@ begin_parts(Fetch *fetch)
 		int slot = fetch->nactive++;
 
 		if (fetch->requests[slot] == NULL)
-			fetch->requests[slot] = api_create(fetch->server, &fetch->listing->operation);
+			fetch->requests[slot] =
+				api_create(fetch->server, &fetch->listing->operation, fetch->listing->missing);
 		fetch->slots[slot] = (Slot){.part = linitial(fetch->parts)};
 		fetch->parts = list_delete_first(fetch->parts);
 		ask(fetch, slot);
@@ -219,10 +220,18 @@ take_page(Fetch *fetch, int index)
 	const ListingPart *part = slot->part;
 	bool               first = slot->token == NULL;
 	const cJSON       *reply = api_reply(request);
-	const cJSON       *items = find_items(fetch->listing, request, reply);
-	bool               more = take_token(fetch, request, reply, slot);
+	const cJSON       *items;
+	bool               more;
 
+	if (reply == NULL)
+	{
+		if (!first)
+			api_reject_reply(request, "What is listed has disappeared between two pages.");
+		return false;
+	}
 	fetch->server->session->pages++;
+	items = find_items(fetch->listing, request, reply);
+	more = take_token(fetch, request, reply, slot);
 	if (first && more && divide(fetch, part, items))
 		return false;
 

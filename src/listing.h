@@ -30,6 +30,7 @@ typedef struct Listing
 	const char  *function;  /* the SQL function, for people */
 	const char  *noun;      /* what the items are, for people */
 	RowMaker     make_row;  /* turns an item into a row */
+	const char  *missing;   /* the type of error that says that a part has no items, or NULL */
 } Listing;
 
 /*

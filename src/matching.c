@@ -1,12 +1,11 @@
 /*
  * matching.c
- *		The users of a pool that match a search, from as few requests as can be.
+ *		The rows of an entity that match a search, from as few requests as can be.
  *
- * Each value of the search has a listing of its own, with a filter.  Where
- * filters cannot find the users, or when the same query has sent so many of
- * them (a subquery that is executed for each row of something else) that the
- * whole pool would have cost no more, the pool is listed once, and kept until
- * the query ends.
+ * Cognito is asked for each value of the search.  Where it cannot be asked, or
+ * when the same query has got so many pages so (a subquery that is executed for
+ * each row of something else) that all rows would have cost no more, these are
+ * listed once, and kept until the query ends.
  */
 #include "postgres.h"
 
@@ -14,32 +13,21 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "utils/builtins.h"
 #include "utils/memutils.h"
 
 #include "call.h"
-#include "search.h"
-#include "users.h"
+#include "matching.h"
 
-/* How many requests a pool of unknown size is taken to need: those of 60,000 users. */
+/* How many pages all rows are taken to need if that is unknown: those of 60,000 users. */
 #define UNKNOWN_PAGES 1000
 
 /* What the calls of one place in a query share. */
 typedef struct Calls
 {
 	char            *server_name; /* of the last call; NULL before the first */
-	int64            requests;    /* with filters so far, at least */
-	Tuplestorestate *pool;        /* the whole pool, once it has been listed */
+	int64            pages;       /* that were got by asking for values so far */
+	Tuplestorestate *all;         /* all rows, once they have been listed */
 } Calls;
-
-/* A value of a search, as the argument of a part of the listing. */
-typedef struct SearchedValue
-{
-	const Search *search;
-	int           number;
-} SearchedValue;
-
-PG_FUNCTION_INFO_V1(cognito_users_matching);
 
 /* Forgets all calls; also the callback of the query's end. */
 static void
@@ -47,8 +35,8 @@ forget_calls(Datum arg)
 {
 	Calls *calls = (Calls *) DatumGetPointer(arg);
 
-	if (calls->pool != NULL)
-		tuplestore_end(calls->pool);
+	if (calls->all != NULL)
+		tuplestore_end(calls->all);
 	if (calls->server_name != NULL)
 		pfree(calls->server_name);
 	memset(calls, 0, sizeof(Calls));
@@ -79,121 +67,107 @@ find_calls(FunctionCallInfo fcinfo, const char *server_name)
 	return calls;
 }
 
-/* Does a user belong to the part of one value? */
-static bool
-belongs(const cJSON *user, const void *arg)
-{
-	const SearchedValue *searched = arg;
-	const char          *value = users_searched(user, searched->search->attribute);
-
-	return value != NULL && search_find(searched->search, value) == searched->number;
-}
-
-/* Lists the users part by part, a filter each. */
+/* Lists everything, to be kept. */
 static void
-list_parts(const CognitoServer *server, const Search *search, ReturnSetInfo *result)
-{
-	List *parts = NIL;
-
-	for (int i = 0; i < search->nvalues; i++)
-	{
-		SearchedValue *value = palloc(sizeof(SearchedValue));
-		ListingPart   *part = users_part(server, search_filter(search, i));
-
-		*value = (SearchedValue){.search = search, .number = i};
-		part->belongs = belongs;
-		part->arg = value;
-		parts = lappend(parts, part);
-	}
-	listing_fetch(&users_listing, server, parts, LISTING_ALL, result->setResult, result->setDesc);
-}
-
-/* Lists the whole pool, to be kept. */
-static void
-keep_pool(Calls *calls, FunctionCallInfo fcinfo, const CognitoServer *server)
+keep_all(Calls *calls, FunctionCallInfo fcinfo, const CognitoServer *server,
+		 const Searchable *searchable)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	MemoryContext  caller = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
 
-	calls->pool = tuplestore_begin_heap(true, false, work_mem);
+	calls->all = tuplestore_begin_heap(true, false, work_mem);
 	MemoryContextSwitchTo(caller);
-	users_list_pool(server, calls->pool, result->setDesc);
+	search_list_all(searchable, server, calls->all, result->setDesc);
 }
 
-/* Appends the users of the kept pool that match. */
+/* Appends the kept rows that match. */
 static void
-search_pool(const Calls *calls, const Search *search, ReturnSetInfo *result)
+search_kept(const Calls *calls, const Search *search, ReturnSetInfo *result)
 {
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(result->setDesc, &TTSOpsMinimalTuple);
-	MemoryContext   user =
-		AllocSetContextCreate(CurrentMemoryContext, "cognito user", ALLOCSET_SMALL_SIZES);
+	MemoryContext   row =
+		AllocSetContextCreate(CurrentMemoryContext, "cognito row", ALLOCSET_SMALL_SIZES);
 
-	tuplestore_rescan(calls->pool);
-	while (tuplestore_gettupleslot(calls->pool, true, false, slot))
+	tuplestore_rescan(calls->all);
+	while (tuplestore_gettupleslot(calls->all, true, false, slot))
 	{
-		MemoryContext caller = MemoryContextSwitchTo(user);
-		const char   *value;
+		MemoryContext caller = MemoryContextSwitchTo(row);
 
 		CHECK_FOR_INTERRUPTS();
 		slot_getallattrs(slot);
-		value = users_searched_in_row(slot->tts_values, slot->tts_isnull, search->attribute);
-		if (value != NULL && search_find(search, value) >= 0)
+		if (search_find_row(search, slot->tts_values, slot->tts_isnull) >= 0)
 			tuplestore_puttupleslot(result->setResult, slot);
 		MemoryContextSwitchTo(caller);
-		MemoryContextReset(user);
+		MemoryContextReset(row);
 	}
-	MemoryContextDelete(user);
+	MemoryContextDelete(row);
 	ExecDropSingleTupleTableSlot(slot);
 }
 
-/* Are filters the way to find the users, and worth their requests? */
+/* Do most rows match?  All of them come many pages at once, those of a value one after another. */
 static bool
-filters_pay(const Calls *calls, const CognitoServer *server, const Search *search)
+finds_most(const Search *search)
 {
-	int64 users = server->session->pool_users;
-	int64 pages = users >= 0 ? Max(users - 1, 0) / LISTING_PAGE_SIZE + 1 : UNKNOWN_PAGES;
-
-	if (search->nvalues == 0)
-		return true;
-	return server->pushdown && search_has_filters(search) &&
-		   calls->requests + search->nvalues <= pages;
+	return search->attribute->usual != NULL && search_find(search, search->attribute->usual) >= 0;
 }
 
-/* Sends what requests it takes, and appends the users that match. */
-static void
-find_users(FunctionCallInfo fcinfo, Calls *calls, const Search *search)
+/* Is asking for the values the way to find the rows, and worth its requests? */
+static bool
+asking_pays(const Calls *calls, const CognitoServer *server, const Search *search)
 {
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	int64 pages = server->session->extents[search->searchable->listing].pages;
+
+	if (!server->pushdown || !search_can_ask(search) ||
+		(server->max_concurrent_requests > 1 && finds_most(search)))
+		return false;
+	return calls->pages + search->nvalues <= (pages > 0 ? pages : UNKNOWN_PAGES);
+}
+
+/* Asks for the values, and appends the rows that match. */
+static void
+ask(Calls *calls, const CognitoServer *server, const Search *search, ReturnSetInfo *result)
+{
+	int64 before = server->session->pages;
+
+	search->searchable->list_found(server, search, result->setResult, result->setDesc);
+	calls->pages += server->session->pages - before;
+}
+
+/* Sends what requests it takes: appends the rows that match, or keeps all. */
+static void
+find_rows(FunctionCallInfo fcinfo, Calls *calls, const Search *search)
+{
 	CognitoServer *server = call_open(calls->server_name, SERVER_USER_POOL);
 
 	if (server == NULL)
 		return;
-	if (filters_pay(calls, server, search))
+	if (search->nvalues > 0)
 	{
-		list_parts(server, search, result);
-		calls->requests +=
-			search->nvalues + tuplestore_tuple_count(result->setResult) / LISTING_PAGE_SIZE;
+		if (asking_pays(calls, server, search))
+			ask(calls, server, search, (ReturnSetInfo *) fcinfo->resultinfo);
+		else
+			keep_all(calls, fcinfo, server, search->searchable);
 	}
-	else
-		keep_pool(calls, fcinfo, server);
 	server_close(server);
 }
 
-/* cognito_users(server_name, attribute, operator, values) */
+/* See matching.h. */
 Datum
-cognito_users_matching(PG_FUNCTION_ARGS)
+matching_call(FunctionCallInfo fcinfo, const Searchable *searchable)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	Calls         *calls;
+	int            values = PG_NARGS() - 1;
+	char          *op = searchable->has_operator ? call_text(fcinfo, 2) : SEARCH_EQUALS;
 	Search        *search;
+	Calls         *calls;
 
 	InitMaterializedSRF(fcinfo, 0);
-	search = search_make(call_text(fcinfo, 1), call_text(fcinfo, 2),
-						 PG_ARGISNULL(3) ? NULL : PG_GETARG_ARRAYTYPE_P(3));
+	search = search_make(searchable, call_text(fcinfo, 1), op,
+						 PG_ARGISNULL(values) ? NULL : PG_GETARG_ARRAYTYPE_P(values));
 	calls = find_calls(fcinfo, call_text(fcinfo, 0));
-	if (calls->pool == NULL)
-		find_users(fcinfo, calls, search);
-	if (calls->pool != NULL)
-		search_pool(calls, search, result);
+	if (calls->all == NULL)
+		find_rows(fcinfo, calls, search);
+	if (calls->all != NULL)
+		search_kept(calls, search, result);
 	return (Datum) 0;
 }

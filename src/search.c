@@ -1,17 +1,57 @@
 /*
  * search.c
- *		The users whose attribute equals, or starts with, one of some values.
+ *		The rows of an entity whose attribute equals, or starts with, one of some
+ *		values.
  */
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "lib/stringinfo.h"
 #include "utils/builtins.h"
+#include "utils/jsonb.h"
 
-#include "filter.h"
 #include "search.h"
 
-/* More values than this are better found in a listing of the whole pool. */
-#define MAX_FILTERS 60
+/* More values than this are better found among all rows. */
+#define MAX_VALUES 60
+
+/* See search.h. */
+const SearchAttribute *
+search_attribute(const Searchable *searchable, const char *name)
+{
+	for (const SearchAttribute *a = searchable->attributes; a->name != NULL; a++)
+		if (strcmp(a->name, name) == 0)
+			return a;
+	return NULL;
+}
+
+/* The names of the attributes that can be searched, in words. */
+static char *
+list_attributes(const Searchable *searchable)
+{
+	StringInfoData names;
+
+	initStringInfo(&names);
+	for (const SearchAttribute *a = searchable->attributes; a->name != NULL; a++)
+		if (search_attribute(searchable, a->name) == a)
+			appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "", a->name);
+	return names.data;
+}
+
+/* See search.h. */
+void
+search_check(const Searchable *searchable, const char *attribute, const char *op)
+{
+	if (search_attribute(searchable, attribute) == NULL)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("attribute \"%s\" cannot be searched", attribute),
+						errhint("Cognito searches: %s.", list_attributes(searchable))));
+	if (strcmp(op, SEARCH_EQUALS) != 0 && strcmp(op, SEARCH_STARTS_WITH) != 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("unknown operator \"%s\" for attribute \"%s\"", op, attribute),
+						errhint("Operators are: %s (equals), %s (starts with).", SEARCH_EQUALS,
+								SEARCH_STARTS_WITH)));
+}
 
 /* Compares two elements of an array of strings, byte by byte. */
 static int
@@ -24,7 +64,7 @@ compare_strings(const void *a, const void *b)
 static bool
 matches(const Search *search, const char *string, const char *value)
 {
-	if (strcmp(search->op, FILTER_STARTS_WITH) == 0)
+	if (strcmp(search->op, SEARCH_STARTS_WITH) == 0)
 		return strncmp(string, value, strlen(value)) == 0;
 	return strcmp(string, value) == 0;
 }
@@ -47,16 +87,17 @@ make_disjoint(Search *search)
 
 /* See search.h. */
 Search *
-search_make(const char *attribute, const char *op, ArrayType *values)
+search_make(const Searchable *searchable, const char *attribute, const char *op, ArrayType *values)
 {
 	Search *search = palloc0(sizeof(Search));
 	Datum  *elements;
 	bool   *nulls;
 	int     n;
 
-	filter_check(attribute, op);
-	search->attribute = filter_find_attribute(attribute);
-	search->op = strcmp(op, FILTER_EQUALS) == 0 ? FILTER_EQUALS : FILTER_STARTS_WITH;
+	search_check(searchable, attribute, op);
+	search->searchable = searchable;
+	search->attribute = search_attribute(searchable, attribute);
+	search->op = strcmp(op, SEARCH_EQUALS) == 0 ? SEARCH_EQUALS : SEARCH_STARTS_WITH;
 	if (values == NULL)
 		return search;
 
@@ -90,21 +131,65 @@ search_find(const Search *search, const char *value)
 	return low > 0 && matches(search, value, search->values[low - 1]) ? low - 1 : -1;
 }
 
+/* The value of a member of a jsonb object whose values are strings; NULL if it lacks that. */
+static const char *
+member_value(Datum object, const char *name)
+{
+	JsonbValue value;
+
+	if (getKeyJsonValueFromContainer(&DatumGetJsonbP(object)->root, name, (int) strlen(name),
+									 &value) == NULL)
+		return NULL;
+	return pnstrdup(value.val.string.val, value.val.string.len);
+}
+
+/* See search.h. */
+int
+search_find_row(const Search *search, const Datum *values, const bool *nulls)
+{
+	const SearchAttribute *attribute = search->attribute;
+	Datum                  column = values[attribute->column];
+	const char            *value = NULL;
+
+	if (nulls[attribute->column])
+		return -1;
+	switch (attribute->form)
+	{
+		case SEARCH_TEXT:
+			value = TextDatumGetCString(column);
+			break;
+		case SEARCH_BOOLEAN:
+			value = attribute->words[DatumGetBool(column)];
+			break;
+		case SEARCH_MEMBER:
+			value = member_value(column, attribute->name);
+			break;
+	}
+	return value != NULL ? search_find(search, value) : -1;
+}
+
 /* See search.h. */
 bool
-search_has_filters(const Search *search)
+search_can_ask(const Search *search)
 {
-	if (search->nvalues > MAX_FILTERS)
+	if (search->nvalues > MAX_VALUES)
+		return false;
+	if (strcmp(search->op, SEARCH_STARTS_WITH) == 0 && !search->attribute->prefixes)
 		return false;
 	for (int i = 0; i < search->nvalues; i++)
-		if (!filter_can_express(search->attribute, search->op, search->values[i]))
+		if (!search->searchable->can_ask(search->attribute, search->op, search->values[i]))
 			return false;
 	return true;
 }
 
 /* See search.h. */
-char *
-search_filter(const Search *search, int number)
+void
+search_list_all(const Searchable *searchable, const CognitoServer *server, Tuplestorestate *rows,
+				TupleDesc columns)
 {
-	return filter_make(search->attribute, search->op, search->values[number]);
+	int64 pages = server->session->pages;
+
+	searchable->list_all(server, rows, columns);
+	server->session->extents[searchable->listing] = (SessionExtent){
+		.rows = tuplestore_tuple_count(rows), .pages = server->session->pages - pages};
 }

@@ -39,7 +39,6 @@ session_of(Oid serverid)
 	{
 		memset(session, 0, sizeof(Session));
 		session->serverid = serverid;
-		session->pool_users = -1;
 		limiter_init(&session->limiter, http_now());
 	}
 	return session;

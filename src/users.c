@@ -13,8 +13,12 @@
 #include "filter.h"
 #include "json.h"
 #include "users.h"
+#include "users_search.h"
 
 #define HEX_DIGITS "0123456789abcdef"
+
+/* By how many of the digits of sub a pool is divided, at the most. */
+#define MAX_SUB_DIGITS 2
 
 const Listing users_listing = {
 	.operation = {&api_user_pools, "ListUsers", SERVER_USER_POOL, {"UserPoolId"}},
@@ -95,28 +99,8 @@ users_make_row(Row *row)
 }
 
 /* See users.h. */
-UserColumn
-users_column(const char *attribute)
-{
-	if (strcmp(attribute, "username") == 0)
-		return USER_USERNAME;
-	if (strcmp(attribute, "cognito:user_status") == 0)
-		return USER_STATUS;
-	if (strcmp(attribute, "status") == 0)
-		return USER_ENABLED;
-	return USER_ATTRIBUTES;
-}
-
-/* See users.h. */
 const char *
-users_word_for(bool enabled)
-{
-	return enabled ? "Enabled" : "Disabled";
-}
-
-/* The value of one of a user's attributes, in UTF-8, or NULL. */
-static const char *
-find_attribute(const cJSON *user, const char *name)
+users_attribute(const cJSON *user, const char *name)
 {
 	const cJSON *attribute;
 
@@ -130,66 +114,42 @@ find_attribute(const cJSON *user, const char *name)
 	return NULL;
 }
 
-/* See users.h. */
-const char *
-users_searched(const cJSON *user, const char *attribute)
-{
-	const cJSON *enabled = cJSON_GetObjectItemCaseSensitive(user, "Enabled");
-	const char  *value = NULL;
-
-	switch (users_column(attribute))
-	{
-		case USER_USERNAME:
-			value = json_string(user, "Username");
-			break;
-		case USER_STATUS:
-			value = json_string(user, "UserStatus");
-			break;
-		case USER_ENABLED:
-			value = cJSON_IsBool(enabled) ? users_word_for(cJSON_IsTrue(enabled)) : NULL;
-			break;
-		default:
-			value = find_attribute(user, attribute);
-	}
-	return value != NULL ? row_to_server(value) : NULL;
-}
-
-/* See users.h. */
-const char *
-users_searched_in_row(const Datum *values, const bool *nulls, const char *attribute)
-{
-	UserColumn column = users_column(attribute);
-	JsonbValue value;
-
-	if (nulls[column])
-		return NULL;
-	if (column == USER_ENABLED)
-		return users_word_for(DatumGetBool(values[column]));
-	if (column != USER_ATTRIBUTES)
-		return TextDatumGetCString(values[column]);
-	if (getKeyJsonValueFromContainer(&DatumGetJsonbP(values[column])->root, attribute,
-									 (int) strlen(attribute), &value) == NULL)
-		return NULL;
-	return pnstrdup(value.val.string.val, value.val.string.len);
-}
-
 /* A part of a pool: the users whose sub, a UUID in lower-case hexadecimal, begins with a prefix. */
 typedef struct SubPrefix
 {
-	const char *pool_id;
-	char        prefix[3]; /* 0 to 2 digits */
+	const CognitoServer *server;
+	char                 prefix[MAX_SUB_DIGITS + 1];
 } SubPrefix;
 
-static ListingPart *make_sub_part(const char *pool_id, const char *prefix, char digit);
+static ListingPart *make_sub_part(const CognitoServer *server, const char *prefix, char digit);
 
-/* Does a user belong to a part? */
+/* A user's sub, or NULL if it does not show in which part of a pool the user is. */
+static const char *
+dividing_sub(const cJSON *user)
+{
+	const char *sub = users_attribute(user, "sub");
+
+	return sub != NULL && strspn(sub, HEX_DIGITS) >= MAX_SUB_DIGITS ? sub : NULL;
+}
+
+/*
+ * Does a user belong to a part?  One who is shown there and belongs to none
+ * must not be lost: it is an error.
+ */
 static bool
 has_sub_prefix(const cJSON *user, const void *arg)
 {
-	const char *prefix = ((const SubPrefix *) arg)->prefix;
-	const char *sub = find_attribute(user, "sub");
+	const SubPrefix *part = arg;
+	const char      *sub = dividing_sub(user);
 
-	return sub != NULL && strncmp(sub, prefix, strlen(prefix)) == 0;
+	if (sub == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_ERROR),
+				 errmsg("the user pool of server \"%s\" cannot be divided", part->server->name),
+				 errdetail("A user has no \"sub\" that begins with hexadecimal digits, by which "
+						   "several requests would share the users."),
+				 errhint("Set option \"max_concurrent_requests\" to 1.")));
+	return strncmp(sub, part->prefix, strlen(part->prefix)) == 0;
 }
 
 /* Are all of these users in one of the parts into which a pool is divided? */
@@ -200,25 +160,27 @@ all_have_sub(const cJSON *users)
 
 	cJSON_ArrayForEach (user, users)
 	{
-		const char *sub = find_attribute(user, "sub");
-
-		if (sub == NULL || strspn(sub, HEX_DIGITS) < 2)
+		if (dividing_sub(user) == NULL)
 			return false;
 	}
 	return true;
 }
 
-/* Divides a part by the next digit of sub: the pool into 16, and these again if more may run. */
+/*
+ * Divides a part by the next digit of sub: the pool into 16, and these again if
+ * more may run.  The users of the first page speak for all, as the service gives
+ * each a UUID: a filter does not show those who lack it.
+ */
 static bool
 split_by_sub(const cJSON *users, int nrequests, const void *arg, List **parts)
 {
 	const SubPrefix *whole = arg;
-	size_t           digits = nrequests > 16 ? 2 : 1;
+	size_t           digits = nrequests > 16 ? MAX_SUB_DIGITS : 1;
 
 	if (strlen(whole->prefix) == digits || !all_have_sub(users))
 		return false;
 	for (const char *digit = HEX_DIGITS; *digit != '\0'; digit++)
-		*parts = lappend(*parts, make_sub_part(whole->pool_id, whole->prefix, *digit));
+		*parts = lappend(*parts, make_sub_part(whole->server, whole->prefix, *digit));
 	return true;
 }
 
@@ -237,29 +199,26 @@ make_part(const char *pool_id, const char *filter)
 	return part;
 }
 
-/* The part of a pool that a prefix of sub and a further digit make; without both, the pool. */
+/*
+ * The part of a pool that a prefix of sub and a further digit make; without
+ * both, the pool.  It is divided only where filters can be relied on.
+ */
 static ListingPart *
-make_sub_part(const char *pool_id, const char *prefix, char digit)
+make_sub_part(const CognitoServer *server, const char *prefix, char digit)
 {
 	SubPrefix   *sub = palloc0(sizeof(SubPrefix));
 	bool         whole = digit == '\0';
 	ListingPart *part;
 
-	sub->pool_id = pool_id;
+	sub->server = server;
 	snprintf(sub->prefix, sizeof(sub->prefix), "%s%c", prefix, digit);
 
-	part = make_part(pool_id, whole ? NULL : filter_make("sub", FILTER_STARTS_WITH, sub->prefix));
+	part = make_part(server->user_pool_id,
+					 whole ? NULL : filter_make("sub", SEARCH_STARTS_WITH, sub->prefix));
 	part->belongs = whole ? NULL : has_sub_prefix;
-	part->split = split_by_sub;
+	part->split = server->pushdown ? split_by_sub : NULL;
 	part->arg = sub;
 	return part;
-}
-
-/* See users.h. */
-int64
-users_in_pool(Oid serverid)
-{
-	return session_of(serverid)->pool_users;
 }
 
 /* See users.h. */
@@ -267,7 +226,7 @@ ListingPart *
 users_part(const CognitoServer *server, const char *filter)
 {
 	if (filter == NULL)
-		return make_sub_part(server->user_pool_id, "", '\0');
+		return make_sub_part(server, "", '\0');
 	return make_part(server->user_pool_id, filter);
 }
 
@@ -277,7 +236,6 @@ users_list_pool(const CognitoServer *server, Tuplestorestate *rows, TupleDesc co
 {
 	listing_fetch(&users_listing, server, list_make1(users_part(server, NULL)), LISTING_ALL, rows,
 				  columns);
-	server->session->pool_users = tuplestore_tuple_count(rows);
 }
 
 /* cognito_users(server_name [, filter, max_users]) */
@@ -303,7 +261,7 @@ cognito_users(PG_FUNCTION_ARGS)
 	if (server == NULL)
 		return (Datum) 0;
 	if (filter == NULL && max_users == LISTING_ALL)
-		users_list_pool(server, result->setResult, result->setDesc);
+		search_list_all(&users_search, server, result->setResult, result->setDesc);
 	else
 		listing_fetch(&users_listing, server, list_make1(users_part(server, filter)), max_users,
 					  result->setResult, result->setDesc);

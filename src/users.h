@@ -1,6 +1,6 @@
 /*
  * users.h
- *		The users of a user pool: how they are listed, and what a search compares.
+ *		The users of a user pool: how they are listed.
  */
 #ifndef COGNITO_USERS_H
 #define COGNITO_USERS_H
@@ -32,24 +32,10 @@ extern void users_make_row(Row *row);
 /* The part of a pool that Cognito finds with a filter; all of it if that is NULL. */
 extern ListingPart *users_part(const CognitoServer *server, const char *filter);
 
-/* Lists a whole pool, and remembers how many users it has. */
+/* Lists a whole pool. */
 extern void users_list_pool(const CognitoServer *server, Tuplestorestate *rows, TupleDesc columns);
 
-/* How many users the server's pool had when this session last listed it whole; -1 if never. */
-extern int64 users_in_pool(Oid serverid);
-
-/* The column, or the object in it, that shows one of filter_attributes. */
-extern UserColumn users_column(const char *attribute);
-
-/* How filters speak of a user who may sign in, and one who may not. */
-extern const char *users_word_for(bool enabled);
-
-/*
- * What a filter for one of filter_attributes compares, of a user in a reply or
- * in a row: in the database's encoding, NULL if the user lacks it.
- */
-extern const char *users_searched(const cJSON *user, const char *attribute);
-extern const char *
-users_searched_in_row(const Datum *values, const bool *nulls, const char *attribute);
+/* The value of one of a user's attributes, in UTF-8, or NULL. */
+extern const char *users_attribute(const cJSON *user, const char *name);
 
 #endif

@@ -34,6 +34,7 @@ static const struct
 } views[] = {
 	{"users", "cognito_users", SERVER_USER_POOL},
 	{"groups", "cognito_groups", SERVER_USER_POOL},
+	{"memberships", "cognito_memberships", SERVER_USER_POOL},
 	{"user_pool", "cognito_user_pool", SERVER_USER_POOL},
 	{"user_pools", "cognito_user_pools", SERVER_NO_POOL},
 	{"app_clients", "cognito_app_clients", SERVER_USER_POOL},

@@ -35,6 +35,8 @@ my %VALUES = (
 sub one_of { return $_[ int rand @_ ] }
 sub chance { return rand() < $_[0] }
 
+my @GROUPS = (qw(admins Admins editors viewers empty), 'Führung', '"', 'per%cent', 'back\\slash', 'x' x 128);
+
 # A user with some of everything, or without.
 sub user
 {
@@ -205,6 +207,61 @@ sub relation
 		'(SELECT u.* FROM pg_foreign_server s, cognito_users(s.srvname::text) u)');
 }
 
+# A name of a group or user, or something like it, as SQL's string.
+sub name
+{
+	my ($kind) = @_;
+	return value('username') if $kind eq 'username';
+	my $name = one_of(@GROUPS, '', 'a b', "line\nfeed", 'x' x 129, 'nobody');
+	return chance(0.03) ? 'NULL' : Cognito::quote(chance(0.1) ? uc $name : $name);
+}
+
+# A condition on who is in which group.
+sub membership
+{
+	my ($rel) = @_;
+	my $kind = one_of(qw(group_name username));
+	my $column = "$rel.$kind";
+	my ($name, @names) = map { name($kind) } 0 .. one_of(1, 1, 2, 5, 70);
+
+	return '(' . membership($rel) . one_of(' AND ', ' AND ', ' OR ') . membership($rel) . ')' if chance(0.2);
+	return one_of(
+		("$column = $name") x 4,
+		"$name = $column",
+		("$column IN (" . join(', ', @names) . ')') x 3,
+		"$column = ANY (ARRAY[" . join(', ', @names) . ']::varchar[])',
+		"$column = ANY (ARRAY(SELECT v FROM t WHERE n < 8))",
+		"$column = ANY (NULL::text[])", "$column = ANY ('{}')",
+		"$column = (SELECT v FROM t WHERE n = 5)", "$column = own.volatile($name)",
+		"$column ^@ $name\::text", "$column LIKE 'a%'", "lower($column) = $name", "$column <> $name",
+		"$column COLLATE ignore_case = $name", "NOT ($column = $name)");
+}
+
+# A statement about who is in which group, and for a prepared one its argument.
+sub membership_query
+{
+	my $m = one_of("cognito_memberships('pool')", 'cognito_memberships') . ' m';
+	my ($one, $other) = (membership('m'), membership('m'));
+	my $kind = one_of(qw(group_name username));
+	my $name = name($kind);
+
+	return one_of(
+		("SELECT * FROM $m WHERE $one") x 4,
+		"SELECT * FROM $m WHERE $one AND $other",
+		"SELECT * FROM cognito_memberships('pool', '$kind', ARRAY[$name, $name, 'admins', 'Ana'])",
+		"SELECT group_name, count(*) FROM $m WHERE $one GROUP BY 1",
+		"SELECT count(*) FROM (SELECT FROM $m LIMIT 70) limited",
+		"SELECT m.group_name, u.email FROM cognito_users u JOIN $m USING (username) WHERE username = " . name('username'),
+		"SELECT t.n, m.group_name FROM t LEFT JOIN $m ON m.username = t.v AND $one",
+		"SELECT t.n, m.group_name FROM t LEFT JOIN $m ON m.username = t.v WHERE $one",
+		"SELECT t.n, array(SELECT m.username FROM $m WHERE m.$kind = t.v ORDER BY m.username COLLATE \"C\") FROM t WHERE t.n < 6",
+		"SELECT t.n FROM t WHERE NOT EXISTS (SELECT FROM $m WHERE m.username = t.v AND $one)",
+		"SELECT * FROM $m WHERE $one UNION SELECT * FROM $m WHERE $other",
+		[ "SELECT * FROM $m WHERE m.$kind = \$1", $name ],
+		[ "SELECT * FROM $m WHERE m.$kind IN (\$1, 'admins', upper(\$1)) AND $one", $name ],
+		[ "SELECT * FROM $m WHERE m.$kind ^@ \$1", $name ]);
+}
+
 my $COLUMNS = 'u.username, u.email, u.status, u.enabled, u.attributes';
 
 # A statement, and for a prepared one its arguments.
@@ -332,7 +389,7 @@ sub fill
 
 	for (1 .. $QUERIES)
 	{
-		my $query = query();
+		my $query = chance(0.15) ? membership_query() : query();
 		my ($prepared, $statement) = (undef, $query);
 
 		if (ref $query)
@@ -391,7 +448,9 @@ sub compare
 srand $SEED;
 my @users = map { user($_, '') } 0 .. 199;
 my @others = map { user($_, 'second ') } 0 .. 69;
-$cognito->pool('eu-west-1_pool', users => \@users);
+my %groups = (groups => [ map { { GroupName => $_ } } @GROUPS ], memberships => {
+	map { my $share = rand 0.5; $_ => [ map { $_->{Username} } grep { chance($share) } @users ] } grep { $_ ne 'empty' } @GROUPS });
+$cognito->pool('eu-west-1_pool', users => \@users, %groups);
 $cognito->pool('eu-west-1_second', users => \@others);
 fill();
 
@@ -403,7 +462,7 @@ cmp_ok(
 	$node->safe_psql('postgres', "SELECT count(*) FROM queries WHERE local NOT LIKE '0 rows%'"),
 	'>', $QUERIES / 2, 'most queries find something');
 
-$cognito->pool('eu-west-1_pool', users => \@users, ignore_filter => JSON::PP::true);
+$cognito->pool('eu-west-1_pool', users => \@users, %groups, ignore_filter => JSON::PP::true);
 $cognito->pool('eu-west-1_second', users => \@others, ignore_filter => JSON::PP::true);
 compare('a service that ignores filters', $QUERIES / 3);
 

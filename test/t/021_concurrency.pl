@@ -83,6 +83,26 @@ $cognito->pool('eu-west-1_Bare', users => [ map { Cognito->user("u$_", Attribute
 is($result, '150|150', 'users without a sub: each once');
 is(@requests, 3, 'page after page');
 
+# Nor can those who show up only later: an error, as nobody may be missing
+my @bare = map { my $user = $_; Cognito->user("bare$user", Attributes => [ map { { Name => 'sub', Value => $_ } } $user ]) }
+  'ABCD', 'f-', 'gg';
+for my $users ([ Cognito->user('bare', Attributes => []) ], [ Cognito->user('bad', Attributes => 'none') ], map { [$_] } @bare)
+{
+	my $name = $users->[0]->{Username};
+	$cognito->pool('eu-west-1_Late', ignore_filter => JSON::PP::true, users =>
+		[ (map { Cognito->user("u$_", Attributes => [ { Name => 'sub', Value => $subs[$_] } ]) } 0 .. 149), @$users ]);
+	$cognito->create_server($node, 'srv', user_pool_id => 'eu-west-1_Late', max_concurrent_requests => 8);
+	like(Cognito::error_of($node, $count), qr/HV000: +the user pool of server "srv" cannot be divided.*HINT: .*"max_concurrent_requests"/s,
+		"a user without a sub on a later page: $name");
+}
+$cognito->create_server($node, 'srv', user_pool_id => 'eu-west-1_Late');
+is($node->safe_psql('postgres', $count), '151|151', 'but one at a time: each once');
+
+# A service whose filters are not to be relied on
+($result, @requests) =
+  list($count, user_pool_id => 'eu-west-1_Users200', max_concurrent_requests => 8, pushdown => 'off');
+is_deeply([ filters(@requests) ], ['-'], "pushdown 'off': nothing is divided by a filter");
+
 # A filter and a limit of the caller's own are asked for as they are
 ($result, @requests) = list("SELECT count(*) FROM cognito_users('srv', 'username ^= \"user0001\"')",
 	user_pool_id => 'eu-west-1_Users200', max_concurrent_requests => 8);

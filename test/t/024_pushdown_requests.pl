@@ -100,6 +100,10 @@ asks('one of several that no filter can hold',
 	"$generic $users WHERE username IN (\$1, 'a\\b'); EXECUTE p ('user000001')",
 	'user000001', @whole_pool);
 
+asks('the beginning of a status, of which the service does not say what it means',
+	"SELECT count(*) FROM cognito_users('srv', '$_->[0]', '^=', '{$_->[1]}')", $_->[2], @whole_pool)
+  for [ 'status', 'Dis', 30 ], [ 'cognito:user_status', 'CONF', 263 ];
+
 my $names = "(SELECT srvname::text AS name FROM pg_foreign_server WHERE srvname = 'srv') s";
 $node->safe_psql('postgres', "ALTER SERVER srv OPTIONS (pushdown 'off')");
 asks("pushdown 'off', server unknown to the planner",
@@ -163,6 +167,25 @@ asks('a list longer than the pool, its size being known',
 	"300\n6", @whole_pool, @whole_pool);
 my (undef, @requests) = $cognito->watch($node, sprintf($each, 1100));
 is(@requests, 1005, 'for each of 1100 rows, the size of the pool being unknown: 1000 filters, then the pool');
+
+
+
+# Many pages at once
+
+$cognito->create_server($node, 'wide', user_pool_id => $POOL, max_concurrent_requests => 4);
+my $wide = "SELECT count(*) FROM cognito_users('wide') WHERE";
+my @parts = map { "sub ^= \"$_\"" } 0 .. 9, 'a' .. 'f';
+for ([ 'enabled', 270 ], [ "status = 'CONFIRMED'", 263 ], [ "status IN ('UNCONFIRMED', 'CONFIRMED')", 268 ])
+{
+	my ($condition, $rows) = @$_;
+	my ($result, @requests) = $cognito->watch($node, "$wide $condition");
+
+	is($result, $rows, "$condition, four pages at once: the right rows");
+	is_deeply([ sort @{ filters(@requests) } ], [ '', @parts ],
+		"$condition, four pages at once: all users in parts, as most of them match");
+}
+asks('NOT enabled, four pages at once', "$wide NOT enabled", 30, 'status = "Disabled"');
+asks('a rare status, four pages at once', "$wide status = 'UNCONFIRMED'", 5, 'cognito:user_status = "UNCONFIRMED"');
 
 $cognito->create_server($node, 'large', user_pool_id => 'eu-west-1_Users6000');
 my $session = Cognito::session($node);

@@ -1,0 +1,18 @@
+/*
+ * users_search.h
+ *		By what the users of a user pool can be searched.
+ */
+#ifndef COGNITO_USERS_SEARCH_H
+#define COGNITO_USERS_SEARCH_H
+
+#include "postgres.h"
+
+#include "nodes/pg_list.h"
+#include "search.h"
+
+extern const Searchable users_search;
+
+/* The parts of a listing of users that match a search: a filter for each value. */
+extern List *users_search_parts(const CognitoServer *server, const Search *search);
+
+#endif

@@ -1,0 +1,182 @@
+# Who is in which group: what is asked of Cognito, and what may be missing.
+use strict;
+use warnings;
+use utf8;
+
+use Encode;
+use FindBin;
+use lib "$FindBin::Bin/..";
+use Cognito;
+use JSON::PP;
+use Test::More;
+
+my $cognito = Cognito->new;
+my $node = Cognito::cluster('main');
+
+# A pool of 150 users, of whom all are in "all", some in others, and none in "none".
+my @users = map { sprintf 'user%03d', $_ } 1 .. 150;
+my %members = (all => \@users, tens => [ grep { /0$/ } @users ], 'Führung' => [ $users[0] ], none => []);
+my %pool = (
+	users => [ map { Cognito->user($_) } @users ],
+	groups => [ map { { GroupName => $_ } } qw(all tens none), 'Führung' ],
+	memberships => \%members);
+$cognito->pool('eu-west-1_Club', %pool);
+$cognito->create_server($node, 'srv', user_pool_id => 'eu-west-1_Club');
+
+# What a request is about: its operation, and the name or filter in it.
+sub about
+{
+	my ($request) = @_;
+	my $body = $request->{body};
+	my $name = $body->{GroupName} // $body->{Username} // $body->{Filter};
+
+	return $request->{operation} . (defined $name ? " $name" : '');
+}
+
+# Checks what a query, in a session of its own, returns and asks for.
+sub asks
+{
+	my ($name, $query, $rows, @asked) = @_;
+	my ($result, @requests) = $cognito->watch($node, encode_utf8($query));
+
+	is(decode_utf8($result), $rows, "$name: the right rows");
+	is_deeply([ map { about($_) } @requests ], \@asked, "$name: the right requests");
+	return @requests;
+}
+
+my $all = 'SELECT count(*), count(DISTINCT group_name), count(DISTINCT username) FROM cognito_memberships';
+my $groups = "SELECT group_name FROM cognito_memberships('srv')";
+my $count = "SELECT count(*) FROM cognito_memberships('srv')";
+my @everything = ('ListGroups', ('ListUsersInGroup all') x 3, map { "ListUsersInGroup $_" } 'tens', 'none', 'Führung');
+
+
+# All of them
+
+asks('all', "$all('srv')", '166|3|150', @everything);
+asks('all, through the view', "SET cognito_srf.default_server = srv; $all", '166|3|150', @everything);
+asks('of several groups at random', "$count WHERE group_name ~ 'n'", 16, @everything);
+$cognito->create_server($node, 'wide', user_pool_id => 'eu-west-1_Club', max_concurrent_requests => 3);
+$cognito->faults({ delay => 0.3, times => -1 });
+my ($result, @requests) = $cognito->watch($node, "$all('wide')");
+my @times = map { $_->{time} } @requests;
+is($result, '166|3|150', 'three requests at once: the right rows');
+is_deeply([ sort map { about($_) } @requests ], [ sort @everything ], 'the right requests');
+cmp_ok($times[3] - $times[1], '<', 0.3, 'three groups are asked for at the same time');
+cmp_ok($times[4] - $times[1], '>=', 0.3, 'and the next only then');
+$cognito->faults;
+
+
+# As few as can be
+
+asks('of a group', "$count WHERE group_name = 'tens'", 15, 'ListUsersInGroup tens');
+asks('of a group, several pages', "$count WHERE group_name = 'all'", 150, ('ListUsersInGroup all') x 3);
+asks('of groups, one of them missing', "$count WHERE group_name IN ('tens', 'nobody', 'tens')",
+	15, 'ListUsersInGroup nobody', 'ListUsersInGroup tens');
+asks('of a group that is missing', "$count WHERE group_name = 'nobody'",
+	0, 'ListUsersInGroup nobody', 'ListGroups');
+my (undef, $check) = asks('of an empty group', "$count WHERE group_name = 'none'",
+	0, 'ListUsersInGroup none', 'ListGroups');
+is($check->{body}{Limit}, 1, 'of an empty group: one group tells that the pool is there');
+asks('of a user', "$groups WHERE username = 'user010' ORDER BY 1",
+	"all\ntens", 'ListUsers username = "user010"', 'AdminListGroupsForUser user010');
+asks('of users', "$groups WHERE username IN ('user001', 'user011', 'nobody') ORDER BY 1",
+	"Führung\nall\nall",
+	(map { "ListUsers username = \"$_\"" } qw(nobody user001 user011)),
+	map { "AdminListGroupsForUser $_" } qw(user001 user011));
+asks('of a user that is missing', "$count WHERE username = 'nobody'", 0, 'ListUsers username = "nobody"');
+asks('of a user in a group', "$count WHERE username = 'user010' AND group_name = 'tens'",
+	1, 'ListUsers username = "user010"', 'AdminListGroupsForUser user010');
+asks('of a user that a join tells',
+	"SELECT m.group_name FROM cognito_memberships('srv') m JOIN (VALUES ('user010'), ('x')) v (n) ON m.username = v.n
+	 WHERE v.n = 'user010' ORDER BY 1", "all\ntens", 'ListUsers username = "user010"', 'AdminListGroupsForUser user010');
+asks("a group's name that cannot be: $_->[0]", "$count WHERE group_name = $_->[1]", 0, @everything)
+  for [ 'nothing', "''" ], [ 'a space', "'a b'" ], [ 'a control character', "E'a\\tb'" ],
+  [ '129 characters', "repeat('x', 129)" ], [ 'a space that is not of ASCII', "E'a\\u3000b'" ];
+asks('a group beyond ASCII', "$count WHERE group_name = 'Führung'", 1, @everything);
+asks("a user's name that cannot be: $_->[0]", "$count WHERE username = $_->[1]", 0, @everything)
+  for [ 'nothing', "''" ], [ 'a space', "'a b'" ], [ 'a backslash', "'a\\b'" ], [ '129 characters', "repeat('x', 129)" ];
+asks('a user beyond ASCII', "$count WHERE username = 'Zoë'", 0, 'ListUsers username = "Zoë"');
+asks('61 users', "$count WHERE username = ANY (ARRAY(SELECT 'user0' || i FROM generate_series(10, 70) i))",
+	68, @everything);
+asks('a filter of another kind', "$count WHERE group_name LIKE 'ten%'", 15, @everything);
+asks("the function itself, for users: each once",
+	"SELECT count(*) FROM cognito_memberships('srv', 'username', '{user010,user010,NULL}')",
+	2, 'ListUsers username = "user010"', 'AdminListGroupsForUser user010');
+
+
+# None for nothing
+
+my $generic = 'SET plan_cache_mode = force_generic_plan; PREPARE p (text) AS';
+asks('NULL', "$generic $count WHERE username = \$1; EXECUTE p (NULL)", 0);
+asks('a list of NULL', "$generic $count WHERE group_name IN (\$1, \$1); EXECUTE p (NULL)", 0);
+asks('a list that is NULL', "$generic $count WHERE username = ANY (\$1::text[]); EXECUTE p (NULL)", 0);
+asks('an empty list', "$count WHERE group_name = ANY ('{}')", 0);
+
+
+# Never much more than all of them
+
+asks('for each of 9 rows, all being known',
+	"$count; SELECT sum(c) FROM generate_series(1, 9) n, LATERAL
+		(SELECT count(*) AS c FROM cognito_memberships('srv') m WHERE m.username = 'user00' || n) u",
+	"166\n10", @everything,
+	(map { ("ListUsers username = \"user00$_\"", "AdminListGroupsForUser user00$_") } 1 .. 4), @everything);
+$node->safe_psql('postgres', "ALTER SERVER srv OPTIONS (pushdown 'off')");
+asks("pushdown 'off'", "$count WHERE username = 'user010'", 2, @everything);
+asks("pushdown 'off', given to the function itself",
+	"SELECT count(*) FROM cognito_memberships('srv', 'username', '{user010}')", 2, @everything);
+$node->safe_psql('postgres', 'ALTER SERVER srv OPTIONS (DROP pushdown)');
+
+
+# Only the user of that very name, though Cognito knows others by it
+
+my $ana = JSON::PP->new->encode({ Users => [ Cognito->user('ana') ] });
+my $found = JSON::PP->new->encode({ Groups => [ { GroupName => 'tens' } ] });
+$cognito->faults({ operation => 'ListUsers', times => 2, reply => { body => $ana } },
+	{ operation => 'AdminListGroupsForUser', times => 2, reply => { body => $found } });
+asks('another case of letters', "$groups WHERE username = 'Ana'", '', 'ListUsers username = "Ana"');
+asks('the name itself', "$groups WHERE username = 'ana'", 'tens', 'ListUsers username = "ana"', 'AdminListGroupsForUser ana');
+
+
+# What is deleted meanwhile
+
+my %gone = (error => 'ResourceNotFoundException', operation => 'ListUsersInGroup', message => 'Group not found.');
+$cognito->faults({ %gone, skip => 3 });
+asks('a group that is deleted before it is listed', $count, 151, @everything);
+$cognito->faults({ %gone, skip => 1 });
+like(Cognito::error_of($node, $count), qr/HV000.*ListUsersInGroup: What is listed has disappeared between two pages/s,
+	'a group that is deleted while it is listed is an error: it would be in half');
+$cognito->faults({ %gone, skip => 1 });
+like(Cognito::error_of($node, "$count WHERE group_name = 'all'"), qr/HV000.*disappeared/s, 'and so where only it is listed');
+$cognito->faults({ operation => 'AdminListGroupsForUser', error => 'UserNotFoundException' });
+asks('a user who is deleted meanwhile', "$count WHERE username = 'user010'",
+	0, 'ListUsers username = "user010"', 'AdminListGroupsForUser user010');
+$cognito->faults({ operation => 'AdminListGroupsForUser', error => 'ResourceNotFoundException' });
+like(Cognito::error_of($node, "$count WHERE username = 'user010'"), qr/42704/, 'but not a pool that is');
+$cognito->faults;
+
+
+# Errors
+
+$cognito->create_server($node, 'lost', user_pool_id => 'eu-west-1_Nowhere');
+for ("TRUE", "group_name = 'tens'", "username = 'user010'")
+{
+	like(Cognito::error_of($node, "SELECT * FROM cognito_memberships('lost') WHERE $_"),
+		qr/42704: +user pool "eu-west-1_Nowhere" of server "lost" does not exist/, "a pool that is missing: $_");
+}
+for ([ 'ListGroups', '{"Groups": [{}]}', 'TRUE', 'GroupName' ],
+	[ 'ListUsersInGroup', '{"Users": [{}]}', "group_name = 'tens'", 'Username' ],
+	[ 'ListUsersInGroup', '{"Users": [{"Username": 5}]}', "group_name = 'tens'", 'Username' ],
+	[ 'AdminListGroupsForUser', '{"Groups": [{"GroupName": null}]}', "username = 'user010'", 'GroupName' ])
+{
+	my ($operation, $body, $condition, $member) = @$_;
+	$cognito->faults({ operation => $operation, reply => { body => $body } });
+	like(Cognito::error_of($node, "$count WHERE $condition"), qr/HV000.*$operation: Item 1: member "$member" is (missing|not a string)/s,
+		"a name that is missing, or none: $operation $body");
+}
+$cognito->faults({ error => 'AccessDeniedException', operation => 'AdminListGroupsForUser' });
+like(Cognito::error_of($node, "$count WHERE username = 'user010'"), qr/42501.*cognito-idp:AdminListGroupsForUser/s,
+	'a permission that is missing is named');
+$cognito->faults;
+
+is_deeply([ $cognito->violations ], [], 'every request is well-formed');
+done_testing();
