@@ -107,6 +107,14 @@ sub is_same_membership
 			"$name: $what");
 		is_deeply(names($key, $our), names($key, $their), "$name: $what, each once");
 	}
+
+	my %memberships = map { $_ => [] } keys %{ $theirs->{group_users} };
+	push @{ $memberships{ $_->{group_name} } }, $_
+	  for @{ rows('SELECT * FROM cognito_memberships($$interop$$)') };
+	is_deeply(
+		names('username', \%memberships),
+		names('username', $theirs->{group_users}),
+		"$name: memberships");
 	return;
 }
 
