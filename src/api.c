@@ -260,7 +260,7 @@ account(const ApiRequest *request, const Refusal *refusal)
 		limiter_throttled(&session->limiter, request->posted, now);
 	}
 	else
-		limiter_answered(&session->limiter, request->posted, now);
+		limiter_answered(&session->limiter, request->posted);
 }
 
 /* Schedules a request that brought no reply to be sent again, or raises the error. */

@@ -11,11 +11,11 @@
 
 /* The window at first, and what an answer adds to it before anything was throttled. */
 #define FIRST_WINDOW 8
-#define FIRST_GROWTH 0.25
+#define FIRST_WINDOW_GROWTH 0.25
 
-/* The rate at first, and the time in which it doubles, in milliseconds. */
+/* The rate at first, and what a request that it holds back adds to it. */
 #define FIRST_RATE 30
-#define DOUBLING 500.0
+#define FIRST_RATE_GROWTH 1.5
 
 /* The least and the most that is left of the rate when something is throttled. */
 #define LEAST_LEFT 0.5
@@ -24,8 +24,8 @@
 /* The rate doubles in as many requests that it holds back, once it is back at its top. */
 #define SPAN 500.0
 
-/* The least rate. */
-#define LEAST_RATE 1
+/* The least rate to which it falls. */
+#define LEAST_RATE 2
 
 /* See limiter.h. */
 void
@@ -42,14 +42,14 @@ limiter_init(Limiter *limiter, double now)
 
 /* What the service is thought to bear. */
 static double
-bearable_rate(const Limiter *limiter, double now)
+bearable_rate(const Limiter *limiter)
 {
 	double x;
 
 	if (isinf(limiter->bottom) || limiter->answers == 0)
 		return limiter->bottom;
 	if (isinf(limiter->top))
-		return limiter->bottom * exp2((now - limiter->resumed) / DOUBLING);
+		return limiter->bottom + limiter->held_back * FIRST_RATE_GROWTH;
 	x = limiter->held_back / SPAN - cbrt(1 - limiter->bottom / limiter->top);
 	return limiter->top * (1 + x * x * x);
 }
@@ -58,7 +58,7 @@ bearable_rate(const Limiter *limiter, double now)
 double
 limiter_take(Limiter *limiter, double configured, double now)
 {
-	double rate = Min(bearable_rate(limiter, now), configured);
+	double rate = Min(bearable_rate(limiter), configured);
 
 	limiter->is_full = limiter->under_way >= (int) limiter->window;
 	if (limiter->is_full)
@@ -82,14 +82,14 @@ limiter_take(Limiter *limiter, double configured, double now)
 
 /* See limiter.h. */
 void
-limiter_answered(Limiter *limiter, double sent, double now)
+limiter_answered(Limiter *limiter, double sent)
 {
 	if (limiter->is_full)
-		limiter->window += isinf(limiter->bottom) ? FIRST_GROWTH : 1 / limiter->window;
+		limiter->window += isinf(limiter->bottom) ? FIRST_WINDOW_GROWTH : 1 / limiter->window;
 	limiter->under_way--;
 
-	if (sent >= limiter->fell && limiter->answers++ == 0)
-		limiter->resumed = now;
+	if (sent >= limiter->fell)
+		limiter->answers++;
 }
 
 /* See limiter.h. */
@@ -108,9 +108,9 @@ limiter_throttled(Limiter *limiter, double sent, double now)
 		/* Half an answer more, for there may have been a part of an allowance left. */
 		double answered = (limiter->answers + 0.5) * 1000.0 / (sent - limiter->fell);
 
-		limiter->top = Max(limiter->top, LEAST_RATE);
 		limiter->bottom = Min(answered, MOST_LEFT * limiter->top);
 		limiter->bottom = Max(limiter->bottom, LEAST_LEFT * limiter->top);
+		limiter->bottom = Max(limiter->bottom, LEAST_RATE);
 	}
 	limiter->window = Max(limiter->window / 2, 1);
 	limiter->fell = limiter->refilled = now;

@@ -6,18 +6,19 @@
  *
  * The window is the number of requests that may be under way.  It begins with
  * 8 and grows by one for every four answers, until a request is throttled:
- * that halves it, and from then on it grows by one for as many answers as it
- * is wide.  It grows only while it is what holds requests back.
+ * that halves it, to no less than one, and from then on it grows by one for as
+ * many answers as it is wide.  It grows only while it is what holds requests
+ * back.
  *
  * The rate is unlimited until a request is throttled.  Then it is 30 a second,
- * what AWS allows by default, and doubles every half second until a request is
- * throttled again.  From then on, whenever one is throttled,
+ * what AWS allows by default, and 1.5 more for each request that it holds back,
+ * until one is throttled again.  From then on, whenever one is throttled,
  * - the rate falls to that of the answers since it fell last, but by 4 % at
- *   least and by half at most, and
+ *   least, by half at most, and not below 2 a second, and
  * - it grows back to where it was, quickly at first, stays near there, and then
  *   goes beyond, ever faster: after n requests that it held back it is
  *   top * (1 + (n / 500 - k)^3), where top is what it was and k is such that it
- *   begins with what it fell to.
+ *   begins with what it fell to (as CUBIC does in TCP).
  * A token bucket of one lets requests out, so that they follow evenly.
  *
  * What was under way when window and rate fell is not held against them, and
@@ -40,7 +41,6 @@ typedef struct Limiter
 	double bottom;    /* the rate to which it fell; infinite if it never did */
 	double fell;      /* when window and rate fell last */
 	int    answers;   /* to requests sent since */
-	double resumed;   /* when the first of them came */
 	int    held_back; /* requests that the rate held back since */
 	double rate;      /* at which the last request went out */
 	double allowance; /* requests that may go at once */
@@ -58,7 +58,7 @@ extern void limiter_init(Limiter *limiter, double now);
 extern double limiter_take(Limiter *limiter, double configured, double now);
 
 /* Tells of a request that was answered, or throttled, and of when it was sent. */
-extern void limiter_answered(Limiter *limiter, double sent, double now);
+extern void limiter_answered(Limiter *limiter, double sent);
 extern void limiter_throttled(Limiter *limiter, double sent, double now);
 
 #endif

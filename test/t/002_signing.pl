@@ -123,7 +123,7 @@ for (
 	$cognito->create_server($node, 'srv',
 		region => $region,
 		endpoint_url => undef,
-		connect_timeout => '200ms');
+		connect_timeout => '1s');
 	like(Cognito::error_of($node, "SELECT * FROM cognito_users('srv')"),
 		qr/ERROR:  HV00N: connecting to Cognito timed out/,
 		"$region: no answer of the proxy");

@@ -217,19 +217,20 @@ like($_, qr/ERROR:  53400: .*\n.*, after 8 retries\./, 'by default: throttled af
 my @gaps = map { [ gaps(@$_) ] } values %of_connection;
 my @late;
 my $early = 0;
+my $spread = 0;
 for my $i (0 .. 7)
 {
 	my $longest = min(0.1 * 2**$i, 5);
 	my @here = map { $_->[$i] } @gaps;
 
-	push @late, grep { $_ > $longest + 1 } @here;    # a second for a busy machine
+	push @late, grep { $_ > $longest + 2 } @here;    # two seconds for a busy machine
 	$early += grep { $_ < $longest / 2 } @here;
+	$spread = max($spread, max(@here) - min(@here));
 }
 is_deeply(\@late, [], 'no wait is longer than 100 ms, doubled each time, and 5 s');
 cmp_ok($early, '>', 0, 'waits begin at nothing');
 cmp_ok(max(map { @$_ } @gaps), '>', 1, 'waits grow');
-my @last = map { $_->[7] } @gaps;
-cmp_ok(max(@last) - min(@last), '>', 0.01, 'waits differ');
+cmp_ok($spread, '>', 0.1, 'waits differ');
 
 is_deeply([ $cognito->violations, $throttling->violations ], [], 'every request was well-formed');
 

@@ -126,17 +126,18 @@ for ([ '-tls1_2', 1 ], [ '-tls1_1', 0 ], [ '-tls1', 0 ])
 	my $protocol = 'TLSv' . $version =~ s/-tls1_?/1./r =~ s/\.$//r;
 	like($client, qr/Protocol version: \Q$protocol\E\n/, "a server of $protocol alone");
 
-	$cognito->create_server($node, 'srv', endpoint_url => $url, request_timeout => '500ms');
+	$cognito->create_server($node, 'srv', endpoint_url => $url, request_timeout => '2s');
 	if ($arrives)
 	{
 		like(outcome($count), qr/ERROR:  HV000: Cognito's answer timed out/, "$protocol is enough");
+		$server->pump until $seen =~ /^POST/m;
 	}
 	else
 	{
 		is_refused("$protocol is refused", $count);
+		$server->pump_nb;
+		unlike($seen, qr/^POST/m, "$protocol: no request is sent");
 	}
-	$server->pump_nb;
-	is($seen =~ /^POST/m ? 1 : 0, $arrives, "$protocol: requests sent");
 	$server->kill_kill;
 }
 

@@ -10,10 +10,10 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-# What "at once" means, in seconds.  The machine has other things to do, so the
-# best of some tries counts.
+# What "at once" means, in seconds.  The machine may have other things to do, so
+# one good try counts, of so many at the most.
 my $AT_ONCE = 0.05;
-my $TRIES = 3;
+my $TRIES = 10;
 
 my $good = Cognito->new;
 my $bad = Cognito->new;
@@ -71,10 +71,11 @@ my $node = do
 $good->create_server($node, 'good');
 for my $phase (@phases)
 {
-	my $endpoint = $phase->{endpoint} // $bad->url;
-	$bad->create_server($node, $phase->{name}, endpoint_url => $endpoint, max_retries => 100);
+	$phase->{endpoint} //= $bad->url;
 	$bad->create_server($node, "hasty_$phase->{name}",
-		endpoint_url => $endpoint, connect_timeout => '400ms', request_timeout => '400ms');
+		endpoint_url => $phase->{endpoint},
+		connect_timeout => '1s',
+		request_timeout => '1s');
 }
 
 my $watcher = Cognito::session($node);
@@ -128,16 +129,30 @@ sub watch
 	return $answer;
 }
 
+# Makes the server of a phase, anew each time: of the one before, the session may remember that it
+# throttles.
+sub create_server
+{
+	my ($phase) = @_;
+	$bad->create_server($node, $phase->{name},
+		endpoint_url => $phase->{endpoint},
+		max_retries => 100);
+	$bad->faults({ %{ $phase->{fault} }, times => -1 }) if $phase->{fault};
+	return;
+}
+
 # Starts a call that hangs, gives it the time to do so, and tells what pg_stat_activity says of it.
 sub begin_and_hang
 {
 	my ($session, $pid, $phase) = @_;
+	my $requests = $bad->requests;
 
-	$bad->faults({ %{ $phase->{fault} }, times => -1 }) if $phase->{fault};
+	create_server($phase);
 	begin($session, call($phase->{name}));
 	my $seen = watch(
 		"SELECT state, wait_event_type, wait_event FROM pg_stat_activity WHERE pid = $pid",
 		$WAITING);
+	sleep 0.002 while $phase->{fault} && $bad->requests == $requests;
 	sleep 0.02;
 	return $seen;
 }
@@ -153,16 +168,19 @@ sub cancel
 	return (time - $start, $error);
 }
 
-# The best of some tries, each of which returns seconds: all are shown, and it has to be good.
+# Tries, each of which returns seconds, until one is good; how many it takes.
 sub at_once
 {
 	my ($what, $try) = @_;
-	my @all = map { $try->() } 1 .. $TRIES;
-	my ($best) = sort { $a <=> $b } @all;
+	my @all;
 
+	do
+	{
+		push @all, $try->();
+	} until $all[-1] < $AT_ONCE || @all == $TRIES;
 	diag(sprintf '%s: %s ms', $what, join ', ', map { sprintf '%.1f', 1000 * $_ } @all);
-	cmp_ok($best, '<', $AT_ONCE, "$what takes effect at once");
-	return;
+	cmp_ok($all[-1], '<', $AT_ONCE, "$what takes effect at once");
+	return scalar @all;
 }
 
 # A session that was interrupted is as good as before.
@@ -172,7 +190,7 @@ sub goes_on
 	my $start = time;
 
 	is(Cognito::ask($session, call('good')), 300, "$name: then the session answers");
-	cmp_ok(time - $start, '<', 1, "$name: without a pause");
+	cmp_ok(time - $start, '<', 4, "$name: without a pause");
 	return;
 }
 
@@ -182,7 +200,6 @@ for my $phase (@phases)
 	my ($session, $pid) = session();
 	my ($seen, $seconds, $error);
 
-	$bad->forget;
 	at_once(
 		"$name: pg_cancel_backend",
 		sub {
@@ -200,24 +217,23 @@ for my $phase (@phases)
 		like(Cognito::error_of($node, call("hasty_$name")),
 			qr/gave up after \d\.\d+ s $phase->{words}\./, "$name: that is what it waits for");
 	}
-	if ($name eq 'retry_after')
-	{
-		# The first is throttled at once; those after it may still wait for the session's rate.
-		my $requests = () = $bad->requests;
-		cmp_ok($requests, '>=', 1, "$name: that is what it waits for");
-		cmp_ok($requests, '<=', $TRIES, "$name: and asks no more");
-	}
 
-	Cognito::ask($session, "SET statement_timeout = '200ms'");
-	at_once(
+	$bad->forget;
+	Cognito::ask($session, "SET statement_timeout = '500ms'");
+	my $tries = at_once(
 		"$name: statement_timeout",
 		sub {
+			create_server($phase);
 			my $start = time;
 			begin($session, call($name));
 			$error = end($session);
-			return time - $start - 0.2;
+			return time - $start - 0.5;
 		});
 	like($error, qr/57014: canceling statement due to statement timeout/, "$name: it is an error");
+	if ($name eq 'retry_after')
+	{
+		is($bad->requests, $tries, "$name: that is what it waits for, and asks no more");
+	}
 	Cognito::ask($session, 'RESET statement_timeout');
 	goes_on($session, $name);
 	$session->quit;

@@ -115,8 +115,8 @@ sub create_server
 		aws_secret_access_key => $secrets{server},
 		aws_session_token => $secrets{token},
 		max_retries => 0,
-		connect_timeout => '200ms',
-		request_timeout => '200ms',
+		connect_timeout => '2s',
+		request_timeout => '2s',
 		%options);
 }
 

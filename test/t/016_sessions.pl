@@ -193,7 +193,7 @@ returns('300', 'after DISCARD ALL',
 # In two sessions at a time
 
 my $other = Cognito::session($node);
-$cognito->faults({ delay => 1 });
+$cognito->faults({ delay => 3 });
 $other->{stdin} .= "SELECT count(*) FROM cognito_users('srv');\n";
 $other->{run}->pump_nb;
 $node->poll_query_until('postgres',

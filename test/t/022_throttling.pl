@@ -1,4 +1,5 @@
-# A service with a quota: a listing takes what there is, and does not fail.
+# A service with a quota: a listing does not fail, and is seldom throttled.  How much of the quota it
+# uses depends on the machine, too: see make bench.
 use strict;
 use warnings;
 
@@ -9,24 +10,33 @@ use Test::More;
 
 my $cognito = Cognito->new;
 my $node = Cognito::cluster('main');
-my $quota = 30;
-my $burst = 15;
+my $count = "SELECT count(*), count(DISTINCT username) FROM cognito_users('srv')";
 
-$cognito->create_server($node, 'srv', user_pool_id => 'eu-west-1_Users6000', max_concurrent_requests => 8);
-$cognito->control('PUT', 'quota', { rate => $quota, burst => $burst });
-is($node->safe_psql('postgres', "SELECT count(*), count(DISTINCT username) FROM cognito_users('srv')"),
-	'6000|6000', 'every user once');
+# So little is allowed that a machine that has other things to do overruns it all the same; and few
+# retries, so that it must not happen often to the same request.
+$cognito->create_server($node, 'srv',
+	user_pool_id => 'eu-west-1_Users6000',
+	max_concurrent_requests => 16,
+	max_retries => 4);
+$cognito->control('PUT', 'quota', { rate => 20, burst => 15 });
+my $session = Cognito::session($node);
 
-my @requests = $cognito->requests;
-my @throttled = grep { ($_->{error} // '') eq 'TooManyRequestsException' } @requests;
-my $seconds = $requests[-1]->{time} - $requests[0]->{time};
-my $possible = $seconds * $quota + $burst;
+# Lists the pool; the part of its requests that was throttled.
+sub throttled_part
+{
+	$cognito->forget;
+	is(Cognito::ask($session, $count), '6000|6000', 'every user once');
 
-note sprintf '%d requests in %.1f s, %d throttled; the quota allowed %d', scalar @requests, $seconds,
-  scalar @throttled, $possible;
-cmp_ok(@throttled, '>', 0, 'it was throttled');
-cmp_ok(@throttled, '<', 0.15 * @requests, 'but seldom');
-cmp_ok(@requests - @throttled, '>', 0.8 * $possible, 'and used most of the quota');
+	my @requests = $cognito->requests;
+	my @throttled = grep { ($_->{error} // '') eq 'TooManyRequestsException' } @requests;
+	note sprintf '%d requests, %d throttled', scalar @requests, scalar @throttled;
+	return @throttled / @requests;
+}
+
+my $first = throttled_part();
+cmp_ok($first, '>', 0, 'it was throttled');
+cmp_ok($first, '<', 0.25, 'but most requests were not');
+cmp_ok(throttled_part(), '<', 0.1, 'and fewer once the session knows the quota');
 
 is_deeply([ $cognito->violations ], [], 'nothing malformed was sent');
 done_testing();

@@ -9,7 +9,7 @@ use Test::More;
 
 my $cognito = Cognito->new;
 my $node = Cognito::cluster('main');
-$cognito->create_server($node, 'srv', user_pool_id => 'eu-west-1_Users1200');
+$cognito->create_server($node, 'srv', user_pool_id => 'eu-west-1_Users1800');
 $cognito->create_server($node, 'other');
 
 # Notices
@@ -18,16 +18,17 @@ is($err, '', 'a call is silent');
 $cognito->faults({ delay => 0.06, times => -1 });
 ($code, $out, $err) = $node->psql('postgres',
 	"SET cognito_srf.progress_interval = '200ms'; SELECT count(*) FROM cognito_users('srv')");
-is($out, 1200, 'a slow call');
+is($out, 1800, 'a slow call');
 my @notices = $err =~ /^.*NOTICE:  (.*)$/mg;
-cmp_ok(@notices, '>=', 4, 'tells more than once');
-like($_, qr/^cognito_users: [\d,]+ users, \d+ pages, 0 throttled, \d s$/, "tells: $_") for @notices;
+cmp_ok(@notices, '>=', 2, 'tells more than once');
+like($_, qr/^cognito_users: [\d,]+ users, \d+ pages, 0 throttled, \d+ s$/, "tells: $_") for @notices;
 like("@notices", qr/ 1,\d{3} users/, 'counts with commas');
 $cognito->faults({ stall => 'answer', times => -1 });
 ($code, $out, $err) = $node->psql('postgres', "SET cognito_srf.progress_interval = '100ms';
-	SET statement_timeout = '450ms'; SELECT count(*) FROM cognito_users('srv')");
-is(scalar(() = $err =~ /NOTICE:  cognito_users: 0 users, 0 pages, 0 throttled, 0 s/g), 4,
-	'a call that only waits tells so');
+	SET statement_timeout = '950ms'; SELECT count(*) FROM cognito_users('srv')");
+my $notices = () = $err =~ /NOTICE:  cognito_users: 0 users, 0 pages, 0 throttled, [01] s/g;
+cmp_ok($notices, '>=', 3, 'a call that only waits tells so');
+cmp_ok($notices, '<=', 9, 'and not more often than it is asked to');
 
 # Counters of a session
 $cognito->faults({ error => 'TooManyRequestsException', times => 2, skip => 3 },
