@@ -174,7 +174,7 @@ release(void *arg)
 	curl_easy_cleanup(request->easy);
 	/* It may hold a secret, as the description of an app client does. */
 	if (request->body != NULL)
-		OPENSSL_cleanse(request->body, request->capacity);
+		OPENSSL_cleanse(request->body, request->length);
 	free(request->body);
 }
 
