@@ -155,6 +155,45 @@ like(Cognito::error_of($node, "$count WHERE username = 'user010'"), qr/42704/, '
 $cognito->faults;
 
 
+# Every size, of the list of groups and of one group's users, and pages without items
+
+$cognito->create_server($node, 'sized', user_pool_id => 'eu-west-1_Sized');
+$cognito->create_server($node, 'sized_wide', user_pool_id => 'eu-west-1_Sized', max_concurrent_requests => 16);
+for my $n (0, 1, 60, 61, 200)
+{
+	my @names = map { "n$_" } 1 .. $n;
+	my $pages = int(($n + 59) / 60) || 1;
+	my %sizes = (
+		groups => {
+			users => [ Cognito->user('ana') ],
+			groups => [ map { { GroupName => $_ } } @names ],
+			memberships => { map { $_ => ['ana'] } @names }
+		},
+		users => {
+			users => [ map { Cognito->user($_) } @names, 'outside' ],
+			groups => [ { GroupName => 'the' } ],
+			memberships => { the => \@names }
+		});
+
+	for my $what (sort keys %sizes)
+	{
+		for my $empty (0, 2)
+		{
+			# each page is followed by as many empty ones; of n groups each has a listing of one page
+			my $requests = ($empty + 1) * ($pages + ($what eq 'groups' ? $n : 1));
+			$cognito->pool('eu-west-1_Sized', %{ $sizes{$what} }, empty_pages => $empty);
+			for my $server ('sized', 'sized_wide')
+			{
+				my ($result, @requests) = $cognito->watch($node,
+					"SELECT count(*), count(DISTINCT (group_name, username)) FROM cognito_memberships('$server')");
+				is($result, "$n|$n", "$n $what, $empty empty pages, $server: each once");
+				is(@requests, $requests, "$n $what, $empty empty pages, $server: requests");
+			}
+		}
+	}
+}
+
+
 # Errors
 
 $cognito->create_server($node, 'lost', user_pool_id => 'eu-west-1_Nowhere');
