@@ -17,9 +17,11 @@
 #include "call.h"
 #include "estimate.h"
 #include "filter.h"
+#include "groups.h"
 #include "json.h"
 #include "matching.h"
 #include "memberships.h"
+#include "users.h"
 #include "users_search.h"
 
 /* In characters; it is the same for users and groups. */
@@ -32,10 +34,6 @@ typedef enum MembershipColumn
 	MEMBERSHIP_USERNAME
 } MembershipColumn;
 
-static void make_group_name_row(Row *row);
-static void make_username_row(Row *row);
-static void make_user_of_group_row(Row *row);
-static void make_group_of_user_row(Row *row);
 static bool can_ask(const SearchAttribute *attribute, const char *op, const char *value);
 static void list_all(const CognitoServer *server, Tuplestorestate *rows, TupleDesc columns);
 static void list_found(const CognitoServer *server, const Search *search, Tuplestorestate *rows,
@@ -44,56 +42,6 @@ static void list_found(const CognitoServer *server, const Search *search, Tuples
 PG_FUNCTION_INFO_V1(cognito_memberships);
 PG_FUNCTION_INFO_V1(cognito_memberships_matching);
 PG_FUNCTION_INFO_V1(cognito_memberships_support);
-
-/* Names only, in one column. */
-static const Listing group_names = {
-	.operation = {&api_user_pools, "ListGroups", SERVER_USER_POOL, {"UserPoolId"}},
-	.page_size = "Limit",
-	.token = "NextToken",
-	.items = "Groups",
-	.function = "cognito_memberships",
-	.noun = "groups",
-	.make_row = make_group_name_row,
-};
-
-static const Listing usernames = {
-	.operation = {&api_user_pools, "ListUsers", SERVER_USER_POOL, {"UserPoolId"}},
-	.page_size = "Limit",
-	.token = "PaginationToken",
-	.items = "Users",
-	.function = "cognito_memberships",
-	.noun = "users",
-	.make_row = make_username_row,
-};
-
-/* Memberships; what has been deleted since its name was listed has none. */
-static const Listing users_of_group = {
-	.operation = {&api_user_pools,
-				  "ListUsersInGroup",
-				  SERVER_USER_POOL,
-				  {"UserPoolId", "GroupName"}},
-	.missing = "ResourceNotFoundException",
-	.page_size = "Limit",
-	.token = "NextToken",
-	.items = "Users",
-	.function = "cognito_memberships",
-	.noun = "memberships",
-	.make_row = make_user_of_group_row,
-};
-
-static const Listing groups_of_user = {
-	.operation = {&api_user_pools,
-				  "AdminListGroupsForUser",
-				  SERVER_USER_POOL,
-				  {"UserPoolId", "Username"}},
-	.missing = "UserNotFoundException",
-	.page_size = "Limit",
-	.token = "NextToken",
-	.items = "Groups",
-	.function = "cognito_memberships",
-	.noun = "memberships",
-	.make_row = make_group_of_user_row,
-};
 
 /* A user is in few groups; a group may have many users. */
 static const SearchAttribute attributes[] = {
@@ -173,6 +121,24 @@ can_ask(const SearchAttribute *attribute, const char *op, const char *value)
 								  : pg_is_ascii(value));
 }
 
+/*
+ * Another entity's listing, of whose items other rows are made; it lives as long
+ * as the call.  What is missing has been deleted since its name was listed.
+ */
+static const Listing *
+derive_listing(const CognitoServer *server, const Listing *listing, const char *noun,
+			   RowMaker make_row, const char *missing)
+{
+	Listing *derived = MemoryContextAlloc(server->context, sizeof(Listing));
+
+	*derived = *listing;
+	derived->function = "cognito_memberships";
+	derived->noun = noun;
+	derived->make_row = make_row;
+	derived->missing = missing;
+	return derived;
+}
+
 /* The names in a listing, up to a number of them. */
 static List *
 list_names(const Listing *listing, const CognitoServer *server, List *parts, int64 max_names)
@@ -228,25 +194,37 @@ list_each(const Listing *listing, const CognitoServer *server, List *names, Tupl
 static List *
 list_groups(const CognitoServer *server, int64 max_names)
 {
-	return list_names(&group_names, server, list_make1(make_part(&group_names, server, NULL)),
-					  max_names);
+	const Listing *names =
+		derive_listing(server, &groups_listing, "groups", make_group_name_row, NULL);
+
+	return list_names(names, server, list_make1(make_part(names, server, NULL)), max_names);
 }
 
 /* Those of a search's values that are names of users: a sub or another case of letters is not. */
 static List *
 find_users(const CognitoServer *server, const Search *search)
 {
-	Search users = *search;
+	const Listing *names = derive_listing(server, &users_listing, "users", make_username_row, NULL);
+	Search         users = *search;
 
 	users.attribute = search_attribute(&users_search, "username");
-	return list_names(&usernames, server, users_search_parts(server, &users), LISTING_ALL);
+	return list_names(names, server, users_search_parts(server, &users), LISTING_ALL);
+}
+
+/* Lists the users of some groups. */
+static void
+list_users(const CognitoServer *server, List *groups, Tuplestorestate *rows, TupleDesc columns)
+{
+	list_each(derive_listing(server, &group_users_listing, "memberships", make_user_of_group_row,
+							 "ResourceNotFoundException"),
+			  server, groups, rows, columns);
 }
 
 /* Lists all memberships. */
 static void
 list_all(const CognitoServer *server, Tuplestorestate *rows, TupleDesc columns)
 {
-	list_each(&users_of_group, server, list_groups(server, LISTING_ALL), rows, columns);
+	list_users(server, list_groups(server, LISTING_ALL), rows, columns);
 }
 
 /* Lists the memberships of some groups. */
@@ -258,7 +236,7 @@ list_of_groups(const CognitoServer *server, const Search *search, Tuplestorestat
 
 	for (int i = 0; i < search->nvalues; i++)
 		names = lappend(names, search->values[i]);
-	list_each(&users_of_group, server, names, rows, columns);
+	list_users(server, names, rows, columns);
 
 	/* It was perhaps not a group that is missing, but the user pool: that is an error. */
 	if (tuplestore_tuple_count(rows) == 0)
@@ -271,7 +249,9 @@ list_found(const CognitoServer *server, const Search *search, Tuplestorestate *r
 		   TupleDesc columns)
 {
 	if (search->attribute->column == MEMBERSHIP_USERNAME)
-		list_each(&groups_of_user, server, find_users(server, search), rows, columns);
+		list_each(derive_listing(server, &user_groups_listing, "memberships",
+								 make_group_of_user_row, "UserNotFoundException"),
+				  server, find_users(server, search), rows, columns);
 	else
 		list_of_groups(server, search, rows, columns);
 }
