@@ -1,15 +1,10 @@
 -- What the functions beside cognito_users return, and their views
 SET ROLE regress_cognito_admin;
-\getenv endpoint COGNITO_ENDPOINT
 SET client_min_messages = error; -- that the server's options are readable is the options' test
-CREATE SERVER cognito_server FOREIGN DATA WRAPPER cognito_wrapper OPTIONS (
-	aws_access_key_id 'AKIAIOSFODNN7EXAMPLE',
-	aws_secret_access_key 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY',
-	region 'eu-west-1',
-	user_pool_id 'eu-west-1_AbCdEf123',
-	identity_pool_id 'eu-west-1:11111111-2222-4333-8444-555555555555',
-	endpoint_url :'endpoint',
-	identity_endpoint_url :'endpoint');
+\set pool eu-west-1_AbCdEf123
+\set ECHO none
+\i test/server.sql
+\set ECHO all
 RESET client_min_messages;
 SET timezone = 'UTC';
 

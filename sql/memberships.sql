@@ -1,13 +1,10 @@
 -- Who is in which group. The demo pool of the local Cognito has three groups.
 SET ROLE regress_cognito_admin;
-\getenv endpoint COGNITO_ENDPOINT
 SET client_min_messages = error; -- that the server's options are readable is the options' test
-CREATE SERVER cognito_server FOREIGN DATA WRAPPER cognito_wrapper OPTIONS (
-	aws_access_key_id 'AKIAIOSFODNN7EXAMPLE',
-	aws_secret_access_key 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY',
-	region 'eu-west-1',
-	user_pool_id 'eu-west-1_AbCdEf123',
-	endpoint_url :'endpoint');
+\set pool eu-west-1_AbCdEf123
+\set ECHO none
+\i test/server.sql
+\set ECHO all
 RESET client_min_messages;
 
 SELECT group_name, count(*), min(username COLLATE "C") FROM cognito_memberships('cognito_server') GROUP BY 1 ORDER BY 1;

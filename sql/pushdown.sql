@@ -1,13 +1,10 @@
 -- What of a query reaches Cognito.  The local Cognito's pool eu-west-1_UsersN has N users.
 SET ROLE regress_cognito_admin;
-\getenv endpoint COGNITO_ENDPOINT
 SET client_min_messages = error; -- that the server's options are readable is the options' test
-CREATE SERVER cognito_server FOREIGN DATA WRAPPER cognito_wrapper OPTIONS (
-	aws_access_key_id 'AKIAIOSFODNN7EXAMPLE',
-	aws_secret_access_key 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY',
-	region 'eu-west-1',
-	user_pool_id 'eu-west-1_Users61',
-	endpoint_url :'endpoint');
+\set pool eu-west-1_Users61
+\set ECHO none
+\i test/server.sql
+\set ECHO all
 
 -- cognito_filter
 SELECT cognito_filter('email', '=', 'ana@example.com'), cognito_filter('sub', '^=', 'a');

@@ -2,12 +2,10 @@
 SET ROLE regress_cognito_admin;
 \getenv endpoint COGNITO_ENDPOINT
 SET client_min_messages = error; -- that the server's options are readable is the options' test
-CREATE SERVER cognito_server FOREIGN DATA WRAPPER cognito_wrapper OPTIONS (
-	aws_access_key_id 'AKIAIOSFODNN7EXAMPLE',
-	aws_secret_access_key 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY',
-	region 'eu-west-1',
-	user_pool_id 'eu-west-1_Users61',
-	endpoint_url :'endpoint');
+\set pool eu-west-1_Users61
+\set ECHO none
+\i test/server.sql
+\set ECHO all
 SET timezone = 'UTC';
 
 -- Function and view
