@@ -11,7 +11,10 @@ SHLIB_LINK = -lcurl -lcrypto -lcjson
 
 PG_CONFIG ?= pg_config
 export PG_CONFIG
-PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
+# Debian's client package has pgxs.mk, but not the server's headers.
+ifneq ($(wildcard $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)/postgres.h),)
+PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs))
+endif
 
 ifdef PGXS
 
