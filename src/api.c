@@ -6,6 +6,7 @@
 #include "postgres.h"
 
 #include "common/pg_prng.h"
+#include "datatype/timestamp.h"
 #include "lib/stringinfo.h"
 #include "utils/memutils.h"
 
@@ -36,6 +37,15 @@ const ApiService api_identity_pools = {"cognito-identity", "AWSCognitoIdentitySe
 /* Room for a header host: a DNS name has 253 characters at most, a port 5. */
 #define MAX_HOST 264
 
+/* Room for the name of a scheme, of which there are http and https. */
+#define MAX_SCHEME 8
+
+/* How much this machine's clock may differ from the service's, in seconds. */
+#define MAX_CLOCK_OFFSET SECS_PER_DAY
+
+/* Room for a time such as 2026-01-31 23:59:59, with a year of up to ten digits. */
+#define MAX_TIME 32
+
 typedef enum ApiState
 {
 	API_WAITING, /* to be sent, not before it is due */
@@ -49,8 +59,9 @@ struct ApiRequest
 	const ApiOperation  *operation;
 	const char          *missing; /* the type of error that is none, or NULL */
 	HttpRequest         *http;
-	char                *url;
+	char                *url;    /* scheme://host/, in the normal form of libcurl */
 	char                *host;   /* as the header host has it */
+	bool                 direct; /* to this machine, without TLS: never through a proxy */
 	char                *target; /* as the header x-amz-target has it */
 	StringInfoData       body;
 	ApiState             state;
@@ -63,7 +74,7 @@ struct ApiRequest
 };
 
 /* The service's own endpoint, or the one that the server names. */
-static char *
+static const char *
 endpoint_url(const CognitoServer *server, const ApiService *service)
 {
 	bool        china = strncmp(server->region, "cn-", strlen("cn-")) == 0;
@@ -71,35 +82,55 @@ endpoint_url(const CognitoServer *server, const ApiService *service)
 		service == &api_identity_pools ? server->identity_endpoint_url : server->endpoint_url;
 
 	if (named != NULL)
-		return pstrdup(named);
+		return named;
 	return psprintf("https://%s.%s.amazonaws.com%s", service->prefix, server->region,
 					china ? ".cn" : "");
 }
 
-/* The header host of a URL: with the port, unless it is the scheme's own. */
-static char *
-host_of(const char *text)
+/*
+ * Splits a URL into scheme, host and port, with scheme in lower case and no
+ * port that is the scheme's own.  False if it is none, or longer than a host
+ * name can be.
+ */
+static bool
+split_url(const char *text, char scheme[MAX_SCHEME], char host[MAX_HOST])
 {
 	CURLU *url = curl_url();
-	char  *host = NULL;
+	char  *url_scheme = NULL;
+	char  *url_host = NULL;
 	char  *port = NULL;
-	char   header[MAX_HOST] = "";
+	bool   done = false;
 
-	/* The URL has been checked, so what fails here is memory, or a port that is not there. */
 	if (url != NULL && curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK &&
-		curl_url_get(url, CURLUPART_HOST, &host, 0) == CURLUE_OK)
+		curl_url_get(url, CURLUPART_SCHEME, &url_scheme, 0) == CURLUE_OK &&
+		curl_url_get(url, CURLUPART_HOST, &url_host, 0) == CURLUE_OK)
 	{
 		(void) curl_url_get(url, CURLUPART_PORT, &port, CURLU_NO_DEFAULT_PORT);
-		snprintf(header, sizeof(header), "%s%s%s", host, port != NULL ? ":" : "",
-				 port != NULL ? port : "");
+		done = strlcpy(scheme, url_scheme, MAX_SCHEME) < MAX_SCHEME &&
+			   snprintf(host, MAX_HOST, "%s%s%s", url_host, port != NULL ? ":" : "",
+						port != NULL ? port : "") < MAX_HOST;
 	}
-	curl_free(host);
+	curl_free(url_scheme);
+	curl_free(url_host);
 	curl_free(port);
 	curl_url_cleanup(url);
+	return done;
+}
 
-	if (header[0] == '\0')
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-	return pstrdup(header);
+/* Sets where a request goes. */
+static void
+set_endpoint(ApiRequest *request)
+{
+	char scheme[MAX_SCHEME];
+	char host[MAX_HOST];
+
+	/* The URL has been checked, so what fails here is memory, or the length of the host name. */
+	if (!split_url(endpoint_url(request->server, request->operation->service), scheme, host))
+		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_STRING_FORMAT),
+						errmsg("invalid endpoint of server \"%s\"", request->server->name)));
+	request->host = pstrdup(host);
+	request->url = psprintf("%s://%s/", scheme, host);
+	request->direct = strcmp(scheme, "http") == 0;
 }
 
 /* See api.h. */
@@ -113,8 +144,7 @@ api_create(const CognitoServer *server, const ApiOperation *operation, const cha
 	request->operation = operation;
 	request->missing = missing;
 	request->http = http_create();
-	request->url = endpoint_url(server, operation->service);
-	request->host = host_of(request->url);
+	set_endpoint(request);
 	request->target = psprintf("%s.%s", operation->service->target, operation->name);
 	initStringInfo(&request->body);
 
@@ -122,11 +152,18 @@ api_create(const CognitoServer *server, const ApiOperation *operation, const cha
 	return request;
 }
 
-/* Adds a header line that will be sent. */
+/*
+ * Append a header line that will be sent.  It may hold a session token, so it is
+ * allocated at its final size: a buffer that had to grow would leave a copy.
+ */
 static List *
 add_line(List *lines, const char *name, const char *value)
 {
-	return lappend(lines, psprintf("%s: %s", name, value));
+	size_t size = strlen(name) + strlen(": ") + strlen(value) + 1;
+	char  *line = palloc(size);
+
+	snprintf(line, size, "%s: %s", name, value);
+	return lappend(lines, line);
 }
 
 /* Signs the body and hands it to be sent. */
@@ -145,6 +182,7 @@ post(ApiRequest *request)
 									.body = request->body.data,
 									.length = request->body.len};
 	HttpMessage          message = {.url = request->url,
+									.direct = request->direct,
 									.body = request->body.data,
 									.length = request->body.len,
 									.connect_timeout = server->connect_timeout,
@@ -212,16 +250,46 @@ api_send(ApiRequest *request, const char *members)
 	send_if_due(request);
 }
 
-/* Learns from an answer how far this machine's clock is off; false if it does not say. */
+/* Write a time in UTC, for people. */
+static void
+write_time(char text[MAX_TIME], time_t time)
+{
+	struct tm utc;
+
+	if (gmtime_r(&time, &utc) == NULL || strftime(text, MAX_TIME, "%Y-%m-%d %H:%M:%S", &utc) == 0)
+		strlcpy(text, "out of range", MAX_TIME);
+}
+
+/*
+ * Learn from an answer how far this machine's clock is off; false if it does
+ * not say.  A difference of more than MAX_CLOCK_OFFSET is an error: no endpoint
+ * is to have requests signed for any time that it likes.
+ */
 static bool
 correct_clock(ApiRequest *request)
 {
 	const char *date = http_header(request->http, "date");
 	time_t      service_time = date != NULL ? curl_getdate(date, NULL) : -1;
+	time_t      now = time(NULL);
+	char        service_text[MAX_TIME];
+	char        text[MAX_TIME];
 
 	if (service_time == -1)
 		return false;
-	request->clock_offset = service_time - time(NULL);
+	if (service_time < now - MAX_CLOCK_OFFSET || service_time > now + MAX_CLOCK_OFFSET)
+	{
+		write_time(service_text, service_time);
+		write_time(text, now);
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
+				 errmsg("Cognito's clock differs from this machine's by more than a day for server "
+						"\"%s\"",
+						request->server->name),
+				 errdetail("%s: Cognito's clock shows %s UTC, this machine's %s UTC.",
+						   request->operation->name, service_text, text),
+				 errhint("Set this machine's clock.")));
+	}
+	request->clock_offset = service_time - now;
 	return true;
 }
 

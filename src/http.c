@@ -8,14 +8,17 @@
  */
 #include "postgres.h"
 
+#include "lib/ilist.h"
 #include "miscadmin.h"
 #include "portability/instr_time.h"
+#include "storage/fd.h"
 #include "utils/memutils.h"
 
 #include <curl/curl.h>
 #include <math.h>
 #include <openssl/crypto.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include "compat.h"
 #include "http.h"
@@ -32,12 +35,15 @@
 struct HttpRequest
 {
 	CURL                 *easy;
-	bool                  running; /* added to the multi handle */
+	dlist_node            node;          /* in pool.running, while it is */
+	bool                  running;       /* added to the multi handle */
+	bool                  options_valid; /* libcurl has taken all options so far */
 	HttpOutcome           outcome;
 	struct curl_slist    *headers;
 	char                 *body; /* malloc'd, for it grows inside a callback */
 	size_t                length;
 	size_t                capacity;
+	size_t                header_length; /* of the answer's header lines */
 	char                  error[CURL_ERROR_SIZE];
 	MemoryContextCallback release;
 };
@@ -52,6 +58,8 @@ typedef struct HttpSocket
 static struct
 {
 	CURLM        *multi;
+	dlist_head    running;  /* requests that have been added to the multi handle */
+	size_t        buffered; /* bytes allocated for the answers of all requests */
 	WaitEventSet *wait_set;
 	bool          wait_set_stale; /* it no longer matches the sockets */
 	HttpSocket   *sockets;        /* malloc'd, for it grows inside a callback */
@@ -63,6 +71,11 @@ static struct
 } pool;
 
 char *http_ca_file;
+
+/* Set an option of a request's handle, and note if libcurl refuses it. */
+#define set_option(request, option, value) \
+	((request)->options_valid &=           \
+	 curl_easy_setopt((request)->easy, CURLOPT_##option, (value)) == CURLE_OK)
 
 /* libcurl's callback: note which events of a socket are to be watched. */
 static int
@@ -108,6 +121,83 @@ note_timer(CURLM *multi pg_attribute_unused(), long milliseconds, void *user pg_
 	return 0;
 }
 
+/*
+ * libcurl's callback: create a socket, counted among the files that this
+ * backend has open, so that the server closes others when it must.
+ */
+static curl_socket_t
+open_socket(void *user, curlsocktype purpose pg_attribute_unused(), struct curl_sockaddr *address)
+{
+	HttpRequest  *request = user;
+	curl_socket_t fd;
+
+	if (!AcquireExternalFD())
+	{
+		request->outcome = HTTP_TOO_MANY_FILES;
+		return CURL_SOCKET_BAD;
+	}
+	fd = socket(address->family, address->socktype, address->protocol);
+	if (fd == CURL_SOCKET_BAD)
+		ReleaseExternalFD();
+	return fd;
+}
+
+/* libcurl's callback: close a socket of open_socket. */
+static int
+close_socket(void *user pg_attribute_unused(), curl_socket_t fd)
+{
+	ReleaseExternalFD();
+	return close(fd);
+}
+
+/* Wipe and free the answer of a request, which may hold a secret, as that of an app client does. */
+static void
+free_body(HttpRequest *request)
+{
+	if (request->body != NULL)
+		OPENSSL_cleanse(request->body, request->length);
+	free(request->body);
+	pool.buffered -= request->capacity;
+	request->body = NULL;
+	request->length = 0;
+	request->capacity = 0;
+}
+
+/*
+ * Make room for an answer of some length and its final NUL.  The buffer that
+ * becomes too small is wiped, which realloc would not do.  Returns the outcome
+ * of the request: HTTP_PENDING if there is room.
+ */
+static HttpOutcome
+reserve_body(HttpRequest *request, size_t length)
+{
+	size_t capacity = Max(request->capacity, FIRST_BUFFER);
+	char  *body;
+
+	if (length < request->capacity)
+		return HTTP_PENDING;
+	if (length > HTTP_MAX_ANSWER)
+		return HTTP_TOO_LARGE;
+	while (capacity <= length)
+		capacity *= 2;
+	capacity = Min(capacity, HTTP_MAX_ANSWER + 1);
+	if (pool.buffered - request->capacity + capacity > HTTP_MAX_ANSWERS)
+		return HTTP_TOO_LARGE_TOGETHER;
+
+	body = malloc(capacity);
+	if (body == NULL)
+		return HTTP_OUT_OF_MEMORY;
+	length = request->length;
+	if (length > 0)
+		memcpy(body, request->body, length);
+	free_body(request);
+	request->body = body;
+	request->length = length;
+	request->capacity = capacity;
+	pool.buffered += capacity;
+	return HTTP_PENDING;
+}
+
 /* libcurl's callback: append to the answer; any return but the size ends the transfer. */
 static size_t
 receive_body(char *data, size_t size, size_t count, void *user)
@@ -115,33 +205,27 @@ receive_body(char *data, size_t size, size_t count, void *user)
 	HttpRequest *request = user;
 	size_t       length = size * count;
 
-	if (length > HTTP_MAX_ANSWER - request->length)
-	{
-		request->outcome = HTTP_TOO_LARGE;
+	request->outcome = reserve_body(request, request->length + length);
+	if (request->outcome != HTTP_PENDING)
 		return 0;
-	}
-
-	if (request->length + length + 1 > request->capacity)
-	{
-		size_t capacity = Max(request->capacity, FIRST_BUFFER);
-		char  *body;
-
-		while (capacity < request->length + length + 1)
-			capacity *= 2;
-		body = realloc(request->body, capacity);
-		if (body == NULL)
-		{
-			request->outcome = HTTP_OUT_OF_MEMORY;
-			return 0;
-		}
-		request->body = body;
-		request->capacity = capacity;
-	}
 
 	memcpy(request->body + request->length, data, length);
 	request->length += length;
 	request->body[request->length] = '\0';
 	return length;
+}
+
+/* libcurl's callback: count the header lines of the answer, all of which libcurl keeps. */
+static size_t
+receive_header(char *data pg_attribute_unused(), size_t size, size_t count, void *user)
+{
+	HttpRequest *request = user;
+
+	request->header_length += size * count;
+	if (request->header_length <= HTTP_MAX_HEADERS)
+		return size * count;
+	request->outcome = HTTP_TOO_LARGE;
+	return 0;
 }
 
 /* Frees the header lines of a message; they may hold a session token. */
@@ -159,7 +243,10 @@ static void
 stop(HttpRequest *request)
 {
 	if (request->running)
+	{
 		curl_multi_remove_handle(pool.multi, request->easy);
+		dlist_delete(&request->node);
+	}
 	request->running = false;
 	free_headers(request);
 }
@@ -172,10 +259,7 @@ release(void *arg)
 
 	stop(request);
 	curl_easy_cleanup(request->easy);
-	/* It may hold a secret, as the description of an app client does. */
-	if (request->body != NULL)
-		OPENSSL_cleanse(request->body, request->length);
-	free(request->body);
+	free_body(request);
 }
 
 /* Did a request come to the point of which libcurl notes that time? */
@@ -248,6 +332,35 @@ collect_ended(void)
 	}
 }
 
+/* End a request that libcurl cannot run, and let whoever waits see it at once. */
+static void
+fail_to_run(HttpRequest *request)
+{
+	if (request->outcome == HTTP_PENDING)
+		request->outcome = HTTP_OUT_OF_MEMORY;
+	stop(request);
+	pool.ended = true;
+}
+
+/*
+ * Give up the multi handle with all its requests and connections, after an
+ * error for which libcurl refuses it from then on.  The next request makes
+ * another.
+ */
+static void
+discard_pool(void)
+{
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, &pool.running)
+		fail_to_run(dlist_container(HttpRequest, node, iter.cur));
+	curl_multi_cleanup(pool.multi);
+	pool.multi = NULL;
+	pool.nsockets = 0;
+	pool.wait_set_stale = true;
+	pool.timer = -1;
+}
+
 /*
  * Lets libcurl work on a socket's events, or on its timers.  It may start a
  * thread to resolve a name, and that thread must never take a signal that is
@@ -256,23 +369,31 @@ collect_ended(void)
 static void
 transfer(curl_socket_t fd, int events)
 {
-	sigset_t all;
-	sigset_t saved;
-	int      running;
+	sigset_t  all;
+	sigset_t  saved;
+	int       running;
+	CURLMcode result;
 
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, &saved);
-	curl_multi_socket_action(pool.multi, fd, events, &running);
+	result = curl_multi_socket_action(pool.multi, fd, events, &running);
 	sigprocmask(SIG_SETMASK, &saved, NULL);
 	collect_ended();
+	if (result != CURLM_OK)
+		discard_pool();
 }
 
-/* Sets up the session's connections, once. */
+/* Sets up the session's connections, if there are none. */
 static void
 open_pool(void)
 {
 	if (pool.multi != NULL)
 		return;
+	if (pool.wait_event == 0)
+	{
+		dlist_init(&pool.running);
+		pool.wait_event = new_wait_event("CognitoRequest");
+	}
 
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK ||
 		(pool.multi = curl_multi_init()) == NULL)
@@ -283,7 +404,6 @@ open_pool(void)
 	curl_multi_setopt(pool.multi, CURLMOPT_MAXCONNECTS, MAX_CONNECTIONS);
 	pool.wait_set_stale = true;
 	pool.timer = -1;
-	pool.wait_event = new_wait_event("CognitoRequest");
 }
 
 /* Makes the set of what is waited for: latch, postmaster and libcurl's sockets. */
@@ -343,7 +463,7 @@ http_work(double until)
 	nevents =
 		WaitEventSetWait(pool.wait_set, wait_time(until), events, MAX_EVENTS, pool.wait_event);
 
-	for (int i = 0; i < nevents; i++)
+	for (int i = 0; i < nevents && pool.multi != NULL; i++)
 	{
 		if (events[i].events & WL_LATCH_SET)
 		{
@@ -367,21 +487,24 @@ http_work(double until)
 static void
 set_constant_options(HttpRequest *request)
 {
-	CURL *easy = request->easy;
-
-	curl_easy_setopt(easy, CURLOPT_PRIVATE, request);
-	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, request->error);
-	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, receive_body);
-	curl_easy_setopt(easy, CURLOPT_WRITEDATA, request);
-	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* never wait for a resolver thread */
-	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
-	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-	curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
-	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
-	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
-	curl_easy_setopt(easy, CURLOPT_USERAGENT, "cognito_srf/1.0");
+	set_option(request, PRIVATE, request);
+	set_option(request, ERRORBUFFER, request->error);
+	set_option(request, OPENSOCKETFUNCTION, open_socket);
+	set_option(request, OPENSOCKETDATA, request);
+	set_option(request, CLOSESOCKETFUNCTION, close_socket);
+	set_option(request, WRITEFUNCTION, receive_body);
+	set_option(request, WRITEDATA, request);
+	set_option(request, HEADERFUNCTION, receive_header);
+	set_option(request, HEADERDATA, request);
+	set_option(request, NOSIGNAL, 1L);
+	set_option(request, QUICK_EXIT, 1L); /* never wait for a resolver thread */
+	set_option(request, PROTOCOLS_STR, "http,https");
+	set_option(request, HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
+	set_option(request, FOLLOWLOCATION, 0L);
+	set_option(request, SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
+	set_option(request, SSL_VERIFYPEER, 1L);
+	set_option(request, SSL_VERIFYHOST, 2L);
+	set_option(request, USERAGENT, "cognito_srf/1.1");
 }
 
 /* See http.h. */
@@ -396,9 +519,11 @@ http_create(void)
 	MemoryContextRegisterResetCallback(CurrentMemoryContext, &request->release);
 
 	request->easy = curl_easy_init();
-	if (request->easy == NULL)
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-	set_constant_options(request);
+	request->options_valid = request->easy != NULL;
+	if (request->easy != NULL)
+		set_constant_options(request);
+	if (!request->options_valid)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("could not initialize libcurl")));
 	return request;
 }
 
@@ -427,40 +552,58 @@ set_headers(HttpRequest *request, const List *headers)
 		if (!add_header(request, lfirst(cell)))
 			return false;
 	}
-	curl_easy_setopt(request->easy, CURLOPT_HTTPHEADER, request->headers);
-	return true;
+	return set_option(request, HTTPHEADER, request->headers);
+}
+
+/*
+ * Sets which certificates to trust: those of a file in place of all that libcurl
+ * was built to trust, which is a file and a directory.
+ */
+static void
+set_certificates(HttpRequest *request)
+{
+	if (http_ca_file == NULL || http_ca_file[0] == '\0')
+		return;
+	set_option(request, CAINFO, http_ca_file);
+	set_option(request, CAPATH, NULL);
+	set_option(request, PROXY_CAINFO, http_ca_file);
+	set_option(request, PROXY_CAPATH, NULL);
+}
+
+/* Sets the options of a message; false if there is no memory for them. */
+static bool
+set_message(HttpRequest *request, const HttpMessage *message)
+{
+	set_option(request, URL, message->url);
+	/* What goes to a loopback address goes there, whatever the environment says of proxies. */
+	set_option(request, NOPROXY, message->direct ? "*" : NULL);
+	set_option(request, CONNECTTIMEOUT_MS, (long) message->connect_timeout);
+	set_option(request, TIMEOUT_MS, (long) message->request_timeout);
+	set_option(request, POSTFIELDSIZE_LARGE, (curl_off_t) message->length);
+	set_option(request, COPYPOSTFIELDS, message->body);
+	set_certificates(request);
+	return set_headers(request, message->headers) && request->options_valid;
 }
 
 /* See http.h. */
 void
 http_send(HttpRequest *request, const HttpMessage *message)
 {
-	CURL *easy = request->easy;
-	bool  ca_file = http_ca_file != NULL && http_ca_file[0] != '\0';
-
 	stop(request);
-	request->length = 0;
+	free_body(request);
+	request->header_length = 0;
 	request->error[0] = '\0';
 	request->outcome = HTTP_PENDING;
 
-	curl_easy_setopt(easy, CURLOPT_URL, message->url);
-	if (ca_file)
-		curl_easy_setopt(easy, CURLOPT_CAINFO, http_ca_file);
-	/* What goes to a loopback address goes there, whatever the environment says of proxies. */
-	curl_easy_setopt(easy, CURLOPT_NOPROXY,
-					 strncmp(message->url, "http:", strlen("http:")) == 0 ? "*" : NULL);
-	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long) message->connect_timeout);
-	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) message->request_timeout);
-	curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) message->length);
-
-	if (!set_headers(request, message->headers) ||
-		curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, message->body) != CURLE_OK ||
-		curl_multi_add_handle(pool.multi, easy) != CURLM_OK)
+	open_pool();
+	if (!set_message(request, message) ||
+		curl_multi_add_handle(pool.multi, request->easy) != CURLM_OK)
 	{
-		request->outcome = HTTP_OUT_OF_MEMORY;
+		fail_to_run(request);
 		return;
 	}
 	request->running = true;
+	dlist_push_tail(&pool.running, &request->node);
 	transfer(CURL_SOCKET_TIMEOUT, 0);
 }
 

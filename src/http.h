@@ -5,7 +5,11 @@
  *
  * Connections belong to the session and are kept between requests.  A request
  * belongs to the memory context in which it was made and is released with it,
- * whether that happens at the end of a call or in an abort.
+ * whether that happens at the end of a call or in an abort.  Connections count
+ * among the file descriptors that the backend may have open.
+ *
+ * Header lines and answers are wiped before they are freed.  What libcurl and
+ * OpenSSL copy into buffers of their own is theirs, and is not.
  *
  * What the transfer is about (AWS, Cognito, which answers are worth a retry)
  * is the caller's business.
@@ -17,25 +21,32 @@
 
 #include "nodes/pg_list.h"
 
-/* The largest answer that is read, in bytes. */
+/* The largest answer that is read, in bytes, and the most for its header lines. */
 #define HTTP_MAX_ANSWER (32 * 1024 * 1024)
+#define HTTP_MAX_HEADERS (256 * 1024)
+
+/* The most that is allocated for the answers of all requests of a session, in bytes. */
+#define HTTP_MAX_ANSWERS (4 * HTTP_MAX_ANSWER)
 
 typedef enum HttpOutcome
 {
-	HTTP_PENDING,         /* under way */
-	HTTP_ANSWERED,        /* a whole answer, of any status */
-	HTTP_UNREACHABLE,     /* no name, no connection, or no TLS */
-	HTTP_CONNECT_TIMEOUT, /* no connection in time */
-	HTTP_ANSWER_TIMEOUT,  /* connected, but no whole answer in time */
-	HTTP_BROKEN,          /* the connection broke after it stood */
-	HTTP_TOO_LARGE,       /* an answer of more than HTTP_MAX_ANSWER */
-	HTTP_OUT_OF_MEMORY,   /* no memory to keep the answer */
-	HTTP_FAILED           /* anything else, such as an answer that is not HTTP */
+	HTTP_PENDING,            /* under way */
+	HTTP_ANSWERED,           /* a whole answer, of any status */
+	HTTP_UNREACHABLE,        /* no name, no connection, or no TLS */
+	HTTP_CONNECT_TIMEOUT,    /* no connection in time */
+	HTTP_ANSWER_TIMEOUT,     /* connected, but no whole answer in time */
+	HTTP_BROKEN,             /* the connection broke after it stood */
+	HTTP_TOO_LARGE,          /* an answer of more than HTTP_MAX_ANSWER or HTTP_MAX_HEADERS */
+	HTTP_TOO_LARGE_TOGETHER, /* answers of more than HTTP_MAX_ANSWERS */
+	HTTP_TOO_MANY_FILES,     /* no file descriptor for a connection */
+	HTTP_OUT_OF_MEMORY,      /* no memory to send the request, or to keep the answer */
+	HTTP_FAILED              /* anything else, such as an answer that is not HTTP */
 } HttpOutcome;
 
 typedef struct HttpMessage
 {
-	const char *url;     /* https, or http to a loopback address */
+	const char *url;
+	bool        direct;  /* never through a proxy */
 	List       *headers; /* of char *, each "name: value" */
 	const char *body;
 	size_t      length;          /* of the body, in bytes */

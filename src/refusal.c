@@ -94,7 +94,18 @@ static const struct
 	[REFUSAL_ANSWER_TIMEOUT] = {ERRCODE_FDW_ERROR, "Cognito's answer timed out for server \"%s\"",
 								"Option \"request_timeout\" says how long to wait."},
 	[REFUSAL_TOO_LARGE] = {ERRCODE_FDW_ERROR,
-						   "Cognito's answer for server \"%s\" is larger than 32 MB", NULL},
+						   "Cognito's answer for server \"%s\" is larger than 32 MB, or has more "
+						   "than 256 kB of header lines",
+						   NULL},
+	[REFUSAL_TOO_LARGE_TOGETHER] = {ERRCODE_FDW_ERROR,
+									"Cognito's answers for server \"%s\" are together larger "
+									"than 128 MB",
+									"Lower option \"max_concurrent_requests\"."},
+	[REFUSAL_TOO_MANY_FILES] = {ERRCODE_INSUFFICIENT_RESOURCES,
+								"no file descriptor left for a connection to Cognito for server "
+								"\"%s\"",
+								"Lower option \"max_concurrent_requests\", or raise setting "
+								"\"max_files_per_process\"."},
 	[REFUSAL_OUT_OF_MEMORY] = {ERRCODE_OUT_OF_MEMORY,
 							   "out of memory for Cognito's answer for server \"%s\"", NULL},
 	[REFUSAL_OTHER] = {ERRCODE_FDW_ERROR, "Cognito refused the request for server \"%s\"", NULL},
@@ -133,6 +144,10 @@ kind_of_outcome(HttpOutcome outcome)
 			return REFUSAL_BROKEN;
 		case HTTP_TOO_LARGE:
 			return REFUSAL_TOO_LARGE;
+		case HTTP_TOO_LARGE_TOGETHER:
+			return REFUSAL_TOO_LARGE_TOGETHER;
+		case HTTP_TOO_MANY_FILES:
+			return REFUSAL_TOO_MANY_FILES;
 		case HTTP_OUT_OF_MEMORY:
 			return REFUSAL_OUT_OF_MEMORY;
 		default:

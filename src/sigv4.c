@@ -117,7 +117,9 @@ sigv4_date(char date[SIGV4_DATE_SIZE], time_t now)
 {
 	struct tm utc;
 
-	(void) strftime(date, SIGV4_DATE_SIZE, "%Y%m%dT%H%M%SZ", gmtime_r(&now, &utc));
+	if (gmtime_r(&now, &utc) == NULL ||
+		strftime(date, SIGV4_DATE_SIZE, "%Y%m%dT%H%M%SZ", &utc) != SIGV4_DATE_SIZE - 1)
+		elog(ERROR, "could not write the time of a request");
 }
 
 /* See sigv4.h. */

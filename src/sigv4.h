@@ -35,7 +35,10 @@ typedef struct SigV4Request
 	size_t             length; /* of the body, in bytes */
 } SigV4Request;
 
-/* Writes the time in the form that the header x-amz-date and the signature take. */
+/*
+ * Writes the time in the form that the header x-amz-date and the signature take.
+ * Raises XX000 for a year that does not have four digits.
+ */
 extern void sigv4_date(char date[SIGV4_DATE_SIZE], time_t now);
 
 /*

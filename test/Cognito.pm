@@ -203,12 +203,13 @@ sub complaints
 	return $session->{stderr};
 }
 
-# Builds slow_resolver.c, to be put into LD_PRELOAD while a cluster starts.
-sub slow_resolver
+# Builds a library of this directory, to be put into LD_PRELOAD while a cluster starts.
+sub preload
 {
-	my $library = PostgreSQL::Test::Utils::tempdir() . '/slow_resolver.so';
+	my ($name) = @_;
+	my $library = PostgreSQL::Test::Utils::tempdir() . "/$name.so";
 
-	system_or_bail('cc', '-shared', '-fPIC', '-o', $library, "$FindBin::Bin/../slow_resolver.c");
+	system_or_bail('cc', '-shared', '-fPIC', '-o', $library, "$FindBin::Bin/../$name.c");
 	return $library;
 }
 

@@ -805,7 +805,7 @@ def tls_context(folder):
                        check=True, capture_output=True)
 
     os.makedirs(folder, exist_ok=True)
-    certificate("ca", "-subj", "/CN=CA of the local Cognito", "-addext", "keyUsage=critical,keyCertSign")
+    certificate("ca", "-subj", f"/CN=CA of the local Cognito, {os.path.basename(folder)}", "-addext", "keyUsage=critical,keyCertSign")
     certificate("server", "-subj", "/CN=localhost", "-CA", f"{folder}/ca.pem", "-CAkey", f"{folder}/ca.key",
                 "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-addext", "basicConstraints=CA:FALSE")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -113,6 +113,16 @@ $cognito->create_server($node, 'srv', endpoint_url => "$by_name/");
 ($request) = is_accepted('an endpoint with a final slash');
 is("http://$request->{headers}{host}", $by_name, 'header host by name');
 
+# An endpoint that is written in another way is the same: signed alike, and without the proxy
+
+my $port = $cognito->url =~ s/.*://r;
+for my $url ("HTTP://127.0.0.1:$port", "Http://LocalHost:$port/", "http://127.1:$port")
+{
+	$cognito->create_server($node, 'srv', endpoint_url => $url);
+	is_accepted("endpoint_url $url");
+}
+
+
 # What the proxy is asked for tells the host; it does not answer, for here no region is in reach.
 for (
 	[ 'eu-west-1', 'cognito-idp.eu-west-1.amazonaws.com' ],

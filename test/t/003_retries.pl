@@ -196,6 +196,28 @@ fails(
 	{ error => 'RequestExpired', headers => { date => 'soon' } },
 	qr/ERROR:  28000/);
 
+my $time = '\d+-\d\d-\d\d \d\d:\d\d:\d\d UTC';
+for ([ 'two days ahead', 172_800 ], [ 'two days behind', -172_800 ], [ 'years behind', -1e9 ])
+{
+	my ($name, $ahead) = @$_;
+	$cognito->control('PUT', 'clock', $ahead);
+	$cognito->faults();
+	($error, @requests) = attempt();
+	like(
+		$error,
+		qr/ERROR:  28000: Cognito's clock differs .* by more than a day .* "srv"\nDETAIL:  ListUsers: .* $time, .* $time\.\nHINT: .* clock/,
+		"a clock that is $name is not believed");
+	is(@requests, 1, "a clock that is $name: one request");
+}
+$cognito->control('PUT', 'clock', 0);
+for my $year (9999, 20_000, 2_147_483_647)
+{
+	fails(
+		"the year $year", 1,
+		{ error => 'RequestExpired', headers => { date => "Sat, 01 Jan $year 00:00:00 GMT" } },
+		qr/ERROR:  28000: Cognito(?:'s clock differs|\x20refused the time)/);
+}
+
 $cognito->create_server($node, 'srv', max_retries => 1);
 recovers('a clock error, then throttling', 2,
 	{ error => 'RequestExpired' },

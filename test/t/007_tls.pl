@@ -3,6 +3,7 @@ use strict;
 use warnings;
 
 use Cwd qw(abs_path);
+use File::Copy qw(copy);
 use FindBin;
 use lib "$FindBin::Bin/..";
 use Cognito;
@@ -79,6 +80,36 @@ is_refused('a kept connection does not help another host', qq($trust; BEGIN;
 	SELECT * FROM cognito_users('srv', NULL, 1);
 	ALTER SERVER srv OPTIONS (SET endpoint_url 'https://other.localhost:$port');
 	$count));
+
+
+# A CA that the system trusts, by the bundle that libcurl was built with, and by its directory:
+# cognito_srf.ca_file takes the place of both.
+
+for my $place (qw(bundle directory))
+{
+	my $certificates = "$folder/$place";
+	mkdir $certificates;
+	my $bundle = $place eq 'bundle' ? $ca_file : "$folder/other/ca.pem";
+	copy($bundle, "$certificates/ca-certificates.crt");
+	copy($ca_file, "$certificates/ca.pem") if $place eq 'directory';
+	system_or_bail('openssl', 'rehash', $certificates);
+
+	my $trusting = do
+	{
+		local $ENV{LD_PRELOAD} = Cognito::preload('system_certificates');
+		local $ENV{SYSTEM_CERTIFICATES} = $certificates;
+		Cognito::cluster("trusting_$place");
+	};
+	$cognito->create_server($trusting, 'srv');
+	is($trusting->safe_psql('postgres', $count), 300, "$place: what the system trusts is trusted");
+	like(
+		Cognito::error_of($trusting, "SET cognito_srf.ca_file = '$folder/other/ca.pem'; $count"),
+		qr/ERROR:  HV00N: could not connect to Cognito for server "srv"/,
+		"$place: not where cognito_srf.ca_file names another CA");
+	is($trusting->safe_psql('postgres', "SELECT cognito_users('srv', NULL, 1) IS NULL; $trust; $count"),
+		"f\n300", "$place: the CA of the file after that of the system");
+	$trusting->stop;
+}
 
 
 # Who may say what is trusted

@@ -65,7 +65,7 @@ my @phases = (
 
 my $node = do
 {
-	local $ENV{LD_PRELOAD} = Cognito::slow_resolver();
+	local $ENV{LD_PRELOAD} = Cognito::preload('slow_resolver');
 	Cognito::cluster('main');
 };
 $good->create_server($node, 'good');

@@ -20,7 +20,7 @@ my $SLACK = 128;
 my $cognito = Cognito->new;
 my $node = do
 {
-	local $ENV{LD_PRELOAD} = Cognito::slow_resolver();
+	local $ENV{LD_PRELOAD} = Cognito::preload('slow_resolver');
 	Cognito::cluster('main', 'log_statement = none');
 };
 Cognito::create_vault($node);

@@ -1,0 +1,145 @@
+# Transfers: what their answers and connections may take of the machine, and what happens when
+# libcurl fails.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/..";
+use Cognito;
+use IO::Socket::INET;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(time);
+
+my $faults = PostgreSQL::Test::Utils::tempdir();
+my $cognito = Cognito->new;
+my $node = do
+{
+	local $ENV{LD_PRELOAD} = Cognito::preload('libcurl_faults');
+	local $ENV{LIBCURL_FAULTS} = $faults;
+	Cognito::cluster('main', "statement_timeout = '60s'");
+};
+$cognito->create_server($node, 'srv', max_retries => 0, request_timeout => '30s');
+my $session = Cognito::session($node);
+my $count = "SELECT count(*) FROM cognito_users('srv')";
+
+# Checks that the next call fails for lack of memory, at once, and the one after it succeeds.
+sub fails_once
+{
+	my ($name, $fault, $skip) = @_;
+
+	append_to_file("$faults/$fault", $skip // 0);
+	my $start = time;
+	like(Cognito::complaints($session, $count),
+		qr/ERROR:  53200: out of memory .* "srv"/, "$name: an error");
+	cmp_ok(time - $start, '<', 10, "$name: at once");
+	ok(!-e "$faults/$fault", "$name: it happened");
+	is(Cognito::ask($session, $count), 300, "$name: the next call succeeds");
+	return;
+}
+
+# libcurl fails while a request is sent, on a new connection and on a kept one.
+
+fails_once('a request that cannot be added', 'add');
+fails_once('a body that cannot be copied', 'option');
+fails_once('a socket that cannot be watched', 'socket');
+fails_once('a request that cannot be added, again', 'add');
+
+# The same where the request had to wait before it was sent.
+
+for my $fault (qw(add option))
+{
+	$cognito->create_server($node, 'srv', request_timeout => '30s');
+	$cognito->faults({ error => 'TooManyRequestsException' });
+	fails_once("$fault in a retry", $fault, 1);
+}
+
+# Several requests are under way.
+
+$cognito->create_server($node, 'srv',
+	max_retries => 0,
+	request_timeout => '30s',
+	max_concurrent_requests => 16,
+	user_pool_id => 'eu-west-1_Users2000');
+is(Cognito::ask($session, $count), 2000, 'sixteen requests at once');
+append_to_file("$faults/socket", 20);
+like(Cognito::complaints($session, $count),
+	qr/ERROR:  53200: /, 'a socket of one of them cannot be watched: an error');
+is(Cognito::ask($session, $count), 2000, 'and then all of them succeed');
+
+
+# Descriptors: a backend that may open few leaves room for its own files.
+
+is(Cognito::ask($session, 'SHOW max_files_per_process'), 1000, 'a thousand files a backend');
+$node->append_conf('postgresql.conf', 'max_files_per_process = 80');
+$node->restart;
+$session = Cognito::session($node);
+$cognito->create_server($node, 'srv',
+	max_concurrent_requests => 64,
+	user_pool_id => 'eu-west-1_Users2000');
+$cognito->faults({ delay => 0.05, times => -1 });
+like(
+	Cognito::complaints($session, $count),
+	qr/ERROR:  53000: no file descriptor left for a connection .* "srv"\nDETAIL: .*\nHINT: .*max_concurrent_requests/,
+	'64 connections of 80 files are refused');
+$cognito->faults();
+$cognito->create_server($node, 'srv',
+	max_concurrent_requests => 4,
+	user_pool_id => 'eu-west-1_Users2000');
+is(Cognito::ask($session, $count), 2000, 'four are not');
+is(Cognito::ask($session, 'CREATE TEMP TABLE copy AS SELECT * FROM pg_proc; SELECT count(*) > 0 FROM copy'),
+	't', 'and other files can be opened');
+
+
+# Memory: all answers that are under way have one limit.
+
+# Answers each request with 31 MB and never ends.
+sub serve_large_answers
+{
+	my ($listener) = @_;
+	my @connections;
+
+	while (my $connection = $listener->accept)
+	{
+		push @connections, $connection;
+		next if fork;
+		my $megabyte = ' ' x 1_000_000;
+		1 while ($connection->getline // "\r\n") ne "\r\n";
+		print $connection "HTTP/1.1 200 OK\r\ncontent-length: 32000000\r\n\r\n";
+		print $connection $megabyte for 1 .. 31;
+		sleep 60;
+		exit;
+	}
+	return;
+}
+
+my $listener = IO::Socket::INET->new(Listen => 8, LocalAddr => '127.0.0.1');
+my $server = fork // die $!;
+if (!$server)
+{
+	setpgrp;
+	serve_large_answers($listener);
+}
+$cognito->create_server($node, 'srv',
+	endpoint_url => 'http://127.0.0.1:' . $listener->sockport,
+	max_retries => 0,
+	request_timeout => '40s',
+	max_concurrent_requests => 6);
+like(
+	Cognito::complaints($session,
+		"SELECT FROM cognito_users('srv', 'email', '=', '{a,b,c,d,e,f}')"),
+	qr/ERROR:  HV000: Cognito's answers .* "srv" are together larger than 128 MB\nDETAIL: .*\nHINT: .*max_concurrent_requests/,
+	'six answers of 31 MB are too much');
+kill TERM => -$server;
+waitpid $server, 0;
+
+is(join('', $cognito->violations), '', 'every request was well-formed');
+
+# Header lines, which libcurl keeps.
+$cognito->create_server($node, 'srv', max_retries => 0);
+$cognito->faults({ error => 'AccessDeniedException',
+	headers => { map { ("x-filler-$_" => 'x' x 60_000) } 1 .. 5 } });
+like(Cognito::complaints($session, $count),
+	qr/ERROR:  HV000: Cognito's answer for server "srv" is larger/, '300 kB of header lines are too much');
+
+done_testing();
