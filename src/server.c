@@ -203,6 +203,27 @@ resolve_credentials(Opened *opened, ForeignServer *catalog, ServerPool pool)
 	}
 }
 
+/*
+ * Raise the error for an endpoint without TLS, unless a superuser owns the server.
+ * It is on this machine, where errors and delays would tell who listens on which
+ * port, and what is answered there.
+ */
+static void
+check_endpoints(const CognitoServer *server, Oid owner)
+{
+	if (superuser_arg(owner) || !(option_is_plain_http(server->endpoint_url) ||
+								  option_is_plain_http(server->identity_endpoint_url)))
+		return;
+
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied for the plain HTTP endpoint of server \"%s\"", server->name),
+			 errdetail("The server belongs to role %s, which is not a superuser.",
+					   quote_identifier(GetUserNameFromId(owner, false))),
+			 errhint("Use https://, or have a superuser own the server: ALTER SERVER %s OWNER TO ...",
+					 quote_identifier(server->name))));
+}
+
 /* Notes the begin of a call in what the session remembers of a server. */
 static Session *
 begin_call(Oid serverid)
@@ -243,6 +264,7 @@ server_open(const char *name, ServerPool pool)
 	rate = option_number(options, "max_requests_per_second", 0);
 	server->max_requests_per_second = rate > 0 ? rate : get_float8_infinity();
 	server->pushdown = option_boolean(options, "pushdown", true);
+	check_endpoints(server, catalog->owner);
 	resolve_credentials(opened, catalog, pool);
 
 	MemoryContextSwitchTo(caller);

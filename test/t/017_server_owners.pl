@@ -14,8 +14,8 @@ use Test::More;
 $ENV{no_proxy} = '*';
 
 my $folder = abs_path(PostgreSQL::Test::Utils::tempdir);
-my $cognito = Cognito->new('--tls', "$folder/tls");
-my $node = Cognito::cluster('main');
+my $cognito = Cognito->new('--tls', $folder);
+my $node = Cognito::cluster('main', "cognito_srf.ca_file = '$folder/ca.pem'");
 my $superuser = run('SELECT current_user');
 
 # Keys that the requests tell apart, each with the secret SECRET/OF/<key>
@@ -99,7 +99,6 @@ CREATE FUNCTION counted_by_caller() RETURNS bigint LANGUAGE sql SECURITY DEFINER
 	AS $$SELECT count(*) FROM cognito_users('srv')$$;
 ALTER FUNCTION counted_by_caller() OWNER TO caller;
 SQL
-run("LOAD 'cognito_srf'; ALTER DATABASE postgres SET cognito_srf.ca_file = '$folder/tls/ca.pem'");
 Cognito::create_vault($node);
 run(q(SELECT vault.create_secret('SECRET/OF/AKIAVAULT', 'vaulted')));
 
