@@ -410,10 +410,10 @@ warn_of_plain_http(List *options)
 	if (superuser() || !(option_is_plain_http(find_value(options, "endpoint_url")) ||
 						 option_is_plain_http(find_value(options, "identity_endpoint_url"))))
 		return;
-	ereport(WARNING, (errmsg("a server with a plain HTTP endpoint can only be used if a superuser "
-							 "owns it"),
-					  errhint("Use https://, or have a superuser own the server."),
-					  errhidestmt(true)));
+	ereport(WARNING,
+			(errmsg("a server with a plain HTTP endpoint can only be used if a superuser "
+					"owns it"),
+			 errhint("Use https://, or have a superuser own the server."), errhidestmt(true)));
 }
 
 /* The wrapper's validator: called with all options that an object is to have. */

@@ -165,15 +165,16 @@ find_vault_reader(const ForeignServer *catalog, const UserMapping *mapping)
 		return mapping->userid;
 
 	reader = quote_identifier(GetUserNameFromId(mapping->userid, false));
-	ereport(ERROR,
-			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("Vault is not read as role %s for server \"%s\"", reader, catalog->servername),
-			 errdetail("The server belongs to role %s, which chooses the endpoint and does not have "
-					   "the privileges of role %s.",
-					   quote_identifier(GetUserNameFromId(catalog->owner, false)), reader),
-			 errhint("Use a server that belongs to role %s or to a superuser; or DROP USER MAPPING "
-					 "FOR %s SERVER %s, to use the credentials of PUBLIC or of the server.",
-					 reader, reader, quote_identifier(catalog->servername))));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+		 errmsg("Vault is not read as role %s for server \"%s\"", reader, catalog->servername),
+		 errdetail("The server belongs to role %s, which chooses the endpoint and does not have "
+				   "the privileges of role %s.",
+				   quote_identifier(GetUserNameFromId(catalog->owner, false)), reader),
+		 errhint("Use a server that belongs to role %s or to a superuser; or DROP USER MAPPING "
+				 "FOR %s SERVER %s, to use the credentials of PUBLIC or of the server.",
+				 reader, reader, quote_identifier(catalog->servername))));
 }
 
 /* Fills in the credentials from the user mapping if there is one, and else from the server. */
@@ -215,13 +216,14 @@ check_endpoints(const CognitoServer *server, Oid owner)
 								  option_is_plain_http(server->identity_endpoint_url)))
 		return;
 
-	ereport(ERROR,
-			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("permission denied for the plain HTTP endpoint of server \"%s\"", server->name),
-			 errdetail("The server belongs to role %s, which is not a superuser.",
-					   quote_identifier(GetUserNameFromId(owner, false))),
-			 errhint("Use https://, or have a superuser own the server: ALTER SERVER %s OWNER TO ...",
-					 quote_identifier(server->name))));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+		 errmsg("permission denied for the plain HTTP endpoint of server \"%s\"", server->name),
+		 errdetail("The server belongs to role %s, which is not a superuser.",
+				   quote_identifier(GetUserNameFromId(owner, false))),
+		 errhint("Use https://, or have a superuser own the server: ALTER SERVER %s OWNER TO ...",
+				 quote_identifier(server->name))));
 }
 
 /* Notes the begin of a call in what the session remembers of a server. */
