@@ -1,7 +1,7 @@
 EXTENSION = cognito_srf
 MODULE_big = cognito_srf
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
-DATA = sql/cognito_srf--1.0.sql
+DATA = $(wildcard sql/cognito_srf--*.sql)
 
 REGRESS = setup options users pushdown memberships entities views secrets
 TAP_TESTS = 1

@@ -10,6 +10,7 @@
 #include "catalog/pg_user_mapping.h"
 #include "commands/defrem.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 
@@ -295,6 +296,12 @@ option_boolean(List *options, const char *name, bool missing)
 	return result;
 }
 
+bool
+option_is_plain_http(const char *endpoint)
+{
+	return endpoint != NULL && pg_strncasecmp(endpoint, "http:", strlen("http:")) == 0;
+}
+
 /* See options.h. */
 void
 options_wipe(List *options)
@@ -392,6 +399,23 @@ warn_of_readable_secret(List *options)
 				 errhidestmt(true)));
 }
 
+/*
+ * Warn a role that is no superuser of an endpoint that only a superuser's server
+ * may have.  Which role will own the server is not known here: a dump may hold it,
+ * and a superuser may take it over.
+ */
+static void
+warn_of_plain_http(List *options)
+{
+	if (superuser() || !(option_is_plain_http(find_value(options, "endpoint_url")) ||
+						 option_is_plain_http(find_value(options, "identity_endpoint_url"))))
+		return;
+	ereport(WARNING,
+			(errmsg("a server with a plain HTTP endpoint can only be used if a superuser "
+					"owns it"),
+			 errhint("Use https://, or have a superuser own the server."), errhidestmt(true)));
+}
+
 /* The wrapper's validator: called with all options that an object is to have. */
 Datum
 cognito_fdw_validator(PG_FUNCTION_ARGS)
@@ -427,7 +451,10 @@ cognito_fdw_validator(PG_FUNCTION_ARGS)
 				 errhint("A user mapping takes the place of all of the server's credentials."),
 				 errhidestmt(true)));
 	if (place == ON_SERVER)
+	{
 		warn_of_readable_secret(options);
+		warn_of_plain_http(options);
+	}
 
 	options_wipe(options);
 	PG_RETURN_VOID();

@@ -25,6 +25,12 @@ extern const char *option_string(List *options, const char *name);
 extern int         option_number(List *options, const char *name, int missing);
 extern bool        option_boolean(List *options, const char *name, bool missing);
 
+/*
+ * Return true if the value of option endpoint_url or identity_endpoint_url, checked
+ * as option_string does, means requests without TLS; false if it is NULL.
+ */
+extern bool option_is_plain_http(const char *endpoint);
+
 /* Overwrites all values with zeros. */
 extern void options_wipe(List *options);
 

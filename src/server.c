@@ -7,6 +7,7 @@
 #include "catalog/pg_user_mapping.h"
 #include "foreign/foreign.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/float.h"
 #include "utils/memutils.h"
@@ -87,16 +88,20 @@ find_server(const char *name)
 	return server;
 }
 
-/* The user mapping of the calling role, or else PUBLIC's, or else NULL. */
+/*
+ * Return the user mapping of the calling role, or else PUBLIC's, whose userid
+ * is then InvalidOid, or else NULL.
+ */
 static UserMapping *
-find_user_mapping(ForeignServer *server)
+find_user_mapping(const ForeignServer *server)
 {
-	Datum serverid = ObjectIdGetDatum(server->serverid);
+	const Oid users[] = {GetUserId(), InvalidOid};
 
-	if (!SearchSysCacheExists2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(GetUserId()), serverid) &&
-		!SearchSysCacheExists2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(InvalidOid), serverid))
-		return NULL;
-	return GetUserMapping(GetUserId(), server->serverid);
+	for (size_t i = 0; i < lengthof(users); i++)
+		if (SearchSysCacheExists2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(users[i]),
+								  ObjectIdGetDatum(server->serverid)))
+			return GetUserMapping(users[i], server->serverid);
+	return NULL;
 }
 
 /* Adds a name to a list in words. */
@@ -139,6 +144,39 @@ check_complete(const CognitoServer *server, ServerPool pool, bool has_credential
 					 quote_identifier(server->name))));
 }
 
+/*
+ * Return the role as which Vault is read for credentials in a user mapping, or
+ * in the server itself if that is NULL.
+ *
+ * The server's owner chooses the endpoint, and may make user mappings for any
+ * role, without knowing what the secrets hold that these name.  So Vault is read
+ * as the owner, except for a role's own mapping: that may also be the role's own
+ * doing, who must not use the owner's secrets.  It is read as the role, but only
+ * if the owner has the role's privileges, and could read the same secrets anyway.
+ */
+static Oid
+find_vault_reader(const ForeignServer *catalog, const UserMapping *mapping)
+{
+	const char *reader;
+
+	if (mapping == NULL || !OidIsValid(mapping->userid))
+		return catalog->owner;
+	if (has_privs_of_role(catalog->owner, mapping->userid))
+		return mapping->userid;
+
+	reader = quote_identifier(GetUserNameFromId(mapping->userid, false));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+		 errmsg("Vault is not read as role %s for server \"%s\"", reader, catalog->servername),
+		 errdetail("The server belongs to role %s, which chooses the endpoint and does not have "
+				   "the privileges of role %s.",
+				   quote_identifier(GetUserNameFromId(catalog->owner, false)), reader),
+		 errhint("Use a server that belongs to role %s or to a superuser; or DROP USER MAPPING "
+				 "FOR %s SERVER %s, to use the credentials of PUBLIC or of the server.",
+				 reader, reader, quote_identifier(catalog->servername))));
+}
+
 /* Fills in the credentials from the user mapping if there is one, and else from the server. */
 static void
 resolve_credentials(Opened *opened, ForeignServer *catalog, ServerPool pool)
@@ -158,12 +196,34 @@ resolve_credentials(Opened *opened, ForeignServer *catalog, ServerPool pool)
 
 	if (vault_name != NULL)
 	{
-		Oid role = mapping != NULL ? GetUserId() : catalog->owner;
+		Oid reader = find_vault_reader(catalog, mapping);
 
-		opened->from_vault = vault_secret(vault_name, role, server->name);
+		opened->from_vault = vault_secret(vault_name, reader, server->name);
 		option_check_secret(opened->from_vault, server->name);
 		server->secret_access_key = opened->from_vault;
 	}
+}
+
+/*
+ * Raise the error for an endpoint without TLS, unless a superuser owns the server.
+ * It is on this machine, where errors and delays would tell who listens on which
+ * port, and what is answered there.
+ */
+static void
+check_endpoints(const CognitoServer *server, Oid owner)
+{
+	if (superuser_arg(owner) || !(option_is_plain_http(server->endpoint_url) ||
+								  option_is_plain_http(server->identity_endpoint_url)))
+		return;
+
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+		 errmsg("permission denied for the plain HTTP endpoint of server \"%s\"", server->name),
+		 errdetail("The server belongs to role %s, which is not a superuser.",
+				   quote_identifier(GetUserNameFromId(owner, false))),
+		 errhint("Use https://, or have a superuser own the server: ALTER SERVER %s OWNER TO ...",
+				 quote_identifier(server->name))));
 }
 
 /* Notes the begin of a call in what the session remembers of a server. */
@@ -206,6 +266,7 @@ server_open(const char *name, ServerPool pool)
 	rate = option_number(options, "max_requests_per_second", 0);
 	server->max_requests_per_second = rate > 0 ? rate : get_float8_infinity();
 	server->pushdown = option_boolean(options, "pushdown", true);
+	check_endpoints(server, catalog->owner);
 	resolve_credentials(opened, catalog, pool);
 
 	MemoryContextSwitchTo(caller);

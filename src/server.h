@@ -46,12 +46,17 @@ typedef struct CognitoServer
  * and reads the secret from Vault where one is named.  The server must have
  * the id of the pool that the call is about.
  *
+ * Vault is read as the server's owner for the credentials of the server and of
+ * PUBLIC's mapping, and as the calling role for its own mapping, if the owner
+ * has the privileges of that role.
+ *
  * The result lives in a context of its own below the current one; it is wiped
  * and freed by server_close or, after an error, with that parent.
  *
- * Raises 42704 for an unknown server, 42501 without USAGE, HV00J for missing
- * options or credentials, HV00A and 22023 for malformed ones, and what
- * vault_secret raises.
+ * Raises 42704 for an unknown server; 42501 without USAGE, for an endpoint without
+ * TLS if the owner is no superuser, or if Vault is not to be read as the calling
+ * role for this owner's server; HV00J for missing options or credentials, HV00A and
+ * 22023 for malformed ones; and what vault_secret raises.
  */
 extern CognitoServer *server_open(const char *name, ServerPool pool);
 extern void           server_close(CognitoServer *server);

@@ -7,10 +7,12 @@
 #include "fmgr.h"
 #include "foreign/foreign.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/timestamp.h"
 
+#include "compat.h"
 #include "http.h"
 #include "session.h"
 
@@ -70,7 +72,11 @@ put_statistics(const Session *session, const char *name, ReturnSetInfo *result)
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
-/* cognito_statistics(): what this session did, a row for each server that still exists */
+/*
+ * cognito_statistics(): return what this session did, a row for each server that
+ * the calling role may use.  Calls to others were made by SECURITY DEFINER code,
+ * whose author decides what of their results the caller is to know.
+ */
 Datum
 cognito_statistics(PG_FUNCTION_ARGS)
 {
@@ -87,7 +93,8 @@ cognito_statistics(PG_FUNCTION_ARGS)
 	{
 		ForeignServer *server = GetForeignServerExtended(session->serverid, FSV_MISSING_OK);
 
-		if (server != NULL && session->calls > 0)
+		if (server != NULL && session->calls > 0 &&
+			server_aclcheck(session->serverid, GetUserId()) == ACLCHECK_OK)
 			put_statistics(session, server->servername, result);
 	}
 	return (Datum) 0;

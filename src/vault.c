@@ -56,8 +56,8 @@ reject_role(Oid role, const char *server_name)
 		ERROR,
 		(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 		 errmsg("role %s may not read the Vault secret of server \"%s\"", role_name, server_name),
-		 errdetail("The Vault is read as the role that named the secret: the server's "
-				   "owner, or the caller for a user mapping."),
+		 errdetail("Vault is read as the server's owner, or as the caller for the caller's own "
+				   "user mapping."),
 		 errhint("GRANT USAGE ON SCHEMA " VAULT_SCHEMA " TO %s; GRANT SELECT ON " VAULT_SCHEMA
 				 "." VAULT_VIEW " TO %s; and EXECUTE on the function that this view "
 				 "decrypts with.",

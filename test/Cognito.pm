@@ -38,8 +38,10 @@ sub new
 	my $pid = open2(my $out, my $in, "$FindBin::Bin/../cognito.py", 'serve', @arguments);
 	my $url = <$out> // die 'the local Cognito did not start';
 
-	chomp $url;
-	return bless { pid => $pid, in => $in, out => $out, url => $url, http => HTTP::Tiny->new },
+	my $door = $url =~ /^https:/ ? <$out> : $url;
+	chomp($url, $door);
+	return bless
+	  { pid => $pid, in => $in, out => $out, url => $url, door => $door, http => HTTP::Tiny->new },
 	  $class;
 }
 
@@ -59,7 +61,7 @@ sub control
 {
 	my ($self, $method, $path, $content) = @_;
 	my $json = JSON::PP->new->utf8->allow_nonref;
-	my $answer = $self->{http}->request($method, "$self->{url}/_$path",
+	my $answer = $self->{http}->request($method, "$self->{door}/_$path",
 		{ defined $content ? (content => $json->encode($content)) : () });
 
 	die "$method /_$path: $answer->{status} $answer->{content}" unless $answer->{success};

@@ -3,7 +3,8 @@
 
     cognito.py run CMD…            serve while CMD runs, with COGNITO_ENDPOINT set to the server's URL
     cognito.py serve [--tls DIR]   print the URL, serve until SIGTERM or the end of standard input;
-                                   with --tls as https, with a certificate of the new CA DIR/ca.pem
+                                   with --tls as https, with a certificate of the new CA DIR/ca.pem,
+                                   and print a second URL: the same without TLS
 
 It listens on a free port of 127.0.0.1, and checks each request as strictly as AWS does: its signature with
 botocore's own signer, its body with botocore's models of the services. `GET /_violations` lists what was malformed.
@@ -777,11 +778,11 @@ class Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, tls):
+    def __init__(self, cognito, tls):
         super().__init__(("127.0.0.1", 0), Handler)
         if tls:  # the handshake is left to the connection's thread
             self.socket = tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
-        self.cognito = Cognito()
+        self.cognito = cognito
         self.numbers = itertools.count(1)
 
     def handle_error(self, request, address):
@@ -790,9 +791,9 @@ class Server(socketserver.ThreadingTCPServer):
             super().handle_error(request, address)
 
 
-def start(tls=None):
+def start(cognito, tls=None):
     """A server at work in the background; its URL."""
-    server = Server(tls)
+    server = Server(cognito, tls)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return f"{'https://localhost' if tls else 'http://127.0.0.1'}:{server.server_address[1]}"
 
@@ -819,7 +820,9 @@ def tls_context(folder):
 def serve(tls=None):
     """Serve until standard input ends, or SIGTERM comes."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
-    print(start(tls), flush=True)
+    cognito = Cognito()
+    urls = [start(cognito, tls), start(cognito)] if tls else [start(cognito)]
+    print(*urls, sep="\n", flush=True)
     sys.stdin.buffer.read()
 
 
@@ -832,7 +835,7 @@ def run(command):
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, hand_on)
-    child = subprocess.Popen(command, env={**os.environ, "COGNITO_ENDPOINT": start()})
+    child = subprocess.Popen(command, env={**os.environ, "COGNITO_ENDPOINT": start(Cognito())})
     for number in early:
         child.send_signal(number)
     code = child.wait()

@@ -2,14 +2,19 @@
 use strict;
 use warnings;
 
+use Cwd qw(abs_path);
 use FindBin;
 use lib "$FindBin::Bin/..";
 use Cognito;
 use List::Util qw(uniq);
+use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $cognito = Cognito->new;
-my $node = Cognito::cluster('main');
+$ENV{no_proxy} = '*';
+
+my $folder = abs_path(PostgreSQL::Test::Utils::tempdir);
+my $cognito = Cognito->new('--tls', $folder);
+my $node = Cognito::cluster('main', "cognito_srf.ca_file = '$folder/ca.pem'");
 my $db = 'postgres';
 
 # Keys that the requests tell apart, each with the secret SECRET/OF/<key>
@@ -213,8 +218,9 @@ is(signer('caller', 'vaulted'), 'AKIAVAULT', 'with them, every role with USAGE i
 like(Cognito::error_of($node, 'SET ROLE caller; SELECT * FROM vault.decrypted_secrets'),
 	qr/42501/, 'and gets no nearer to the Vault');
 
-# Vault: read as the caller for a mapping's
+# Vault: read as the caller for the caller's own mapping
 
+run("ALTER SERVER vaulted OWNER TO $superuser");
 run(q(CREATE USER MAPPING FOR caller SERVER vaulted
 	OPTIONS (aws_access_key_id 'AKIAVAULT', api_key_id 'vaulted')));
 $error = error('caller', 'vaulted');
@@ -223,8 +229,6 @@ like($error, qr/42501: role caller may not read the Vault secret of server "vaul
 run(hint($error));
 run('GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA vault TO caller');
 is(signer('caller', 'vaulted'), 'AKIAVAULT', "the caller's do");
-run('REVOKE SELECT ON vault.decrypted_secrets FROM owner');
-is(signer('caller', 'vaulted'), 'AKIAVAULT', 'alone');
 run('REVOKE USAGE ON SCHEMA vault FROM caller');
 like(error('caller', 'vaulted'), qr/42501: role caller may not read/, 'USAGE on the schema counts');
 run('GRANT USAGE ON SCHEMA vault TO caller; REVOKE SELECT ON vault.decrypted_secrets FROM caller');
@@ -233,8 +237,8 @@ like(error('caller', 'vaulted'), qr/42501: role caller may not read/, 'SELECT on
 # A caller's operators are not used where the owner's rights are
 
 run(<<'SQL');
-GRANT SELECT ON vault.decrypted_secrets TO owner;
 DROP USER MAPPING FOR caller SERVER vaulted;
+ALTER SERVER vaulted OWNER TO owner;
 CREATE SCHEMA evil AUTHORIZATION caller;
 GRANT USAGE ON SCHEMA evil TO PUBLIC;
 SET ROLE caller;
@@ -307,13 +311,24 @@ is_refused($superuser, 'as a superuser');
 is_refused('caller', 'as a superuser who owns the server');
 run('ALTER SERVER vaulted OWNER TO owner');
 is_refused('caller', 'as another owner of the server');
-run(q(CREATE USER MAPPING FOR PUBLIC SERVER vaulted
-	OPTIONS (aws_access_key_id 'AKIAVAULT', api_key_id 'vaulted')));
+
+# Makes a user mapping for each role that names a secret in this Vault, or drops it.
+sub map_roles
+{
+	my ($verb) = @_;
+	my $options = $verb eq 'DROP' ? '' : q(OPTIONS (aws_access_key_id 'AKIAVAULT', api_key_id 'vaulted'));
+	run("$verb USER MAPPING FOR $_ SERVER vaulted $options") for 'caller', 'mallory', $superuser;
+	return;
+}
+
+run("ALTER SERVER vaulted OWNER TO $superuser");
+map_roles('CREATE');
 is_refused('caller', 'as a caller with a mapping');
 is_refused($superuser, 'as a superuser with a mapping');
 is(spied('mallory'), 'mallory', 'its own maker reads it');
 
-run('DROP USER MAPPING FOR PUBLIC SERVER vaulted');
+map_roles('DROP');
+run('ALTER SERVER vaulted OWNER TO owner');
 run("ALTER VIEW vault.decrypted_secrets OWNER TO $superuser");
 is(spied('caller'), 'owner', "a superuser's Vault is read");
 run('ALTER VIEW vault.decrypted_secrets OWNER TO mallory');

@@ -7,6 +7,7 @@ use Encode;
 use FindBin;
 use lib "$FindBin::Bin/..";
 use Cognito;
+use List::Util qw(uniq);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -109,6 +110,8 @@ $cognito->create_server($node, 'elsewhere', user_pool_id => 'eu-west-1_None');
 $cognito->control('PUT', 'keys', { AKIAREADER => { secret => 's', denied => [ values %OPERATIONS ] } });
 $cognito->create_server($node, 'reader',
 	aws_access_key_id => 'AKIAREADER', aws_secret_access_key => 's');
+run('CREATE ROLE reader; CREATE ROLE writer; GRANT USAGE ON FOREIGN SERVER srv TO reader;
+	GRANT EXECUTE ON FUNCTION cognito_add_user_to_group, cognito_remove_user_from_group TO writer');
 for my $verb ('add', 'remove')
 {
 	my $function = $verb eq 'add' ? 'cognito_add_user_to_group' : 'cognito_remove_user_from_group';
@@ -146,7 +149,8 @@ for my $verb ('add', 'remove')
 		[ 'a missing server', qr/42704: server "gone" does not exist/, '', 'gone' ],
 		[ 'a read-only transaction', qr/25006: cannot execute $function/, 'BEGIN READ ONLY;', 'srv' ],
 		[ 'offline', qr/55000: cannot write to Cognito /, 'SET cognito_srf.offline = on;', 'srv' ],
-		[ 'no USAGE', qr/42501: permission denied for server "srv"/, 'SET ROLE pg_monitor;', 'srv' ])
+		[ 'no EXECUTE', qr/42501: permission denied for function $function/, 'SET ROLE reader;', 'srv' ],
+		[ 'no USAGE', qr/42501: permission denied for server "srv"/, 'SET ROLE writer;', 'srv' ])
 	{
 		my ($name, $text, $before, $server) = @$_;
 		# the library may not be loaded before its setting is set
@@ -235,16 +239,18 @@ for my $verb ('add', 'remove')
 
 # The pattern: the README's own blocks, on the pool of the demo
 
-# The SQL of a chapter, a block each.
-sub blocks_of
+# A chapter of the README.
+sub chapter
 {
-	my ($chapter) = @_;
+	my ($title) = @_;
 	my ($text) =
-	  decode_utf8(slurp_file("$FindBin::Bin/../../README.md")) =~ /^## $chapter\n(.*?)(?=^## |\z)/ms;
-	return $text =~ /^```sql\n(.*?)^```$/msg;
+	  decode_utf8(slurp_file("$FindBin::Bin/../../README.md")) =~ /^## $title\n(.*?)(?=^## |\z)/ms;
+	return $text;
 }
 
-my ($pattern, $example, $reconcile) = blocks_of('Mirror roles to groups');
+# The chapter's SQL, a block each.
+my ($pattern, $example, $reconcile) =
+  chapter('Mirror roles to groups') =~ /^```sql\n(.*?)^```$/msg;
 my ($repair) = $reconcile =~ /^(BEGIN;\n.*^COMMIT;\n)/ms;
 
 # Runs statements; their error, and what they write as "+user group" and "-user group".
@@ -440,18 +446,30 @@ fails('read-only in the end', qr/25006/, "BEGIN; $viewer SET TRANSACTION READ ON
 writes('and then', $viewer, "+$liam viewers");
 
 
-# Whose rights: the function's owner needs USAGE, and nobody else
+# Whose rights: the function's owner needs USAGE and EXECUTE, and nobody else
 
 run('CREATE ROLE owner; CREATE ROLE clerk; GRANT SELECT ON everybody TO clerk;
 	GRANT SELECT, INSERT, UPDATE, DELETE ON user_roles TO clerk;
 	GRANT CREATE, USAGE ON SCHEMA public TO clerk; GRANT SELECT ON user_roles TO owner;
 	GRANT CREATE ON SCHEMA public TO owner; ALTER FUNCTION mirror_role() OWNER TO owner');
 my $denied = qr/42501: permission denied for server "cognito_server"/;
+fails('without EXECUTE of the owner',
+	qr/42501: permission denied for function cognito_remove_user_from_group/,
+	"SET ROLE clerk; $no_viewer");
+my ($usage, $execute) = chapter('Mirror roles to groups') =~ /^(GRANT .*) TO app_owner;$/mg;
+run("$execute TO owner");
 fails('without USAGE of the owner', $denied, "SET ROLE clerk; $no_viewer");
-run('GRANT USAGE ON FOREIGN SERVER cognito_server TO owner');
+run("$usage TO owner");
 writes('with it, by a role without', "SET ROLE clerk; $no_viewer", "-$liam viewers");
-fails('that role by itself', $denied,
+fails('that role by itself', qr/42501: permission denied for function cognito_add_user_to_group/,
 	'SET ROLE clerk; ' . call('add', $liam, 'viewers', 'cognito_server'));
+$cognito->create_server($node, 'decoy', user_pool_id => 'eu-west-1_Users61');
+run('GRANT USAGE ON FOREIGN SERVER decoy TO PUBLIC');
+writes('a default server of its own',
+	"LOAD 'cognito_srf'; SET ROLE clerk; SET cognito_srf.default_server = 'decoy'; $viewer $no_viewer",
+	"+$liam viewers", "-$liam viewers");
+is_deeply([ uniq map { $_->{body}{UserPoolId} } $cognito->requests ],
+	[$POOL], 'a default server of its own: is not asked');
 fails('its own trigger', qr/42501: permission denied for function mirror_role/,
 	'SET ROLE clerk; CREATE TABLE mine (sub uuid, role text);
 	CREATE TRIGGER mine AFTER INSERT ON mine FOR EACH ROW EXECUTE FUNCTION mirror_role()');

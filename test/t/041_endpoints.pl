@@ -1,0 +1,147 @@
+# Which endpoints a server may have, by who owns it: without TLS, only a superuser's.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/..";
+use Cognito;
+use IO::Select;
+use IO::Socket::INET;
+use Test::More;
+
+my $cognito = Cognito->new;
+my $node = Cognito::cluster('main');
+my $superuser = run('SELECT current_user');
+my $count = q(SELECT count(*) FROM cognito_users('srv'));
+my $denied = qr/42501: permission denied for the plain HTTP endpoint of server "srv"/;
+
+# Runs statements as superuser.
+sub run
+{
+	my ($statements) = @_;
+	return $node->safe_psql('postgres', $statements);
+}
+
+# The error of a query, without what differs between queries.
+sub error
+{
+	my ($query) = @_;
+	return Cognito::error_of($node, $query) =~ s/^psql:\S+ //r;
+}
+
+run('CREATE ROLE mallory; CREATE ROLE caller;
+	GRANT USAGE ON FOREIGN DATA WRAPPER cognito_wrapper TO mallory');
+
+# Makes the server "srv" as the property of a role.
+sub create_server
+{
+	my ($owner, %options) = @_;
+	$cognito->create_server($node, 'srv',
+		max_retries => 0, request_timeout => '1s', %options);
+	run(qq(ALTER SERVER srv OWNER TO "$owner"; GRANT USAGE ON FOREIGN SERVER srv TO PUBLIC));
+	return;
+}
+
+
+# What a role that is no superuser learns of this machine's ports: nothing
+
+my $open = IO::Socket::INET->new(Listen => 8, LocalAddr => '127.0.0.1');
+my $closed = do
+{
+	my $listener = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1');
+	$listener->sockport;
+};
+my %errors;
+for my $option ('endpoint_url', 'identity_endpoint_url')
+{
+	for my $port ($open->sockport, $closed)
+	{
+		for my $url ("http://127.0.0.1:$port", "HTTP://localhost:$port", "http://[::1]:$port")
+		{
+			create_server('mallory', endpoint_url => undef, $option => $url);
+			for my $role ('mallory', 'caller', $superuser)
+			{
+				my $error = error("SET ROLE $role; $count");
+				like($error, $denied, "$role, $option $url: refused");
+				$errors{$error} = 1;
+			}
+		}
+	}
+}
+is(keys %errors, 1, 'and always in the same words');
+my @connected = IO::Select->new($open)->can_read(0);
+is(@connected, 0, 'nothing has connected');
+
+# By the ones that do not read users
+for my $call ('cognito_identity_pools($$srv$$)', 'cognito_user_pools($$srv$$)')
+{
+	like(error("SELECT * FROM $call"), $denied, "$call: refused");
+}
+
+
+# The owner at the time of the call counts
+
+create_server($superuser);
+is(run("SET ROLE caller; $count"), 300, "a superuser's server is read by every role");
+{
+	my $session = Cognito::session($node);
+
+	is(Cognito::ask($session, $count), 300, 'before it goes to somebody else');
+	run('ALTER SERVER srv OWNER TO mallory');
+	like(Cognito::complaints($session, $count), $denied, 'then it is refused, in the same session');
+	run('ALTER ROLE mallory SUPERUSER');
+	is(Cognito::ask($session, $count), 300, 'a superuser by whatever name may own it');
+	run('ALTER ROLE mallory NOSUPERUSER');
+	like(Cognito::complaints($session, $count), $denied, 'as long as he is one');
+	$session->quit;
+}
+
+# The hint helps
+my ($statement) = error($count) =~ /^HINT: .*(ALTER SERVER srv OWNER TO)/m;
+run("$statement $superuser");
+is(run("SET ROLE caller; $count"), 300, 'what the hint says helps');
+
+
+# A server of a wrapper without a validator is no way around
+
+run(<<"SQL");
+CREATE FOREIGN DATA WRAPPER lax;
+GRANT USAGE ON FOREIGN DATA WRAPPER lax TO mallory;
+DROP SERVER srv;
+SET ROLE mallory;
+CREATE SERVER srv FOREIGN DATA WRAPPER lax OPTIONS (aws_access_key_id '$Cognito::KEY',
+	aws_secret_access_key '$Cognito::SECRET', region 'eu-west-1',
+	user_pool_id 'eu-west-1_AbCdEf123', endpoint_url '@{[ $cognito->url ]}');
+SQL
+like(error($count), $denied, 'a server of another wrapper: refused');
+run("ALTER SERVER srv OWNER TO $superuser");
+is(run($count), 300, "a superuser's of another wrapper: read");
+
+
+# Who makes such a server is warned
+
+my $warning = qr/WARNING:  01000: a server with a plain HTTP endpoint /;
+my $create = q(CREATE SERVER s FOREIGN DATA WRAPPER cognito_wrapper OPTIONS (region 'eu-west-1'));
+
+# What psql says of statements that succeed.
+sub said
+{
+	my ($statements) = @_;
+	my ($code, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\n$statements");
+	return $code == 0 ? $err : die $err;
+}
+
+for my $option ('endpoint_url', 'identity_endpoint_url')
+{
+	my $add = "ALTER SERVER s OPTIONS (ADD $option 'http://127.0.0.1')";
+	like(said("BEGIN; SET ROLE mallory; $create; $add"), $warning, "$option: a warning");
+	unlike(said("BEGIN; $create; $add"), $warning, "$option: none for a superuser");
+}
+unlike(said("BEGIN; SET ROLE mallory; $create"), $warning, 'none without an endpoint');
+unlike(
+	said("BEGIN; SET ROLE mallory; $create;
+		ALTER SERVER s OPTIONS (ADD endpoint_url 'https://127.0.0.1')"),
+	$warning, 'none for https');
+
+is_deeply([ $cognito->violations ], [], 'every request was well-formed');
+done_testing();

@@ -1,0 +1,108 @@
+# Version 1.1, newly installed and after 1.0: the same objects, with the same privileges, and what an
+# administrator has granted survives the update, and a dump.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/..";
+use Cognito;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = Cognito::cluster('main');
+my $directory = PostgreSQL::Test::Utils::tempdir;
+my @writers = map { "cognito_${_}" } qw(add_user_to_group remove_user_from_group);
+my $writers = join ', ', @writers;
+
+# Runs statements in a database.
+sub run
+{
+	my ($database, $statements) = @_;
+	return $node->safe_psql($database, $statements);
+}
+
+# The extension's objects, and who may do what with them.
+sub objects
+{
+	my ($database) = @_;
+	return run($database, <<'SQL');
+SELECT pg_describe_object(d.classid, d.objid, 0), proacl, relacl,
+	coalesce(i.initprivs, proacl, relacl) FROM pg_depend d
+LEFT JOIN pg_proc p ON (d.classid, d.objid) = (p.tableoid, p.oid)
+LEFT JOIN pg_class c ON (d.classid, d.objid) = (c.tableoid, c.oid)
+LEFT JOIN pg_init_privs i ON (d.classid, d.objid) = (i.classoid, i.objoid)
+WHERE refobjid = (SELECT oid FROM pg_extension WHERE extname = 'cognito_srf') AND d.deptype = 'e'
+ORDER BY 1
+SQL
+}
+
+# Which of the functions that write a role may execute.
+sub executable
+{
+	my ($database, $role) = @_;
+	return run($database, "SELECT string_agg(proname, ' ' ORDER BY proname) FROM pg_proc
+		WHERE proname = ANY ('{$writers}') AND has_function_privilege('$role', oid, 'EXECUTE')");
+}
+
+# Dumps a database and restores it as another.
+sub copy_database
+{
+	my ($from, $to) = @_;
+	run('postgres', "CREATE DATABASE $to");
+	command_ok([ 'pg_dump', '-f', "$directory/$to.sql", '-d', $node->connstr($from) ], "$from: dumped");
+	command_ok(
+		[ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-f', "$directory/$to.sql", '-d', $node->connstr($to) ],
+		"$from: restored");
+	return;
+}
+
+run('postgres', 'CREATE DATABASE fresh; CREATE DATABASE updated; CREATE DATABASE used;
+	CREATE ROLE before; CREATE ROLE after; CREATE ROLE anybody');
+
+
+# What PUBLIC has
+
+run('fresh', 'CREATE EXTENSION cognito_srf');
+is(run('fresh', q(SELECT extversion FROM pg_extension WHERE extname = 'cognito_srf')),
+	'1.1', 'the default version');
+is(
+	run('fresh', <<'SQL'), join("\n", @writers), 'PUBLIC may execute all functions but those that write');
+SELECT proname FROM pg_depend JOIN pg_proc p ON (classid, objid) = (p.tableoid, p.oid)
+WHERE refobjid = (SELECT oid FROM pg_extension WHERE extname = 'cognito_srf') AND deptype = 'e'
+	AND NOT has_function_privilege('public', p.oid, 'EXECUTE') ORDER BY proname
+SQL
+
+# The update
+
+run('updated', q(CREATE EXTENSION cognito_srf VERSION '1.0'));
+is(executable('updated', 'anybody'), "@writers", '1.0 let everybody write');
+run('updated', 'ALTER EXTENSION cognito_srf UPDATE');
+is(objects('updated'), objects('fresh'), 'an update leads to what a new installation has');
+
+# Grants, and a dump of them
+
+run('used', <<"SQL");
+CREATE EXTENSION cognito_srf VERSION '1.0';
+GRANT EXECUTE ON FUNCTION $writers TO before;
+REVOKE EXECUTE ON FUNCTION cognito_groups(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION cognito_groups(text) TO before;
+ALTER EXTENSION cognito_srf UPDATE;
+GRANT EXECUTE ON FUNCTION $writers TO after;
+SQL
+copy_database('used', 'copied');
+for my $database ('used', 'copied')
+{
+	for ([ 'before', "@writers" ], [ 'after', "@writers" ], [ 'anybody', '' ])
+	{
+		my ($role, $expected) = @$_;
+		is(executable($database, $role), $expected, "$database: what role \"$role\" may execute");
+	}
+}
+is(objects('copied'), objects('used'), 'a dump has all privileges');
+
+# Nothing of a role is left behind when it goes
+run($_, 'DROP OWNED BY before, after') for 'used', 'copied';
+run('postgres', 'DROP ROLE before, after');
+is(executable('used', 'anybody'), '', 'roles with grants can be dropped');
+
+done_testing();
