@@ -6,16 +6,29 @@
 
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/fmgrprotos.h"
+#include "utils/jsonb.h"
+#include "utils/numeric.h"
 #include "utils/timestamp.h"
 
 #include <math.h>
 
 #include "json.h"
 #include "row.h"
+
+/*
+ * What an item may take, as json_size counts.  A user takes less than 1 MB.  What
+ * PostgreSQL does with a row (sort and copy its jsonb, spill it) cannot be
+ * interrupted.
+ */
+#define MAX_ITEM (4 * 1024 * 1024)
+
+/* Room for a number as cJSON prints it, and what it asks for on top. */
+#define MAX_NUMBER 64
 
 /* See row.h. */
 void
@@ -26,10 +39,22 @@ row_reject(const Row *row, const char *problem, const char *member)
 	api_reject_reply(row->request, "Item %d: member \"%s\" %s.", row->number, member, problem);
 }
 
+/* Raises the error for an item that is too large. */
+static void
+check_size(const Row *row)
+{
+	if (json_size(row->item) <= MAX_ITEM)
+		return;
+	if (row->number == 0)
+		api_reject_reply(row->request, "The object is larger than 4 MB.");
+	api_reject_reply(row->request, "Item %d is larger than 4 MB.", row->number);
+}
+
 /* See row.h. */
 void
 row_append(Row *row, RowMaker make_row, Tuplestorestate *rows, TupleDesc columns)
 {
+	check_size(row);
 	row->values = palloc(columns->natts * sizeof(Datum));
 	row->nulls = palloc(columns->natts * sizeof(bool));
 	memset(row->nulls, true, columns->natts * sizeof(bool));
@@ -59,7 +84,7 @@ row_to_server(const char *utf8)
 static const cJSON *
 find_member(const Row *row, const char *member)
 {
-	const cJSON *value = cJSON_GetObjectItemCaseSensitive(row->item, member);
+	const cJSON *value = json_member(row->item, member);
 
 	return cJSON_IsNull(value) ? NULL : value;
 }
@@ -115,7 +140,7 @@ row_texts(Row *row, int column, const char *member)
 		return;
 	if (!cJSON_IsArray(value))
 		row_reject(row, "is not a list", member);
-	cJSON_ArrayForEach (element, value)
+	json_for_each (element, value)
 	{
 		if (!cJSON_IsString(element))
 			row_reject(row, "has an element that is not a string", member);
@@ -126,12 +151,79 @@ row_texts(Row *row, int column, const char *member)
 }
 
 /* See row.h. */
+JsonbValue
+row_jsonb_string(const char *utf8)
+{
+	char *text = row_to_server(utf8);
+
+	return (JsonbValue){.type = jbvString, .val.string = {.len = (int) strlen(text), .val = text}};
+}
+
+/* A number as jsonb: what cJSON prints of it, so null if it is infinite. */
+static JsonbValue
+jsonb_number(const cJSON *number)
+{
+	char  text[MAX_NUMBER];
+	Datum numeric;
+
+	if (!isfinite(number->valuedouble) ||
+		!cJSON_PrintPreallocated(unconstify(cJSON *, number), text, sizeof(text), false))
+		return (JsonbValue){.type = jbvNull};
+	numeric = DirectFunctionCall3(numeric_in, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid),
+								  Int32GetDatum(-1));
+	return (JsonbValue){.type = jbvNumeric, .val.numeric = DatumGetNumeric(numeric)};
+}
+
+/* A value as jsonb that is neither list nor object. */
+static JsonbValue
+jsonb_scalar(const cJSON *value)
+{
+	if (cJSON_IsString(value))
+		return row_jsonb_string(value->valuestring);
+	if (cJSON_IsNumber(value))
+		return jsonb_number(value);
+	if (cJSON_IsBool(value))
+		return (JsonbValue){.type = jbvBool, .val.boolean = cJSON_IsTrue(value)};
+	return (JsonbValue){.type = jbvNull};
+}
+
+/* Pushes a list or an object with all that is in it; the whole, if it is the outermost. */
+static JsonbValue *
+push_container(JsonbParseState **state, const cJSON *container)
+{
+	bool         is_object = cJSON_IsObject(container);
+	const cJSON *child;
+
+	/* The parser bounds the depth, but not by what is left of this stack. */
+	check_stack_depth();
+	pushJsonbValue(state, is_object ? WJB_BEGIN_OBJECT : WJB_BEGIN_ARRAY, NULL);
+	json_for_each (child, container)
+	{
+		JsonbValue value;
+
+		if (is_object)
+		{
+			value = row_jsonb_string(child->string);
+			pushJsonbValue(state, WJB_KEY, &value);
+		}
+		if (cJSON_IsObject(child) || cJSON_IsArray(child))
+		{
+			push_container(state, child);
+			continue;
+		}
+		value = jsonb_scalar(child);
+		pushJsonbValue(state, is_object ? WJB_VALUE : WJB_ELEM, &value);
+	}
+	return pushJsonbValue(state, is_object ? WJB_END_OBJECT : WJB_END_ARRAY, NULL);
+}
+
+/* See row.h. */
 void
 row_item(Row *row, int column)
 {
-	char *text = row_to_server(json_print(row->item));
+	JsonbParseState *state = NULL;
 
-	row_set(row, column, DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
+	row_set(row, column, JsonbPGetDatum(JsonbValueToJsonb(push_container(&state, row->item))));
 }
 
 /* Seconds since the Unix epoch to a timestamp; false if it is out of range. */
