@@ -188,18 +188,55 @@ json_member(const cJSON *object, const char *name)
 }
 
 /* See json.h. */
+bool
+json_step(JsonWalk *walk)
+{
+	const cJSON *value = walk->value;
+
+	CHECK_FOR_INTERRUPTS();
+	if (!walk->ends && json_is_container(value))
+	{
+		if (value->child != NULL)
+		{
+			walk->path[walk->depth++] = value;
+			walk->value = value->child;
+		}
+		else
+			walk->ends = true;
+		return true;
+	}
+
+	if (walk->depth == 0)
+		return false;
+	walk->ends = value->next == NULL;
+	walk->value = walk->ends ? walk->path[--walk->depth] : value->next;
+	return true;
+}
+
+/* See json.h. */
+bool
+json_is_container(const cJSON *value)
+{
+	return cJSON_IsArray(value) || cJSON_IsObject(value);
+}
+
+/* See json.h. */
 size_t
 json_size(const cJSON *value)
 {
-	size_t       size = VALUE_SIZE;
-	const cJSON *child;
+	JsonWalk walk = {.value = value};
+	size_t   size = 0;
 
-	if (value->string != NULL)
-		size += strlen(value->string);
-	if (value->valuestring != NULL)
-		size += strlen(value->valuestring);
-	json_for_each (child, value)
-		size += json_size(child);
+	do
+	{
+		if (walk.ends)
+			continue;
+		size += VALUE_SIZE;
+		if (walk.value->string != NULL)
+			size += strlen(walk.value->string);
+		if (walk.value->valuestring != NULL)
+			size += strlen(walk.value->valuestring);
+	} while (json_step(&walk));
 	return size;
 }
 

@@ -46,6 +46,25 @@ extern const cJSON *json_next(const cJSON *child);
 /* The first member of a name, or NULL. */
 extern const cJSON *json_member(const cJSON *object, const char *name);
 
+/* Is a value a list or an object? */
+extern bool json_is_container(const cJSON *value);
+
+/*
+ * A walk through a value and all that is in it.  It begins where "value" is that,
+ * and all else zero, and passes a list or an object twice: where it begins, and
+ * where it ends.  json_step goes on to the next place, false at the end of all;
+ * it does CHECK_FOR_INTERRUPTS.
+ */
+typedef struct JsonWalk
+{
+	const cJSON *value;
+	bool         ends;                      /* a list or an object ends here */
+	int          depth;                     /* of the lists and objects around it */
+	const cJSON *path[CJSON_NESTING_LIMIT]; /* these */
+} JsonWalk;
+
+extern bool json_step(JsonWalk *walk);
+
 /* What a value and all in it take, in bytes, each value with 128 beside its strings. */
 extern size_t json_size(const cJSON *value);
 

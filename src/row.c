@@ -6,7 +6,6 @@
 
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
-#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
@@ -187,34 +186,26 @@ jsonb_scalar(const cJSON *value)
 	return (JsonbValue){.type = jbvNull};
 }
 
-/* Pushes a list or an object with all that is in it; the whole, if it is the outermost. */
-static JsonbValue *
-push_container(JsonbParseState **state, const cJSON *container)
+/* Pushes what begins where a walk is: a list, an object, or another value. */
+static void
+push_value(JsonbParseState **state, const JsonWalk *walk)
 {
-	bool         is_object = cJSON_IsObject(container);
-	const cJSON *child;
+	bool       is_member = walk->depth > 0 && walk->value->string != NULL;
+	JsonbValue value;
 
-	/* The parser bounds the depth, but not by what is left of this stack. */
-	check_stack_depth();
-	pushJsonbValue(state, is_object ? WJB_BEGIN_OBJECT : WJB_BEGIN_ARRAY, NULL);
-	json_for_each (child, container)
+	if (is_member)
 	{
-		JsonbValue value;
-
-		if (is_object)
-		{
-			value = row_jsonb_string(child->string);
-			pushJsonbValue(state, WJB_KEY, &value);
-		}
-		if (cJSON_IsObject(child) || cJSON_IsArray(child))
-		{
-			push_container(state, child);
-			continue;
-		}
-		value = jsonb_scalar(child);
-		pushJsonbValue(state, is_object ? WJB_VALUE : WJB_ELEM, &value);
+		value = row_jsonb_string(walk->value->string);
+		pushJsonbValue(state, WJB_KEY, &value);
 	}
-	return pushJsonbValue(state, is_object ? WJB_END_OBJECT : WJB_END_ARRAY, NULL);
+	if (json_is_container(walk->value))
+	{
+		pushJsonbValue(state, cJSON_IsObject(walk->value) ? WJB_BEGIN_OBJECT : WJB_BEGIN_ARRAY,
+					   NULL);
+		return;
+	}
+	value = jsonb_scalar(walk->value);
+	pushJsonbValue(state, is_member ? WJB_VALUE : WJB_ELEM, &value);
 }
 
 /* See row.h. */
@@ -222,8 +213,18 @@ void
 row_item(Row *row, int column)
 {
 	JsonbParseState *state = NULL;
+	JsonbValue      *whole = NULL;
+	JsonWalk         walk = {.value = row->item};
 
-	row_set(row, column, JsonbPGetDatum(JsonbValueToJsonb(push_container(&state, row->item))));
+	do
+	{
+		if (walk.ends)
+			whole = pushJsonbValue(
+				&state, cJSON_IsObject(walk.value) ? WJB_END_OBJECT : WJB_END_ARRAY, NULL);
+		else
+			push_value(&state, &walk);
+	} while (json_step(&walk));
+	row_set(row, column, JsonbPGetDatum(JsonbValueToJsonb(whole)));
 }
 
 /* Seconds since the Unix epoch to a timestamp; false if it is out of range. */

@@ -121,8 +121,7 @@ sign(char hex[HEX_SIZE], const SigV4Request *request, const char *day, const cha
 	bool          done;
 
 	/* psprintf would leave a part of a long one behind. */
-	strcpy(secret, KEY_PREFIX);
-	strcat(secret, request->secret_access_key);
+	snprintf(secret, length + 1, KEY_PREFIX "%s", request->secret_access_key);
 	done = hmac_sha256(key, secret, length, day) &&
 		   hmac_sha256(key, key, DIGEST_SIZE, request->region) &&
 		   hmac_sha256(key, key, DIGEST_SIZE, request->service) &&
