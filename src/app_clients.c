@@ -10,6 +10,7 @@
 #include <openssl/crypto.h>
 
 #include "call.h"
+#include "json.h"
 
 static void make_client_row(Row *row);
 static void make_description_row(Row *row);
@@ -48,13 +49,16 @@ make_client_row(Row *row)
 static void
 remove_secret(const cJSON *client)
 {
-	cJSON *secret;
+	const cJSON *next;
 
-	while ((secret = cJSON_GetObjectItemCaseSensitive(client, "ClientSecret")) != NULL)
+	for (const cJSON *member = json_first(client); member != NULL; member = next)
 	{
-		if (secret->valuestring != NULL)
-			OPENSSL_cleanse(secret->valuestring, strlen(secret->valuestring));
-		cJSON_DetachItemViaPointer(unconstify(cJSON *, client), secret);
+		next = json_next(member);
+		if (strcmp(member->string, "ClientSecret") != 0)
+			continue;
+		if (member->valuestring != NULL)
+			OPENSSL_cleanse(member->valuestring, strlen(member->valuestring));
+		cJSON_DetachItemViaPointer(unconstify(cJSON *, client), unconstify(cJSON *, member));
 	}
 }
 

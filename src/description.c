@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "description.h"
+#include "json.h"
 
 /* The described object in a reply. */
 static const cJSON *
@@ -13,7 +14,7 @@ find_object(const Description *description, const ApiRequest *request, const cJS
 	const cJSON *object = reply;
 
 	if (description->object != NULL)
-		object = cJSON_GetObjectItemCaseSensitive(reply, description->object);
+		object = json_member(reply, description->object);
 	if (object == NULL)
 		api_reject_reply(request, "The reply has no member \"%s\".", description->object);
 	if (!cJSON_IsObject(object))

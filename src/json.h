@@ -22,21 +22,51 @@ typedef struct JsonProblem
 
 /*
  * Parses a NUL-terminated text of the given length in bytes.  The tree is
- * allocated in the current memory context and goes with it: never delete it.
- * Returns NULL, and says why, for text that is not JSON, nests deeper than
- * cJSON's limit (1,000), would take more than MAX_TREE, is not UTF-8 or holds
- * U+0000, which no PostgreSQL value can.
+ * allocated below the current memory context and goes with it: never delete it.
+ * It is not wiped.  Returns NULL, and says why, for text that is not JSON, nests
+ * deeper than cJSON's limit (1,000), has a string of more than 1 MB, would take
+ * more than MAX_TREE, is not UTF-8 or holds U+0000, which no PostgreSQL value
+ * can.  Raises what CHECK_FOR_INTERRUPTS does, however long the text is.
  *
  * cJSON knows one allocator for the whole process.  It is ours only while
- * this or json_print runs, and malloc's again before they return.
+ * cJSON's parser runs, in which nothing is raised.
  */
 extern cJSON *json_parse(const char *text, size_t length, JsonProblem *problem);
 
 /*
- * The text of a parsed value, in UTF-8; it goes with the current memory context.
- * Raises 53200 if there is no memory for it.
+ * Walk over the elements of a list, or the members of an object; over nothing if
+ * that is NULL or neither.  Who sent it decides how many there are, so each step
+ * does CHECK_FOR_INTERRUPTS: all walks are to be made with this.
  */
-extern char *json_print(const cJSON *value);
+extern const cJSON *json_first(const cJSON *parent);
+extern const cJSON *json_next(const cJSON *child);
+#define json_for_each(child, parent) \
+	for ((child) = json_first(parent); (child) != NULL; (child) = json_next(child))
+
+/* The first member of a name, or NULL. */
+extern const cJSON *json_member(const cJSON *object, const char *name);
+
+/* Is a value a list or an object? */
+extern bool json_is_container(const cJSON *value);
+
+/*
+ * A walk through a value and all that is in it.  It begins where "value" is that,
+ * and all else zero, and passes a list or an object twice: where it begins, and
+ * where it ends.  json_step goes on to the next place, false at the end of all;
+ * it does CHECK_FOR_INTERRUPTS.
+ */
+typedef struct JsonWalk
+{
+	const cJSON *value;
+	bool         ends;                      /* a list or an object ends here */
+	int          depth;                     /* of the lists and objects around it */
+	const cJSON *path[CJSON_NESTING_LIMIT]; /* these */
+} JsonWalk;
+
+extern bool json_step(JsonWalk *walk);
+
+/* What a value and all in it take, in bytes, each value with 128 beside its strings. */
+extern size_t json_size(const cJSON *value);
 
 /* A member's string, or NULL if the member is missing, null or no string. */
 extern const char *json_string(const cJSON *object, const char *member);

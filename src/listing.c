@@ -6,7 +6,6 @@
 
 #include "access/htup_details.h"
 #include "lib/stringinfo.h"
-#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/formatting.h"
 #include "utils/memutils.h"
@@ -24,6 +23,7 @@ typedef struct Slot
 {
 	const ListingPart *part;
 	char              *token; /* what the last page was asked for with; NULL for the first */
+	int64              asked; /* its number among the pages asked for */
 } Slot;
 
 typedef struct Fetch
@@ -33,6 +33,8 @@ typedef struct Fetch
 	List                *parts;     /* that are still to be begun */
 	int64                wanted;    /* rows that are still to come */
 	int                  page_size; /* the same for all pages, as tokens demand it */
+	int64                asked;     /* how many pages so far */
+	int64                doubt;     /* as many had been when a part was missing; 0 if none is */
 	Slot                *slots;
 	ApiRequest         **requests; /* of the slots; the first nactive are under way */
 	int                  nactive;
@@ -73,6 +75,7 @@ ask(Fetch *fetch, int slot)
 	json_append_integer(&members, fetch->listing->page_size, fetch->page_size);
 	if (token != NULL)
 		json_append_string(&members, fetch->listing->token, token);
+	fetch->slots[slot].asked = ++fetch->asked;
 	api_send(fetch->requests[slot], members.data);
 }
 
@@ -111,7 +114,7 @@ end_part(Fetch *fetch, int slot)
 static const cJSON *
 find_items(const Listing *listing, const ApiRequest *request, const cJSON *reply)
 {
-	const cJSON *items = cJSON_GetObjectItemCaseSensitive(reply, listing->items);
+	const cJSON *items = json_member(reply, listing->items);
 
 	if (items == NULL)
 		api_reject_reply(request, "The reply has no member \"%s\".", listing->items);
@@ -125,7 +128,7 @@ static bool
 take_token(Fetch *fetch, const ApiRequest *request, const cJSON *reply, Slot *slot)
 {
 	const Listing *listing = fetch->listing;
-	const cJSON   *token = cJSON_GetObjectItemCaseSensitive(reply, listing->token);
+	const cJSON   *token = json_member(reply, listing->token);
 
 	if (token == NULL || cJSON_IsNull(token))
 		return false;
@@ -160,7 +163,7 @@ suffices(const Fetch *fetch, const ListingPart *part, const cJSON *items)
 
 	if (fetch->wanted == LISTING_ALL)
 		return false;
-	cJSON_ArrayForEach (item, items)
+	json_for_each (item, items)
 	{
 		if (belongs(part, item))
 			n++;
@@ -175,7 +178,7 @@ put_rows(Fetch *fetch, const ListingPart *part, const ApiRequest *request, const
 	Row          row = {.request = request, .arg = part->arg};
 	const cJSON *item;
 
-	cJSON_ArrayForEach (item, items)
+	json_for_each (item, items)
 	{
 		row.number++;
 		if (!belongs(part, item))
@@ -184,7 +187,6 @@ put_rows(Fetch *fetch, const ListingPart *part, const ApiRequest *request, const
 			break;
 		if (fetch->wanted != LISTING_ALL)
 			fetch->wanted--;
-		CHECK_FOR_INTERRUPTS();
 
 		row.item = item;
 		if (!cJSON_IsObject(item))
@@ -227,8 +229,12 @@ take_page(Fetch *fetch, int index)
 	{
 		if (!first)
 			api_reject_reply(request, "What is listed has disappeared between two pages.");
+		fetch->doubt = fetch->asked;
 		return false;
 	}
+	/* What holds the parts was still there after the last one was missing. */
+	if (slot->asked > fetch->doubt)
+		fetch->doubt = 0;
 	fetch->server->session->pages++;
 	items = find_items(fetch->listing, request, reply);
 	more = take_token(fetch, request, reply, slot);
@@ -289,7 +295,7 @@ fetch_parts(Fetch *fetch)
 }
 
 /* See listing.h. */
-void
+bool
 listing_fetch(const Listing *listing, const CognitoServer *server, List *parts, int64 max_rows,
 			  Tuplestorestate *rows, TupleDesc columns)
 {
@@ -319,4 +325,5 @@ listing_fetch(const Listing *listing, const CognitoServer *server, List *parts, 
 		fetch_parts(fetch);
 	}
 	MemoryContextSwitchTo(caller);
+	return fetch->doubt == 0;
 }

@@ -30,7 +30,12 @@ typedef struct Listing
 	const char  *function;  /* the SQL function, for people */
 	const char  *noun;      /* what the items are, for people */
 	RowMaker     make_row;  /* turns an item into a row */
-	const char  *missing;   /* the type of error that says that a part has no items, or NULL */
+
+	/*
+	 * The type of error that says that a part has no items, for what it lists is
+	 * not there; or NULL.
+	 */
+	const char *missing;
 } Listing;
 
 /*
@@ -61,10 +66,14 @@ extern int listing_progress_interval;
  * raises an error; then the tuplestore holds only some of them and is to be
  * dropped.
  *
+ * Returns false if a part was missing, and no page that was asked for after that
+ * has come: the same error is the service's answer where not the part but all of
+ * them are gone, with what they are parts of.  It is the caller's to find out.
+ *
  * The next page of a part is asked for before a page is turned into rows.  In
  * memory there is one page, beside an answer for each request on its way.
  */
-extern void listing_fetch(const Listing *listing, const CognitoServer *server, List *parts,
+extern bool listing_fetch(const Listing *listing, const CognitoServer *server, List *parts,
 						  int64 max_rows, Tuplestorestate *rows, TupleDesc columns);
 
 #endif

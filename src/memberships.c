@@ -177,8 +177,11 @@ make_part(const Listing *listing, const CognitoServer *server, const char *name)
 	return part;
 }
 
-/* Lists the memberships of each of some names, as many at a time as may be asked for. */
-static void
+/*
+ * Lists the memberships of each of some names, as many at a time as may be asked
+ * for; false if it may be the user pool that is missing, as listing_fetch says.
+ */
+static bool
 list_each(const Listing *listing, const CognitoServer *server, List *names, Tuplestorestate *rows,
 		  TupleDesc columns)
 {
@@ -187,7 +190,7 @@ list_each(const Listing *listing, const CognitoServer *server, List *names, Tupl
 
 	foreach (name, names)
 		parts = lappend(parts, make_part(listing, server, lfirst(name)));
-	listing_fetch(listing, server, parts, LISTING_ALL, rows, columns);
+	return listing_fetch(listing, server, parts, LISTING_ALL, rows, columns);
 }
 
 /* The names of the groups of a user pool, up to a number of them. */
@@ -211,13 +214,18 @@ find_users(const CognitoServer *server, const Search *search)
 	return list_names(names, server, users_search_parts(server, &users), LISTING_ALL);
 }
 
-/* Lists the users of some groups. */
+/*
+ * Lists the users of some groups.  One error says that a group is missing, and
+ * that the user pool is: if in doubt, the pool is asked for, and is an error.
+ */
 static void
 list_users(const CognitoServer *server, List *groups, Tuplestorestate *rows, TupleDesc columns)
 {
-	list_each(derive_listing(server, &group_users_listing, "memberships", make_user_of_group_row,
-							 "ResourceNotFoundException"),
-			  server, groups, rows, columns);
+	const Listing *listing = derive_listing(server, &group_users_listing, "memberships",
+											make_user_of_group_row, "ResourceNotFoundException");
+
+	if (!list_each(listing, server, groups, rows, columns))
+		list_groups(server, 1);
 }
 
 /* Lists all memberships. */
@@ -237,10 +245,6 @@ list_of_groups(const CognitoServer *server, const Search *search, Tuplestorestat
 	for (int i = 0; i < search->nvalues; i++)
 		names = lappend(names, search->values[i]);
 	list_users(server, names, rows, columns);
-
-	/* It was perhaps not a group that is missing, but the user pool: that is an error. */
-	if (tuplestore_tuple_count(rows) == 0)
-		list_groups(server, 1);
 }
 
 /* Lists the memberships that match a search. */
@@ -249,9 +253,9 @@ list_found(const CognitoServer *server, const Search *search, Tuplestorestate *r
 		   TupleDesc columns)
 {
 	if (search->attribute->column == MEMBERSHIP_USERNAME)
-		list_each(derive_listing(server, &user_groups_listing, "memberships",
-								 make_group_of_user_row, "UserNotFoundException"),
-				  server, find_users(server, search), rows, columns);
+		(void) list_each(derive_listing(server, &user_groups_listing, "memberships",
+										make_group_of_user_row, "UserNotFoundException"),
+						 server, find_users(server, search), rows, columns);
 	else
 		list_of_groups(server, search, rows, columns);
 }

@@ -14,6 +14,30 @@
 /* How much of a service's words goes into an error, in bytes. */
 #define MAX_QUOTED 500
 
+/*
+ * The characters that are never shown, for they control a terminal, are not seen,
+ * or change the order or the lines in which others are: C0, DEL and C1, and of
+ * the categories Cf, Zl and Zp those that have no form of their own.
+ */
+static const struct
+{
+	pg_wchar first;
+	pg_wchar last;
+} deceptive[] = {
+	{0x01, 0x1f},       /* C0 controls */
+	{0x7f, 0x9f},       /* DEL, C1 controls */
+	{0xad, 0xad},       /* soft hyphen */
+	{0x61c, 0x61c},     /* Arabic letter mark */
+	{0x180e, 0x180e},   /* Mongolian vowel separator */
+	{0x200b, 0x200f},   /* zero width, marks of direction */
+	{0x2028, 0x202e},   /* separators of lines and paragraphs, embeddings, overrides */
+	{0x2060, 0x206f},   /* invisible operators, isolates */
+	{0xfeff, 0xfeff},   /* byte order mark */
+	{0xfff9, 0xfffb},   /* annotations */
+	{0x1d173, 0x1d17a}, /* musical controls */
+	{0xe0000, 0xe007f}, /* tags */
+};
+
 /* The types that mean something in particular; all others are REFUSAL_OTHER. */
 static const struct
 {
@@ -241,35 +265,104 @@ refusal_of(HttpRequest *http, Refusal *refusal)
 	return true;
 }
 
-/* Masks a secret wherever it stands: some services quote the request that they refuse. */
+/* Masks a secret in a copy of some words, wherever it stands in these. */
 static void
-mask(char *text, const char *secret)
+mask(char *copy, const char *words, const char *secret)
 {
-	if (secret == NULL)
+	size_t length = secret != NULL ? strlen(secret) : 0;
+
+	if (length == 0)
 		return;
-	while ((text = strstr(text, secret)) != NULL)
-		memset(text, '*', strlen(secret));
+	for (const char *found = strstr(words, secret); found != NULL;
+		 found = strstr(found + length, secret))
+		memset(copy + (found - words), '*', length);
 }
 
-/* The other side's words, without secrets, controls and what this encoding lacks, clipped. */
+/* Clips a text that need not be valid UTF-8, but within no character if it is. */
+static void
+clip(char *text)
+{
+	size_t length = MAX_QUOTED;
+
+	if (strlen(text) <= length)
+		return;
+	while (length > 0 && (text[length] & 0xc0) == 0x80)
+		length--;
+	text[length] = '\0';
+}
+
+/* Is a character one that could make a message look like another? */
+static bool
+is_deceptive(pg_wchar character)
+{
+	for (size_t i = 0; i < lengthof(deceptive); i++)
+		if (character >= deceptive[i].first && character <= deceptive[i].last)
+			return true;
+	return false;
+}
+
+/* Puts a space in the place of each deceptive character of a valid UTF-8 text. */
+static void
+tame(char *text)
+{
+	char *end = text;
+	int   length;
+
+	for (const char *c = text; *c != '\0'; c += length)
+	{
+		length = pg_encoding_mblen(PG_UTF8, c);
+		if (is_deceptive(utf8_to_unicode((const unsigned char *) c)))
+			*end++ = ' ';
+		else
+		{
+			memmove(end, c, length);
+			end += length;
+		}
+	}
+	*end = '\0';
+}
+
+/* Puts a question mark in the place of each byte that is not ASCII. */
+static void
+reduce_to_ascii(char *text)
+{
+	for (char *c = text; *c != '\0'; c++)
+		if (IS_HIGHBIT_SET(*c))
+			*c = '?';
+}
+
+/*
+ * The other side's words, without secrets and deceptive characters, clipped, and
+ * outside ASCII only where this database can hold them.  Services quote requests
+ * that they refuse.  No more is looked at than what is shown, and secrets that
+ * begin there.
+ */
 static char *
 quote(const char *words, const CognitoServer *server)
 {
-	char *text = pstrdup(words);
-	bool  utf8;
+	size_t token = server->session_token != NULL ? strlen(server->session_token) : 0;
+	char  *seen = pnstrdup(words, MAX_QUOTED + Max(strlen(server->secret_access_key), token));
+	char  *text = pstrdup(seen);
 
-	mask(text, server->secret_access_key);
-	mask(text, server->session_token);
-	utf8 = GetDatabaseEncoding() == PG_UTF8 && pg_verifymbstr(text, (int) strlen(text), true);
+	mask(text, seen, server->secret_access_key);
+	mask(text, seen, server->session_token);
+	clip(text);
 
-	for (char *c = text; *c != '\0'; c++)
-		if ((unsigned char) *c < ' ' || *c == 0x7f)
-			*c = ' ';
-		else if (IS_HIGHBIT_SET(*c) && !utf8)
-			*c = '?';
-
-	text[pg_mbcliplen(text, (int) strlen(text), MAX_QUOTED)] = '\0';
+	if (GetDatabaseEncoding() != PG_UTF8 ||
+		!pg_verify_mbstr(PG_UTF8, text, (int) strlen(text), true))
+		reduce_to_ascii(text);
+	tame(text);
 	return text;
+}
+
+/* A name in a request, which is valid UTF-8, without deceptive characters. */
+static char *
+quote_name(const char *name)
+{
+	char *text = pstrdup(name);
+
+	tame(text);
+	return pg_any_to_server(text, (int) strlen(text), PG_UTF8);
 }
 
 /* What is known of a request that was answered. */
@@ -368,7 +461,7 @@ refusal_raise(const Refusal *refusal, HttpRequest *http, const CognitoServer *se
 	if (missing >= 0)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
 						errmsg("%s \"%s\" of server \"%s\" does not exist", things[missing].noun,
-							   pg_any_to_server(name, (int) strlen(name), PG_UTF8), server->name),
+							   quote_name(name), server->name),
 						errdetail_internal("%s", detail),
 						things[missing].hint != NULL ? errhint("%s", things[missing].hint) : 0));
 

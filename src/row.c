@@ -10,12 +10,24 @@
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/fmgrprotos.h"
+#include "utils/jsonb.h"
+#include "utils/numeric.h"
 #include "utils/timestamp.h"
 
 #include <math.h>
 
 #include "json.h"
 #include "row.h"
+
+/*
+ * What an item may take, as json_size counts.  A user takes less than 1 MB.  What
+ * PostgreSQL does with a row (sort and copy its jsonb, spill it) cannot be
+ * interrupted.
+ */
+#define MAX_ITEM (4 * 1024 * 1024)
+
+/* Room for a number as cJSON prints it, and what it asks for on top. */
+#define MAX_NUMBER 64
 
 /* See row.h. */
 void
@@ -26,10 +38,22 @@ row_reject(const Row *row, const char *problem, const char *member)
 	api_reject_reply(row->request, "Item %d: member \"%s\" %s.", row->number, member, problem);
 }
 
+/* Raises the error for an item that is too large. */
+static void
+check_size(const Row *row)
+{
+	if (json_size(row->item) <= MAX_ITEM)
+		return;
+	if (row->number == 0)
+		api_reject_reply(row->request, "The object is larger than 4 MB.");
+	api_reject_reply(row->request, "Item %d is larger than 4 MB.", row->number);
+}
+
 /* See row.h. */
 void
 row_append(Row *row, RowMaker make_row, Tuplestorestate *rows, TupleDesc columns)
 {
+	check_size(row);
 	row->values = palloc(columns->natts * sizeof(Datum));
 	row->nulls = palloc(columns->natts * sizeof(bool));
 	memset(row->nulls, true, columns->natts * sizeof(bool));
@@ -59,7 +83,7 @@ row_to_server(const char *utf8)
 static const cJSON *
 find_member(const Row *row, const char *member)
 {
-	const cJSON *value = cJSON_GetObjectItemCaseSensitive(row->item, member);
+	const cJSON *value = json_member(row->item, member);
 
 	return cJSON_IsNull(value) ? NULL : value;
 }
@@ -115,7 +139,7 @@ row_texts(Row *row, int column, const char *member)
 		return;
 	if (!cJSON_IsArray(value))
 		row_reject(row, "is not a list", member);
-	cJSON_ArrayForEach (element, value)
+	json_for_each (element, value)
 	{
 		if (!cJSON_IsString(element))
 			row_reject(row, "has an element that is not a string", member);
@@ -126,12 +150,81 @@ row_texts(Row *row, int column, const char *member)
 }
 
 /* See row.h. */
+JsonbValue
+row_jsonb_string(const char *utf8)
+{
+	char *text = row_to_server(utf8);
+
+	return (JsonbValue){.type = jbvString, .val.string = {.len = (int) strlen(text), .val = text}};
+}
+
+/* A number as jsonb: what cJSON prints of it, so null if it is infinite. */
+static JsonbValue
+jsonb_number(const cJSON *number)
+{
+	char  text[MAX_NUMBER];
+	Datum numeric;
+
+	if (!isfinite(number->valuedouble) ||
+		!cJSON_PrintPreallocated(unconstify(cJSON *, number), text, sizeof(text), false))
+		return (JsonbValue){.type = jbvNull};
+	numeric = DirectFunctionCall3(numeric_in, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid),
+								  Int32GetDatum(-1));
+	return (JsonbValue){.type = jbvNumeric, .val.numeric = DatumGetNumeric(numeric)};
+}
+
+/* A value as jsonb that is neither list nor object. */
+static JsonbValue
+jsonb_scalar(const cJSON *value)
+{
+	if (cJSON_IsString(value))
+		return row_jsonb_string(value->valuestring);
+	if (cJSON_IsNumber(value))
+		return jsonb_number(value);
+	if (cJSON_IsBool(value))
+		return (JsonbValue){.type = jbvBool, .val.boolean = cJSON_IsTrue(value)};
+	return (JsonbValue){.type = jbvNull};
+}
+
+/* Pushes what begins where a walk is: a list, an object, or another value. */
+static void
+push_value(JsonbParseState **state, const JsonWalk *walk)
+{
+	bool       is_member = walk->depth > 0 && walk->value->string != NULL;
+	JsonbValue value;
+
+	if (is_member)
+	{
+		value = row_jsonb_string(walk->value->string);
+		pushJsonbValue(state, WJB_KEY, &value);
+	}
+	if (json_is_container(walk->value))
+	{
+		pushJsonbValue(state, cJSON_IsObject(walk->value) ? WJB_BEGIN_OBJECT : WJB_BEGIN_ARRAY,
+					   NULL);
+		return;
+	}
+	value = jsonb_scalar(walk->value);
+	pushJsonbValue(state, is_member ? WJB_VALUE : WJB_ELEM, &value);
+}
+
+/* See row.h. */
 void
 row_item(Row *row, int column)
 {
-	char *text = row_to_server(json_print(row->item));
+	JsonbParseState *state = NULL;
+	JsonbValue      *whole = NULL;
+	JsonWalk         walk = {.value = row->item};
 
-	row_set(row, column, DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
+	do
+	{
+		if (walk.ends)
+			whole = pushJsonbValue(
+				&state, cJSON_IsObject(walk.value) ? WJB_END_OBJECT : WJB_END_ARRAY, NULL);
+		else
+			push_value(&state, &walk);
+	} while (json_step(&walk));
+	row_set(row, column, JsonbPGetDatum(JsonbValueToJsonb(whole)));
 }
 
 /* Seconds since the Unix epoch to a timestamp; false if it is out of range. */

@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "access/tupdesc.h"
+#include "utils/jsonb.h"
 #include "utils/tuplestore.h"
 
 #include <cjson/cJSON.h>
@@ -33,7 +34,10 @@ typedef struct Row
 /* What an entity knows of its rows: fills one in from its item. */
 typedef void (*RowMaker)(Row *row);
 
-/* Has a row filled in, and appends it. */
+/*
+ * Has a row filled in, and appends it.  Raises HV000 for an item of more than
+ * 4 MB, as json_size counts.
+ */
 extern void row_append(Row *row, RowMaker make_row, Tuplestorestate *rows, TupleDesc columns);
 
 /* Set a column of a row from a member of its item. */
@@ -45,8 +49,11 @@ extern void row_texts(Row *row, int column, const char *member);   /* text[] */
 /* A number of seconds since the epoch, or an ISO 8601 string with a time zone. */
 extern void row_timestamp(Row *row, int column, const char *member);
 
-/* Sets a column to the whole item, as jsonb. */
+/* Sets a column to the whole item, an object, as jsonb. */
 extern void row_item(Row *row, int column);
+
+/* A string of a reply as jsonb; it may share the memory of the argument. */
+extern JsonbValue row_jsonb_string(const char *utf8);
 
 /* Sets a column. */
 extern void row_set(Row *row, int column, Datum value);

@@ -7,6 +7,7 @@
 
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
@@ -53,10 +54,11 @@ search_check(const Searchable *searchable, const char *attribute, const char *op
 								SEARCH_STARTS_WITH)));
 }
 
-/* Compares two elements of an array of strings, byte by byte. */
+/* Compares two elements of an array of strings, byte by byte; there may be many to sort. */
 static int
 compare_strings(const void *a, const void *b)
 {
+	CHECK_FOR_INTERRUPTS();
 	return strcmp(*(char *const *) a, *(char *const *) b);
 }
 

@@ -16,6 +16,12 @@
 
 #define ALGORITHM "AWS4-HMAC-SHA256"
 
+/* What the signing key is derived from begins with. */
+#define KEY_PREFIX "AWS4"
+
+/* Method, path and query of every canonical request. */
+#define CANONICAL_BEGIN "POST\n/\n\n"
+
 /* Writes a digest in lower-case hexadecimal. */
 static void
 hex_digest(char hex[HEX_SIZE], const unsigned char digest[DIGEST_SIZE])
@@ -63,7 +69,23 @@ signed_headers(const SigV4Request *request)
 	return names.data;
 }
 
-/* Hashes the canonical request, the form in which both sides write the same request. */
+/* The length of the canonical request with these names and a hash in hexadecimal. */
+static size_t
+canonical_length(const SigV4Request *request, const char *names)
+{
+	size_t length = strlen(CANONICAL_BEGIN) + strlen(names) + strlen("\n\n") + HEX_SIZE;
+
+	for (int i = 0; i < request->nheaders; i++)
+		length +=
+			strlen(request->headers[i].name) + strlen(request->headers[i].value) + strlen(":\n");
+	return length;
+}
+
+/*
+ * Hashes the canonical request, the form in which both sides write the same
+ * request.  It may hold a session token: its buffer has its size from the start,
+ * for those that a growing one leaves behind are not wiped.
+ */
 static void
 hash_canonical_request(char hex[HEX_SIZE], const SigV4Request *request, const char *names)
 {
@@ -73,7 +95,8 @@ hash_canonical_request(char hex[HEX_SIZE], const SigV4Request *request, const ch
 	sha256(body_hash, request->body, request->length);
 
 	initStringInfo(&canonical);
-	appendStringInfoString(&canonical, "POST\n/\n\n");
+	enlargeStringInfo(&canonical, (int) canonical_length(request, names));
+	appendStringInfoString(&canonical, CANONICAL_BEGIN);
 	for (int i = 0; i < request->nheaders; i++)
 	{
 		Assert(i == 0 || strcmp(request->headers[i - 1].name, request->headers[i].name) < 0);
@@ -83,7 +106,7 @@ hash_canonical_request(char hex[HEX_SIZE], const SigV4Request *request, const ch
 	appendStringInfo(&canonical, "\n%s\n%s", names, body_hash);
 
 	sha256(hex, canonical.data, canonical.len);
-	OPENSSL_cleanse(canonical.data, canonical.len); /* may hold a session token */
+	OPENSSL_cleanse(canonical.data, canonical.len);
 	pfree(canonical.data);
 }
 
@@ -93,17 +116,20 @@ sign(char hex[HEX_SIZE], const SigV4Request *request, const char *day, const cha
 {
 	unsigned char key[DIGEST_SIZE];
 	unsigned char signature[DIGEST_SIZE];
-	char         *secret = psprintf("AWS4%s", request->secret_access_key);
+	size_t        length = strlen(KEY_PREFIX) + strlen(request->secret_access_key);
+	char         *secret = palloc(length + 1);
 	bool          done;
 
-	done = hmac_sha256(key, secret, strlen(secret), day) &&
+	/* psprintf would leave a part of a long one behind. */
+	snprintf(secret, length + 1, KEY_PREFIX "%s", request->secret_access_key);
+	done = hmac_sha256(key, secret, length, day) &&
 		   hmac_sha256(key, key, DIGEST_SIZE, request->region) &&
 		   hmac_sha256(key, key, DIGEST_SIZE, request->service) &&
 		   hmac_sha256(key, key, DIGEST_SIZE, "aws4_request") &&
 		   hmac_sha256(signature, key, DIGEST_SIZE, string_to_sign);
 
 	OPENSSL_cleanse(key, sizeof(key));
-	OPENSSL_cleanse(secret, strlen(secret));
+	OPENSSL_cleanse(secret, length);
 	pfree(secret);
 
 	if (!done)

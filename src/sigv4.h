@@ -42,9 +42,10 @@ typedef struct SigV4Request
 extern void sigv4_date(char date[SIGV4_DATE_SIZE], time_t now);
 
 /*
- * The value of the header Authorization, palloc'd.  Buffers that held the
- * secret, or what was derived from it, or header values, are wiped.  Raises
- * XX000 (internal_error) if OpenSSL cannot compute a digest.
+ * The value of the header Authorization, palloc'd; no secret can be told from
+ * it.  Buffers that held the secret, or what was derived from it, or header
+ * values, are wiped, however long these are; OpenSSL wipes its own.  Raises XX000
+ * (internal_error) if it cannot compute a digest.
  */
 extern char *sigv4_authorization(const SigV4Request *request);
 

@@ -32,13 +32,6 @@ const Listing users_listing = {
 
 PG_FUNCTION_INFO_V1(cognito_users);
 
-/* A jsonb string of the database's encoding. */
-static JsonbValue
-jsonb_string(char *text)
-{
-	return (JsonbValue){.type = jbvString, .val.string = {.len = (int) strlen(text), .val = text}};
-}
-
 /* A member of an attribute, which must be a string. */
 static const char *
 attribute_string(const Row *row, const cJSON *attribute, const char *member)
@@ -55,7 +48,7 @@ attribute_string(const Row *row, const cJSON *attribute, const char *member)
 static void
 set_attributes(Row *row)
 {
-	const cJSON     *attributes = cJSON_GetObjectItemCaseSensitive(row->item, "Attributes");
+	const cJSON     *attributes = json_member(row->item, "Attributes");
 	const cJSON     *attribute;
 	JsonbParseState *state = NULL;
 	JsonbValue      *object;
@@ -67,10 +60,10 @@ set_attributes(Row *row)
 		row_reject(row, "is not a list", "Attributes");
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	cJSON_ArrayForEach (attribute, attributes)
+	json_for_each (attribute, attributes)
 	{
-		JsonbValue key = jsonb_string(row_to_server(attribute_string(row, attribute, "Name")));
-		JsonbValue value = jsonb_string(row_to_server(attribute_string(row, attribute, "Value")));
+		JsonbValue key = row_jsonb_string(attribute_string(row, attribute, "Name"));
+		JsonbValue value = row_jsonb_string(attribute_string(row, attribute, "Value"));
 
 		pushJsonbValue(&state, WJB_KEY, &key);
 		pushJsonbValue(&state, WJB_VALUE, &value);
@@ -104,7 +97,7 @@ users_attribute(const cJSON *user, const char *name)
 {
 	const cJSON *attribute;
 
-	cJSON_ArrayForEach (attribute, cJSON_GetObjectItemCaseSensitive(user, "Attributes"))
+	json_for_each (attribute, json_member(user, "Attributes"))
 	{
 		const char *found = json_string(attribute, "Name");
 
@@ -158,7 +151,7 @@ all_have_sub(const cJSON *users)
 {
 	const cJSON *user;
 
-	cJSON_ArrayForEach (user, users)
+	json_for_each (user, users)
 	{
 		if (dividing_sub(user) == NULL)
 			return false;

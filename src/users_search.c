@@ -68,7 +68,7 @@ can_filter(const SearchAttribute *attribute, const char *op, const char *value)
 static const char *
 searched_string(const cJSON *user, const SearchAttribute *attribute)
 {
-	const cJSON *enabled = cJSON_GetObjectItemCaseSensitive(user, "Enabled");
+	const cJSON *enabled = json_member(user, "Enabled");
 
 	switch (attribute->column)
 	{

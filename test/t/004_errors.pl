@@ -216,6 +216,29 @@ for (
 		qr/DETAIL:  ListUsers: answered with status 400, OddException, "$shown", request id $id\.\n/,
 		"$name in a message");
 }
+
+# What controls a terminal, is not seen, or changes the order or the lines of what is
+for my $range (
+  [ 0x01, 0x1f ], [ 0x7f, 0x9f ], [0xad], [0x61c], [0x180e], [ 0x200b, 0x200f ], [ 0x2028, 0x202e ],
+  [ 0x2060, 0x206f ], [0xfeff], [ 0xfff9, 0xfffb ], [ 0x1d173, 0x1d17a ], [ 0xe0000, 0xe007f ])
+{
+	my $name = sprintf 'U+%04X to U+%04X', $range->[0] - 1, $range->[-1] + 1;
+	my ($before, $after) = ($range->[0] > 1 ? chr($range->[0] - 1) : '', chr($range->[-1] + 1));
+	my $inside = join '', map { chr } $range->[0] .. $range->[-1];
+	$inside =~ s/^(.{20}).*(.{20})$/$1$2/s;
+	my $text = "$before$inside$after";
+	my $shown = quotemeta($before) . ' ' x length($inside) . quotemeta($after);
+
+	$cognito->faults({ error => 'OddException', message => $text });
+	like(decode_utf8(Cognito::error_of($node, $call), Encode::FB_CROAK),
+		qr/OddException, "$shown", request id/, "$name: only the first and the last are shown");
+}
+$cognito->faults({ error => "Odd\x{9b}\x{202e}Exception", message => 'm' });
+like(Cognito::error_of($node, $call), qr/status 400, Odd  Exception, "m"/, 'and so in a type');
+$cognito->faults({ operation => 'AdminListGroupsForUser', error => 'UserNotFoundException' });
+like(
+	decode_utf8(Cognito::error_of($node, encode_utf8("SELECT cognito_user_groups('srv', 'a\x{9b}b\x{202e}cé')"))),
+	qr/ERROR:  42704: user "a b cé" of server "srv" does not exist/, 'and so in the name of what is missing');
 is_error('an error that is not UTF-8',
 	{ reply => { status => 400, body_base64 => 'eyJtZXNzYWdlIjogIv/+In0=' } },
 	'HV000', '.*"srv"', "answered with status 400, request id $id");
@@ -247,6 +270,25 @@ for (
 	my $parts = join '|', map { quotemeta } map { (substr($_, 0, 10), substr($_, -10)) } $token,
 	  $Cognito::SECRET;
 	unlike($error, qr/$parts/, "secrets in $name: not shown");
+}
+
+# Secrets that are like their masks, or like each other: not even a part of one is shown, and masking ends.
+for (
+	[ '*', 'T', 'a*b**cT', 'a\*b\*\*c\*' ],
+	[ '**', '*', '***** a', '\*{5} a' ],
+	[ 'key', 'a-key-too', 'a-key-too, key, key', '\*{9}, \*{3}, \*{3}' ],
+	[ 'long' x 2000, 'Z', 'a' . 'long' x 2000 . 'b', 'a\*{499}' ],
+	[ 'key', 'long' x 2000, 'a' x 490 . 'long' x 2000 . 'b', 'a{490}\*{10}' ])
+{
+	my ($secret, $token, $message, $shown) = @$_;
+	my $name = substr($secret, 0, 10) . ' and ' . substr($token, 0, 10);
+	my $late = 0;
+
+	$cognito->create_server($node, 'srv', aws_secret_access_key => $secret, aws_session_token => $token);
+	$cognito->faults({ error => 'OddException', message => $message });
+	my (undef, undef, $error) = $node->psql('postgres', $call, timeout => 10, timed_out => \$late);
+	like($error, qr/OddException, "$shown", request id/, "secrets $name: masked");
+	ok(!$late, "secrets $name: that ends");
 }
 
 

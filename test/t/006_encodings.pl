@@ -7,6 +7,7 @@ use Encode;
 use FindBin;
 use lib "$FindBin::Bin/..";
 use Cognito;
+use JSON::PP;
 use Test::More;
 
 my $cognito = Cognito->new;
@@ -113,6 +114,17 @@ for (
 	like(run_sql(q(SELECT * FROM cognito_users('srv'))),
 		qr/ERROR:  HV000: .*\nDETAIL: .* OddException, "$words", request id/,
 		"$encoding: an error of the service");
+
+	# Nor do they, or the name of what is missing, control a terminal: a C1 control is a byte of some encodings.
+	my $gone = "a\x{9b}b";
+	my %missing = (error => 'ResourceNotFoundException', message => "Not here: $gone");
+	my $reply = JSON::PP->new->ascii->encode({ Groups => [ { GroupName => $gone } ] });
+	$cognito->faults({ operation => 'ListGroups', reply => { body => $reply } },
+		{ operation => 'ListUsersInGroup', %missing });
+	my $error = run_sql(q(SELECT cognito_group_users('srv', group_name) FROM cognito_groups('srv')));
+	like($error, $encoding =~ /UTF8|LATIN1|SQL_ASCII/ ? qr/ERROR:  42704: group "a b"/ : qr/ERROR:  22P05: /,
+		"$encoding: a control character in a name");
+	unlike($error, qr/\x{9b}/, "$encoding: it is not shown");
 
 	$cognito->faults({ reply => { body_base64 => 'eyJVc2VycyI6IFt7IlVzZXJuYW1lIjogIv8ifV19' } });
 	like(run_sql(q(SELECT * FROM cognito_users('srv'))),

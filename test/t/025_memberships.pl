@@ -72,11 +72,12 @@ asks('of a group', "$count WHERE group_name = 'tens'", 15, 'ListUsersInGroup ten
 asks('of a group, several pages', "$count WHERE group_name = 'all'", 150, ('ListUsersInGroup all') x 3);
 asks('of groups, one of them missing', "$count WHERE group_name IN ('tens', 'nobody', 'tens')",
 	15, 'ListUsersInGroup nobody', 'ListUsersInGroup tens');
-asks('of a group that is missing', "$count WHERE group_name = 'nobody'",
+my (undef, $check) = asks('of a group that is missing', "$count WHERE group_name = 'nobody'",
 	0, 'ListUsersInGroup nobody', 'ListGroups');
-my (undef, $check) = asks('of an empty group', "$count WHERE group_name = 'none'",
-	0, 'ListUsersInGroup none', 'ListGroups');
-is($check->{body}{Limit}, 1, 'of an empty group: one group tells that the pool is there');
+is($check->{body}{Limit}, 1, 'of a group that is missing: one group tells that the pool is there');
+asks('of groups, the last of them missing', "$count WHERE group_name IN ('tens', 'zero')",
+	15, 'ListUsersInGroup tens', 'ListUsersInGroup zero', 'ListGroups');
+asks('of an empty group', "$count WHERE group_name = 'none'", 0, 'ListUsersInGroup none');
 asks('of a user', "$groups WHERE username = 'user010' ORDER BY 1",
 	"all\ntens", 'ListUsers username = "user010"', 'AdminListGroupsForUser user010');
 asks('of users', "$groups WHERE username IN ('user001', 'user011', 'nobody') ORDER BY 1",
@@ -142,6 +143,8 @@ asks('the name itself', "$groups WHERE username = 'ana'", 'tens', 'ListUsers use
 my %gone = (error => 'ResourceNotFoundException', operation => 'ListUsersInGroup', message => 'Group not found.');
 $cognito->faults({ %gone, skip => 3 });
 asks('a group that is deleted before it is listed', $count, 151, @everything);
+$cognito->faults({ %gone, skip => 5 });
+asks('the last group, deleted before it is listed: the pool is there', $count, 165, @everything, 'ListGroups');
 $cognito->faults({ %gone, skip => 1 });
 like(Cognito::error_of($node, $count), qr/HV000.*ListUsersInGroup: What is listed has disappeared between two pages/s,
 	'a group that is deleted while it is listed is an error: it would be in half');
@@ -152,6 +155,30 @@ asks('a user who is deleted meanwhile', "$count WHERE username = 'user010'",
 	0, 'ListUsers username = "user010"', 'AdminListGroupsForUser user010');
 $cognito->faults({ operation => 'AdminListGroupsForUser', error => 'ResourceNotFoundException' });
 like(Cognito::error_of($node, "$count WHERE username = 'user010'"), qr/42704/, 'but not a pool that is');
+$cognito->faults;
+
+
+# A pool that is deleted meanwhile: the service then says of its groups what it says of a group that is missing.
+# Of several requests at once, one may be for another page of a group.
+
+for my $server ('srv', 'wide')
+{
+	for (
+		[ 'before the first group is listed', 'TRUE', 0, 1 ],
+		[ 'between two groups', 'TRUE', 3, 1 ],
+		[ 'before the last group is listed', 'TRUE', 5, 1 ],
+		[ 'before the one group that is asked for', "group_name = 'tens'", 0, 0 ],
+		[ 'before the second group that is asked for', "group_name IN ('all', 'tens')", 3, 0 ])
+	{
+		my ($name, $condition, $listed, $groups) = @$_;
+		my $lost = qr/42704: user pool "eu-west-1_Club" of server "$server" does not exist/;
+		my %error = (error => 'ResourceNotFoundException', message => 'User pool eu-west-1_Club does not exist.', times => -1);
+		$cognito->faults({ operation => 'ListUsersInGroup', skip => $listed, %error },
+			{ operation => 'ListGroups', skip => $groups, %error });
+		like(Cognito::error_of($node, "SELECT count(*) FROM cognito_memberships('$server') WHERE $condition"),
+			$server eq 'srv' ? qr/ERROR:  $lost/ : qr/ERROR:  ($lost|HV000: .*\n.*disappeared)/, "$server: deleted $name");
+	}
+}
 $cognito->faults;
 
 

@@ -407,11 +407,22 @@ for my $description (@descriptions)
 			"SELECT details = '$object' FROM $description->{call}"),
 		't', "$description->{operation}: details");
 }
-is( result_of($descriptions[0],
-		reply_with($descriptions[0], '{"Many": [' . '0,' x 2_500_000 . '0]}'),
-		"SELECT jsonb_array_length(details->'Many') FROM $descriptions[0]{call}"),
-	2_500_001,
-	'details as large as a reply may be');
+is( result_of($descriptions[0], reply_with($descriptions[0],
+			'{"Many": [1e300, 1e999, -0.0, 0.1, 1e-7, 123456789012345678, 0.30000000000000004, [], {}, [[]], {"": ""}],
+				"a": 1, "b": {"c": null}, "a": [2]}'), "SELECT details FROM $descriptions[0]{call}"),
+	'{"a": [2], "b": {"c": null}, "Many": [1' . '0' x 300
+	  . ', null, 0, 0.1, 0.0000001, 123456789012345680, 0.3, [], {}, [[]], {"": ""}]}',
+	'details: numbers as double precision, empty containers, the last of two members');
+for my $description (@descriptions)
+{
+	my $many = reply_with($description, '{"Many": [' . '0,' x 30_000 . '0]}');
+	my $more = reply_with($description, '{"Many": [' . '0,' x 35_000 . '0]}');
+	is(result_of($description, $many, "SELECT jsonb_array_length(details->'Many') FROM $description->{call}"),
+		30_001, "$description->{operation}: details as large as an object may be");
+	like(result_of($description, $more),
+		qr/HV000: .*\nDETAIL:  $description->{operation}: The object is larger than 4 MB\./,
+		"$description->{operation}: and larger ones");
+}
 my ($client) = grep { $_->{object} && $_->{object} eq 'UserPoolClient' } @descriptions;
 is( result_of($client,
 		reply_with($client, '{"ClientId": "7ab", "ClientSecret": "s3cret", "ClientSecret": "s3cret"}'),

@@ -1,0 +1,169 @@
+# A cancel takes effect at once while a reply of any kind is worked on, however large it is.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/..";
+use Cognito;
+use MIME::Base64;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+# The processor time that a backend may take after a cancel, in seconds: other
+# work of the machine does not count.  It is looked at after so many steps of the
+# call, and what takes too long may be a matter of the machine that many times.
+my $AT_ONCE = 0.05;
+my $STEPS = 8;
+my $TRIES = 3;
+
+# The largest reply, less what is around its content.
+my $SIZE = 32 * 1024 * 1024 - 1000;
+
+my $IDENTITIES = 'eu-west-1:11111111-2222-4333-8444-555555555555';
+my $cognito = Cognito->new;
+my $node = Cognito::cluster('main', "work_mem = '1MB'");
+my $session = Cognito::session($node);
+my $pid = Cognito::ask($session, 'SELECT pg_backend_pid()');
+$cognito->create_server($node, 'srv', identity_endpoint_url => $cognito->url);
+
+# A list of as many copies of a text as a reply may hold, or as many as are given.
+sub list
+{
+	my ($text, $number) = @_;
+	return join ',', ($text) x ($number // int($SIZE / (1 + length $text)));
+}
+
+# A list of texts that are all different, with numbers in the place of %s; in no order.
+sub different
+{
+	my ($text, $number) = @_;
+	return join ',', map { sprintf $text, $_ * 7_919 % 1_000_003 } 1 .. $number;
+}
+
+# A string of a kind of characters, as long as strings may be, or longer.
+sub string { my ($text, $length) = @_; return '"' . $text x int($length / length $text) . '"' }
+
+my $MAX = 1000 * 1000;
+my $attribute = '{"Name":"n%06d","Value":"v"}';
+my $users = "SELECT count(*) FROM cognito_users('srv')";
+my $found = "SELECT count(*) FROM cognito_users('srv', 'email', '=', '{a\@example.com}')";
+my $pool = "SELECT count(details) FROM cognito_user_pool('srv')";
+my $client = "SELECT count(details) FROM cognito_app_client('srv', '1example23456789')";
+my $identities = "SELECT count(logins) FROM cognito_identities('srv', '$IDENTITIES')";
+
+# Replies, and the calls that get them; where the status is not 200, the call fails.
+for (
+	[ 'a string', $users, '{"Users":[{"Username":' . string('x', $SIZE) . '}]}' ],
+	[ 'characters of two bytes', $users, '{"Users":[],"x":[' . list(string("\xc3\xab", $MAX)) . ']}' ],
+	[ 'characters of four bytes', $users, '{"Users":[],"x":[' . list(string("\xf0\x9f\xa6\x86", $MAX)) . ']}' ],
+	[ 'backslashes', $users, '{"Users":[],"x":[' . list(string('\\\\', $MAX)) . ']}' ],
+	[ 'escapes', $users, '{"Users":[],"x":[' . list(string('\u00eb', $MAX)) . ']}' ],
+	[ 'white space', $users, '{"Users":[]' . ' ' x $SIZE . '}' ],
+	[ 'no UTF-8 in the end', $users, '{"Users":[]' . ' ' x $SIZE . "\xff}" ],
+	[ 'brackets', $users, '{"Users":[' . list('[]') . ']}' ],
+	[ 'nested lists', $users, '{"Users":[' . list('[' x 900 . ']' x 900) . ']}' ],
+	[ 'members', $users, '{' . list('"a":0') . ',"Users":[]}' ],
+	[ 'fewer members', $users, '{' . list('"a":0', 900_000) . ',"Users":[]}' ],
+	[ 'attributes', $users, '{"Users":[{"Attributes":[' . different($attribute, 1_000_000) . ']}]}' ],
+	[ 'fewer attributes', $users, '{"Users":[{"Attributes":[' . different($attribute, 200_000) . ']}]}' ],
+	[ 'as many attributes as a user may have', $users,
+		'{"Users":[' . list('{"Attributes":[' . different($attribute, 10_000) . ']}', 30) . ']}' ],
+	[ 'users', $users, '{"Users":[' . list('{}', 1_000_000) . ']}' ],
+	[ 'users of another search', $found, '{"Users":[' . list('{}', 1_000_000) . ']}' ],
+	[ 'users with many attributes, of another search', $found,
+		'{"Users":[' . list('{"Attributes":[' . different($attribute, 10_000) . ']}', 30) . ']}' ],
+	[ 'details', $pool, '{"UserPool":{"x":[' . list('0.1') . ']}}' ],
+	[ 'as many details as there may be', $pool,
+		'{"UserPool":{' . different('"n%06d":0.1', 30_000) . '}}' ],
+	[ 'strings as details', $pool, '{"UserPool":{"x":[' . list(string("\xc3\xab", $MAX), 4) . ']}}' ],
+	[ "a client's secrets", $client,
+		'{"UserPoolClient":{' . list('"a":0', 300_000) . ',' . list('"ClientSecret":"s"', 300_000) . '}}' ],
+	[ 'identities', $identities, '{"Identities":[' . list('{"Logins":["a"]}', 300_000) . ']}' ],
+	[ 'logins', $identities, '{"Identities":[' . list('{"Logins":[' . list('"a"', 30_000) . ']}', 30) . ']}' ],
+	[ 'more logins', $identities, '{"Identities":[{"Logins":[' . list('"a"', 1_000_000) . ']}]}' ],
+	[ 'a long error', $users, '{"__type":"OddException","message":' . string('*', $SIZE) . '}', 400 ],
+	[ 'an error of many members', $users, '{' . list('"message":"*"') . '}', 400 ],
+	[ 'an error that is no JSON', $users, '<p>' . "\xc3\xab\\" x int($SIZE / 3), 400 ])
+{
+	is_cancelled(@$_);
+}
+
+# The processor time that the backend has taken, in seconds.
+sub taken
+{
+	my ($nanoseconds) = split / /, slurp_file("/proc/$pid/schedstat");
+	return $nanoseconds / 1e9;
+}
+
+# Starts a call, and does not wait for its end.
+sub begin
+{
+	my ($query) = @_;
+	$session->{stderr} = '';
+	$session->{stdin} .= "$query;\n\\warn ended\n";
+	$session->{run}->pump_nb;
+	return;
+}
+
+# Does what the session has written so far say that the call has ended?
+sub has_ended
+{
+	$session->{run}->pump_nb;
+	return $session->{stderr} =~ /^ended$/m;
+}
+
+# Starts a call and cancels it after so many seconds of its processor time; those
+# that it takes from then on, or none if it has ended before.
+sub cancel_after
+{
+	my ($query, $seconds) = @_;
+	my $start = taken();
+	my $cancelled;
+
+	begin($query);
+	sleep 0.0005 until has_ended() || taken() - $start >= $seconds;
+	$cancelled = taken();
+	return if has_ended();
+	kill 'INT', $pid;
+	sleep 0.0005 until has_ended();
+	my $more = taken() - $cancelled;
+	return $session->{stderr} =~ /57014/ ? $more : undef;
+}
+
+# Checks that a call can be cancelled at every step of its work on a reply.
+sub is_cancelled
+{
+	my ($name, $query, $body, $status) = @_;
+	my $longest = 0;
+	my $cancelled = 0;
+	my $start;
+	my $all;
+
+	$cognito->faults({ times => -1, reply => { body_base64 => encode_base64($body, ''), status => $status // 200 } });
+	$start = taken();
+	begin($query);
+	sleep 0.001 until has_ended();
+	$all = taken() - $start;
+
+	for my $step (0 .. $STEPS - 1)
+	{
+		my $tries = 0;
+		my $more;
+
+		do
+		{
+			$more = cancel_after($query, $all * $step / $STEPS);
+			$tries++;
+		} until !defined $more || $more < $AT_ONCE || $tries == $TRIES;
+		$cancelled++ if defined $more;
+		$longest = $more if defined $more && $more > $longest;
+	}
+	diag(sprintf '%s: %.0f ms, %.1f ms after one of %d cancels',
+		$name, 1000 * $all, 1000 * $longest, $cancelled);
+	cmp_ok($cancelled, '>=', 2, "$name: it is cancelled");
+	cmp_ok($longest, '<', $AT_ONCE, "$name: a cancel takes effect at once");
+	return;
+}
+
+done_testing();
