@@ -1,6 +1,7 @@
 EXTENSION = cognito_srf
 MODULE_big = cognito_srf
-OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
+PG_CPPFLAGS = -Isrc
 DATA = $(wildcard sql/cognito_srf--*.sql)
 
 REGRESS = setup options users pushdown memberships entities views secrets
@@ -26,7 +27,7 @@ endif
 
 include $(PGXS)
 
-$(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h)
+$(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h src/*/*.h)
 
 # The regression tests read the local Cognito's pools; the TAP tests start their own.
 pg_regress_installcheck := $(subst &&,&& test/cognito.py run,$(pg_regress_installcheck))
@@ -59,7 +60,7 @@ lint:
 	test/lint
 
 format:
-	clang-format -i src/*.[ch] test/*.c test/bench/*.c
+	clang-format -i src/*.[ch] src/*/*.[ch] test/*.c test/bench/*.c
 
 # Packages, build and installation, as the target after the hyphen needs them.
 ready-%:

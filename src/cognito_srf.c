@@ -9,12 +9,12 @@
 
 #include <limits.h>
 
-#include "call.h"
-#include "http.h"
-#include "listing.h"
-#include "memberships.h"
-#include "pushdown.h"
-#include "users_search.h"
+#include "fetch/srf.h"
+#include "aws/http.h"
+#include "fetch/listing.h"
+#include "functions/memberships.h"
+#include "planner/pushdown.h"
+#include "functions/users.h"
 
 PG_MODULE_MAGIC;
 

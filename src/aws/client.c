@@ -1,0 +1,509 @@
+/*
+ * client.c
+ *		One operation of an AWS JSON 1.1 service: signed, sent, and sent again
+ *		where that helps.
+ */
+#include "postgres.h"
+
+#include "common/pg_prng.h"
+#include "datatype/timestamp.h"
+#include "lib/stringinfo.h"
+#include "utils/memutils.h"
+
+#include <curl/curl.h>
+#include <math.h>
+#include <openssl/crypto.h>
+#include <time.h>
+
+#include "aws/client.h"
+#include "aws/http.h"
+#include "aws/json.h"
+#include "aws/error.h"
+#include "server/session.h"
+#include "aws/sigv4.h"
+
+#define CONTENT_TYPE "application/x-amz-json-1.1"
+
+const ApiService api_user_pools = {"cognito-idp", "AWSCognitoIdentityProviderService"};
+const ApiService api_identity_pools = {"cognito-identity", "AWSCognitoIdentityService"};
+
+/* Back-off, in milliseconds: the first, and the longest that is not asked for by the service. */
+#define FIRST_BACKOFF 100
+#define LONGEST_BACKOFF 5000
+
+/* A service that asks to be left alone for longer than this, in seconds, is taken for down. */
+#define LONGEST_RETRY_AFTER 300
+
+/* Room for a header host: a DNS name has 253 characters at most, a port 5. */
+#define MAX_HOST 264
+
+/* Room for the name of a scheme, of which there are http and https. */
+#define MAX_SCHEME 8
+
+/* How much this machine's clock may differ from the service's, in seconds. */
+#define MAX_CLOCK_OFFSET SECS_PER_DAY
+
+/* Room for a time such as 2026-01-31 23:59:59, with a year of up to ten digits. */
+#define MAX_TIME 32
+
+typedef enum ApiState
+{
+	API_WAITING, /* to be sent, not before it is due */
+	API_SENT,
+	API_REPLIED
+} ApiState;
+
+struct ApiRequest
+{
+	const CognitoServer *server;
+	const ApiOperation  *operation;
+	const char          *missing; /* the type of error that is none, or NULL */
+	HttpRequest         *http;
+	char                *url;    /* scheme://host/, in the normal form of libcurl */
+	char                *host;   /* as the header host has it */
+	bool                 direct; /* to this machine, without TLS: never through a proxy */
+	char                *target; /* as the header x-amz-target has it */
+	StringInfoData       body;
+	ApiState             state;
+	double               due;             /* in http_now's milliseconds */
+	double               posted;          /* likewise, when it was sent last */
+	bool                 nothing;         /* there, as the answer says */
+	int                  retries;         /* of this body */
+	bool                 clock_corrected; /* for this body */
+	time_t               clock_offset;    /* what the service's clock is ahead, in seconds */
+};
+
+/* The service's own endpoint, or the one that the server names. */
+static const char *
+endpoint_url(const CognitoServer *server, const ApiService *service)
+{
+	bool        china = strncmp(server->region, "cn-", strlen("cn-")) == 0;
+	const char *named =
+		service == &api_identity_pools ? server->identity_endpoint_url : server->endpoint_url;
+
+	if (named != NULL)
+		return named;
+	return psprintf("https://%s.%s.amazonaws.com%s", service->prefix, server->region,
+					china ? ".cn" : "");
+}
+
+/*
+ * Splits a URL into scheme, host and port, with scheme in lower case and no
+ * port that is the scheme's own.  False if it is none, or longer than a host
+ * name can be.
+ */
+static bool
+split_url(const char *text, char scheme[MAX_SCHEME], char host[MAX_HOST])
+{
+	CURLU *url = curl_url();
+	char  *url_scheme = NULL;
+	char  *url_host = NULL;
+	char  *port = NULL;
+	bool   done = false;
+
+	if (url != NULL && curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK &&
+		curl_url_get(url, CURLUPART_SCHEME, &url_scheme, 0) == CURLUE_OK &&
+		curl_url_get(url, CURLUPART_HOST, &url_host, 0) == CURLUE_OK)
+	{
+		(void) curl_url_get(url, CURLUPART_PORT, &port, CURLU_NO_DEFAULT_PORT);
+		done = strlcpy(scheme, url_scheme, MAX_SCHEME) < MAX_SCHEME &&
+			   snprintf(host, MAX_HOST, "%s%s%s", url_host, port != NULL ? ":" : "",
+						port != NULL ? port : "") < MAX_HOST;
+	}
+	curl_free(url_scheme);
+	curl_free(url_host);
+	curl_free(port);
+	curl_url_cleanup(url);
+	return done;
+}
+
+/* Sets where a request goes. */
+static void
+set_endpoint(ApiRequest *request)
+{
+	char scheme[MAX_SCHEME];
+	char host[MAX_HOST];
+
+	/* The URL has been checked, so what fails here is memory, or the length of the host name. */
+	if (!split_url(endpoint_url(request->server, request->operation->service), scheme, host))
+		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_STRING_FORMAT),
+						errmsg("invalid endpoint of server \"%s\"", request->server->name)));
+	request->host = pstrdup(host);
+	request->url = psprintf("%s://%s/", scheme, host);
+	request->direct = strcmp(scheme, "http") == 0;
+}
+
+ApiRequest *
+api_create(const CognitoServer *server, const ApiOperation *operation, const char *missing)
+{
+	MemoryContext caller = MemoryContextSwitchTo(server->context);
+	ApiRequest   *request = palloc0(sizeof(ApiRequest));
+
+	request->server = server;
+	request->operation = operation;
+	request->missing = missing;
+	request->http = http_create();
+	set_endpoint(request);
+	request->target = psprintf("%s.%s", operation->service->target, operation->name);
+	initStringInfo(&request->body);
+
+	MemoryContextSwitchTo(caller);
+	return request;
+}
+
+/*
+ * Append a header line that will be sent.  It may hold a session token, so it is
+ * allocated at its final size: a buffer that had to grow would leave a copy.
+ */
+static List *
+add_line(List *lines, const char *name, const char *value)
+{
+	size_t size = strlen(name) + strlen(": ") + strlen(value) + 1;
+	char  *line = palloc(size);
+
+	snprintf(line, size, "%s: %s", name, value);
+	return lappend(lines, line);
+}
+
+/* Signs the body and hands it to be sent. */
+static void
+post(ApiRequest *request)
+{
+	const CognitoServer *server = request->server;
+	char                 date[SIGV4_DATE_SIZE];
+	SigV4Header          headers[5];
+	SigV4Request         signing = {.access_key_id = server->access_key_id,
+									.secret_access_key = server->secret_access_key,
+									.region = server->region,
+									.service = request->operation->service->prefix,
+									.date = date,
+									.headers = headers,
+									.body = request->body.data,
+									.length = request->body.len};
+	HttpMessage          message = {.url = request->url,
+									.direct = request->direct,
+									.body = request->body.data,
+									.length = request->body.len,
+									.connect_timeout = server->connect_timeout,
+									.request_timeout = server->request_timeout};
+	ListCell            *line;
+	int                  n = 0;
+
+	sigv4_date(date, time(NULL) + request->clock_offset);
+	headers[n++] = (SigV4Header){"content-type", CONTENT_TYPE};
+	headers[n++] = (SigV4Header){"host", request->host};
+	headers[n++] = (SigV4Header){"x-amz-date", date};
+	if (server->session_token != NULL)
+		headers[n++] = (SigV4Header){"x-amz-security-token", server->session_token};
+	headers[n++] = (SigV4Header){"x-amz-target", request->target};
+	signing.nheaders = n;
+
+	for (int i = 0; i < n; i++)
+		message.headers = add_line(message.headers, headers[i].name, headers[i].value);
+	message.headers = add_line(message.headers, "authorization", sigv4_authorization(&signing));
+	http_send(request->http, &message);
+
+	foreach (line, message.headers)
+		OPENSSL_cleanse(lfirst(line), strlen(lfirst(line)));
+	list_free_deep(message.headers);
+}
+
+/* Lets a request be sent from some time on. */
+static void
+schedule(ApiRequest *request, double due)
+{
+	request->state = API_WAITING;
+	request->due = due;
+}
+
+/* Sends a request and returns 0, or tells when to try again if it is not due or has no leave yet. */
+static double
+send_if_due(ApiRequest *request)
+{
+	const CognitoServer *server = request->server;
+	double               now = http_now();
+	double               again;
+
+	if (request->due > now)
+		return request->due;
+	again = limiter_take(&server->session->limiter, server->max_requests_per_second, now);
+	if (again > 0)
+		return again;
+
+	post(request);
+	request->state = API_SENT;
+	request->posted = now;
+	server->session->requests++;
+	return 0;
+}
+
+void
+api_send(ApiRequest *request, const char *members)
+{
+	resetStringInfo(&request->body);
+	appendStringInfo(&request->body, "{%s}", members);
+	request->retries = 0;
+	request->clock_corrected = false;
+	schedule(request, http_now());
+	send_if_due(request);
+}
+
+/* Write a time in UTC, for people. */
+static void
+write_time(char text[MAX_TIME], time_t time)
+{
+	struct tm utc;
+
+	if (gmtime_r(&time, &utc) == NULL || strftime(text, MAX_TIME, "%Y-%m-%d %H:%M:%S", &utc) == 0)
+		strlcpy(text, "out of range", MAX_TIME);
+}
+
+/*
+ * Learn from an answer how far this machine's clock is off; false if it does
+ * not say.  A difference of more than MAX_CLOCK_OFFSET is an error: no endpoint
+ * is to have requests signed for any time that it likes.
+ */
+static bool
+correct_clock(ApiRequest *request)
+{
+	const char *date = http_header(request->http, "date");
+	time_t      service_time = date != NULL ? curl_getdate(date, NULL) : -1;
+	time_t      now = time(NULL);
+	char        service_text[MAX_TIME];
+	char        text[MAX_TIME];
+
+	if (service_time == -1)
+		return false;
+	if (service_time < now - MAX_CLOCK_OFFSET || service_time > now + MAX_CLOCK_OFFSET)
+	{
+		write_time(service_text, service_time);
+		write_time(text, now);
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
+				 errmsg("Cognito's clock differs from this machine's by more than a day for server "
+						"\"%s\"",
+						request->server->name),
+				 errdetail("%s: Cognito's clock shows %s UTC, this machine's %s UTC.",
+						   request->operation->name, service_text, text),
+				 errhint("Set this machine's clock.")));
+	}
+	request->clock_offset = service_time - now;
+	return true;
+}
+
+/* How long to wait before the next try, in milliseconds. */
+static double
+backoff(const ApiRequest *request)
+{
+	double longest = Min(ldexp(FIRST_BACKOFF, Min(request->retries, 30)), LONGEST_BACKOFF);
+	double jittered = longest * pg_prng_double(&pg_global_prng_state);
+
+	return Max(jittered, 1000.0 * (double) http_retry_after(request->http));
+}
+
+/* Can the same request succeed if it is sent again later? */
+static bool
+is_passing(const ApiRequest *request, const Refusal *refusal)
+{
+	return (refusal->kind == REFUSAL_THROTTLED || refusal->kind == REFUSAL_TRANSIENT ||
+			refusal->kind == REFUSAL_BROKEN) &&
+		   http_retry_after(request->http) <= LONGEST_RETRY_AFTER;
+}
+
+/* Counts what came of a request that was sent. */
+static void
+account(const ApiRequest *request, const Refusal *refusal)
+{
+	Session *session = request->server->session;
+	double   now = http_now();
+
+	session->waited += now - request->posted;
+	session->bytes += http_received(request->http);
+	session->connections += http_connections(request->http);
+	if (refusal != NULL && refusal->kind == REFUSAL_THROTTLED)
+	{
+		session->throttled++;
+		limiter_throttled(&session->limiter, request->posted, now);
+	}
+	else
+		limiter_answered(&session->limiter, request->posted);
+}
+
+/* Schedules a request that brought no reply to be sent again, or raises the error. */
+static void
+retry(ApiRequest *request, const Refusal *refusal)
+{
+	double delay = 0;
+
+	if (refusal->kind == REFUSAL_WRONG_CLOCK && !request->clock_corrected && correct_clock(request))
+		request->clock_corrected = true;
+	else if (is_passing(request, refusal) && request->retries < request->server->max_retries)
+	{
+		delay = backoff(request);
+		request->retries++;
+		request->server->session->retries++;
+	}
+	else
+		refusal_raise(refusal, request->http, request->server, request->operation->service->prefix,
+					  request->operation->name, request->body.data, request->retries);
+	schedule(request, http_now() + delay);
+}
+
+/* Does a refusal say that there is nothing, where that is no error? */
+static bool
+is_missing(const ApiRequest *request, const Refusal *refusal)
+{
+	return request->missing != NULL && refusal->type != NULL &&
+		   strcmp(refusal->type, request->missing) == 0;
+}
+
+/* Takes a request's answer, if it has come: a reply, a reason to try again, or an error. */
+static void
+take_answer(ApiRequest *request)
+{
+	Refusal refusal;
+	bool    refused;
+
+	if (request->state != API_SENT || http_outcome(request->http) == HTTP_PENDING)
+		return;
+
+	refused = refusal_of(request->http, &refusal);
+	account(request, refused ? &refusal : NULL);
+	request->nothing = refused && is_missing(request, &refusal);
+	if (refused && !request->nothing)
+		retry(request, &refusal);
+	else
+		request->state = API_REPLIED;
+}
+
+/*
+ * Takes the answers that have come.  What is under way is counted anew: a call
+ * is held back by its own requests only, not by those that it has left behind.
+ */
+static void
+take_answers(ApiRequest **requests, int nrequests)
+{
+	Limiter *limiter = &requests[0]->server->session->limiter;
+
+	limiter->under_way = 0;
+	for (int i = 0; i < nrequests; i++)
+	{
+		if (requests[i]->state == API_SENT)
+			limiter->under_way++;
+	}
+	for (int i = 0; i < nrequests; i++)
+		take_answer(requests[i]);
+}
+
+/* Sends what is due, what has waited longest first; when to go on, infinite if after an answer. */
+static double
+send_waiting(ApiRequest **requests, int nrequests)
+{
+	for (;;)
+	{
+		ApiRequest *next = NULL;
+		double      again;
+
+		for (int i = 0; i < nrequests; i++)
+		{
+			if (requests[i]->state == API_WAITING && (next == NULL || requests[i]->due < next->due))
+				next = requests[i];
+		}
+		if (next == NULL)
+			return INFINITY;
+		again = send_if_due(next);
+		if (again > 0)
+			return again;
+	}
+}
+
+int
+api_wait(ApiRequest **requests, int nrequests, double until)
+{
+	for (;;)
+	{
+		double again;
+
+		take_answers(requests, nrequests);
+		again = send_waiting(requests, nrequests);
+		for (int i = 0; i < nrequests; i++)
+		{
+			if (requests[i]->state == API_REPLIED)
+				return i;
+		}
+
+		if (until >= 0 && http_now() >= until)
+			return -1;
+		if (until >= 0)
+			again = Min(again, until);
+		http_work(isinf(again) ? -1 : again);
+	}
+}
+
+ApiRequest *
+api_perform(const CognitoServer *server, const ApiOperation *operation, const char *members)
+{
+	ApiRequest *request = api_create(server, operation, NULL);
+
+	api_send(request, members);
+	while (api_wait(&request, 1, -1) != 0)
+		;
+	return request;
+}
+
+const cJSON *
+api_reply(ApiRequest *request)
+{
+	JsonProblem  problem;
+	const cJSON *reply;
+	const char  *body;
+	size_t       length;
+
+	if (request->nothing)
+		return NULL;
+	body = http_body(request->http, &length);
+	reply = json_parse(body, length, &problem);
+	if (reply == NULL)
+		ereport(ERROR,
+				(errcode(problem.sqlstate),
+				 errmsg("unusable reply from Cognito for server \"%s\"", request->server->name),
+				 errdetail_internal("%s: %s", request->operation->name, problem.detail)));
+	if (!cJSON_IsObject(reply))
+		api_reject_reply(request, "The reply is not a JSON object.");
+	return reply;
+}
+
+void
+api_check_reply(ApiRequest *request)
+{
+	size_t length;
+
+	(void) http_body(request->http, &length);
+	if (length > 0)
+		(void) api_reply(request);
+}
+
+void
+api_reject_reply(const ApiRequest *request, const char *detail, ...)
+{
+	StringInfoData text;
+	va_list        args;
+
+	initStringInfo(&text);
+	for (;;)
+	{
+		int needed;
+
+		va_start(args, detail);
+		needed = appendStringInfoVA(&text, detail, args);
+		va_end(args);
+		if (needed == 0)
+			break;
+		enlargeStringInfo(&text, needed);
+	}
+
+	ereport(ERROR, (errcode(ERRCODE_FDW_ERROR),
+					errmsg("unusable reply from Cognito for server \"%s\"", request->server->name),
+					errdetail_internal("%s: %s", request->operation->name, text.data)));
+	pg_unreachable();
+}

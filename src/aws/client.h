@@ -1,0 +1,83 @@
+/*
+ * client.h
+ *		One operation of an AWS JSON 1.1 service: signed, sent, and sent again
+ *		where that helps; its reply as JSON, or an error that says what to do.
+ */
+#ifndef COGNITO_AWS_CLIENT_H
+#define COGNITO_AWS_CLIENT_H
+
+#include "postgres.h"
+
+#include <cjson/cJSON.h>
+
+#include "compat.h"
+#include "server/server.h"
+
+typedef struct ApiService
+{
+	const char *prefix; /* of endpoints, and in signatures */
+	const char *target; /* prefix of the header x-amz-target */
+} ApiService;
+
+extern const ApiService api_user_pools;
+extern const ApiService api_identity_pools;
+
+typedef struct ApiOperation
+{
+	const ApiService *service;
+	const char       *name;          /* such as ListUsersInGroup */
+	ServerPool        pool;          /* whose id is the first parameter, if any is */
+	const char       *parameters[3]; /* the strings that it requires */
+} ApiOperation;
+
+typedef struct ApiRequest ApiRequest;
+
+/*
+ * Makes a request that lives, with its connection's handle, in the server's
+ * context.  An error of the type "missing", which may be NULL, is none, but says
+ * that there is nothing.
+ */
+extern ApiRequest *
+api_create(const CognitoServer *server, const ApiOperation *operation, const char *missing);
+
+/*
+ * Sends the members of a JSON object, without its braces, as soon as the
+ * session's limiter allows; returns without waiting.
+ */
+extern void api_send(ApiRequest *request, const char *members);
+
+/* Sends a request and waits until it has its reply. */
+extern ApiRequest *
+api_perform(const CognitoServer *server, const ApiOperation *operation, const char *members);
+
+/*
+ * Waits until one of several requests has its reply, and tells which; or until
+ * a time of http_now's clock (negative for never), and returns -1.
+ *
+ * Throttled and transient answers and broken connections are tried again, up
+ * to the server's max_retries, after 100 ms, doubled each time up to 5 s, of
+ * which a random part is waited ("full jitter"), or after what the service
+ * asks for.  A wrong local clock is corrected once from the service's.
+ *
+ * What the session's limiter holds back is sent in the order in which it was
+ * due, so that no request of several starves.
+ *
+ * Raises the errors of the README's table, HV00N to 53400, for the first
+ * request that fails; the others end with the server's context.
+ */
+extern int api_wait(ApiRequest **requests, int nrequests, double until);
+
+/*
+ * The reply of a request that api_wait told of, a JSON object that lives in
+ * the current memory context; NULL if it says that there is nothing.
+ */
+extern const cJSON *api_reply(ApiRequest *request);
+
+/* The same of an operation that has nothing to tell: its reply may be empty. */
+extern void api_check_reply(ApiRequest *request);
+
+/* Raises HV000 for a reply that is JSON but not what the operation promises. */
+extern void api_reject_reply(const ApiRequest *request, const char *detail, ...)
+	pg_attribute_printf(2, 3) pg_attribute_noreturn();
+
+#endif

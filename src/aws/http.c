@@ -1,0 +1,695 @@
+/*
+ * http.c
+ *		POST requests on libcurl's multi interface, waited for with the latch.
+ *
+ * libcurl tells through two callbacks which sockets it wants to be watched and
+ * when it wants to be called next.  Both only take notes, for no error may be
+ * raised inside them; http_pump does the waiting and calls libcurl back.
+ */
+#include "postgres.h"
+
+#include "lib/ilist.h"
+#include "miscadmin.h"
+#include "portability/instr_time.h"
+#include "storage/fd.h"
+#include "utils/memutils.h"
+
+#include <curl/curl.h>
+#include <math.h>
+#include <openssl/crypto.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "compat.h"
+#include "aws/http.h"
+
+/* Connections that a session keeps open at the most. */
+#define MAX_CONNECTIONS 64L
+
+/* Events taken from the kernel at a time; what is left over is there the next time. */
+#define MAX_EVENTS 16
+
+/* The first size of an answer's buffer, in bytes: a page of users takes some 40 kB. */
+#define FIRST_BUFFER (64 * 1024)
+
+struct HttpRequest
+{
+	CURL                 *easy;
+	dlist_node            node;          /* in pool.running, while it is */
+	bool                  running;       /* added to the multi handle */
+	bool                  options_valid; /* libcurl has taken all options so far */
+	HttpOutcome           outcome;
+	struct curl_slist    *headers;
+	char                 *body; /* malloc'd, for it grows inside a callback */
+	size_t                length;
+	size_t                capacity;
+	size_t                header_length; /* of the answer's header lines */
+	char                  error[CURL_ERROR_SIZE];
+	MemoryContextCallback release;
+};
+
+typedef struct HttpSocket
+{
+	curl_socket_t fd;
+	uint32        events; /* WL_SOCKET_READABLE, WL_SOCKET_WRITEABLE */
+} HttpSocket;
+
+/* The session's connections, and what libcurl last asked to be watched. */
+static struct
+{
+	CURLM        *multi;
+	dlist_head    running;  /* requests that have been added to the multi handle */
+	size_t        buffered; /* bytes allocated for the answers of all requests */
+	WaitEventSet *wait_set;
+	bool          wait_set_stale; /* it no longer matches the sockets */
+	HttpSocket   *sockets;        /* malloc'd, for it grows inside a callback */
+	int           nsockets;
+	int           max_sockets;
+	bool          ended; /* a transfer has ended since http_work last looked */
+	double        timer; /* when libcurl wants to be called, negative if not at all */
+	uint32        wait_event;
+} pool;
+
+char *http_ca_file;
+
+/* Set an option of a request's handle, and note if libcurl refuses it. */
+#define set_option(request, option, value) \
+	((request)->options_valid &=           \
+	 curl_easy_setopt((request)->easy, CURLOPT_##option, (value)) == CURLE_OK)
+
+/* libcurl's callback: note which events of a socket are to be watched. */
+static int
+note_socket(CURL *easy pg_attribute_unused(), curl_socket_t fd, int what,
+			void *user pg_attribute_unused(), void *per_socket pg_attribute_unused())
+{
+	int i = 0;
+
+	pool.wait_set_stale = true;
+	while (i < pool.nsockets && pool.sockets[i].fd != fd)
+		i++;
+
+	if (what == CURL_POLL_REMOVE)
+	{
+		if (i < pool.nsockets)
+			pool.sockets[i] = pool.sockets[--pool.nsockets];
+		return 0;
+	}
+
+	if (i == pool.max_sockets)
+	{
+		int         max = Max(2 * pool.max_sockets, 8);
+		HttpSocket *sockets = realloc(pool.sockets, max * sizeof(HttpSocket));
+
+		if (sockets == NULL)
+			return -1;
+		pool.sockets = sockets;
+		pool.max_sockets = max;
+	}
+	if (i == pool.nsockets)
+		pool.nsockets++;
+	pool.sockets[i].fd = fd;
+	pool.sockets[i].events = ((what & CURL_POLL_IN) ? WL_SOCKET_READABLE : 0) |
+							 ((what & CURL_POLL_OUT) ? WL_SOCKET_WRITEABLE : 0);
+	return 0;
+}
+
+/* libcurl's callback: note when it wants to be called without an event. */
+static int
+note_timer(CURLM *multi pg_attribute_unused(), long milliseconds, void *user pg_attribute_unused())
+{
+	pool.timer = milliseconds < 0 ? -1 : http_now() + (double) milliseconds;
+	return 0;
+}
+
+/*
+ * libcurl's callback: create a socket, counted among the files that this
+ * backend has open, so that the server closes others when it must.
+ */
+static curl_socket_t
+open_socket(void *user, curlsocktype purpose pg_attribute_unused(), struct curl_sockaddr *address)
+{
+	HttpRequest  *request = user;
+	curl_socket_t fd;
+
+	if (!AcquireExternalFD())
+	{
+		request->outcome = HTTP_TOO_MANY_FILES;
+		return CURL_SOCKET_BAD;
+	}
+	fd = socket(address->family, address->socktype, address->protocol);
+	if (fd == CURL_SOCKET_BAD)
+		ReleaseExternalFD();
+	return fd;
+}
+
+/* libcurl's callback: close a socket of open_socket. */
+static int
+close_socket(void *user pg_attribute_unused(), curl_socket_t fd)
+{
+	ReleaseExternalFD();
+	return close(fd);
+}
+
+/* Wipe and free the answer of a request, which may hold a secret, as that of an app client does. */
+static void
+free_body(HttpRequest *request)
+{
+	if (request->body != NULL)
+		OPENSSL_cleanse(request->body, request->length);
+	free(request->body);
+	pool.buffered -= request->capacity;
+	request->body = NULL;
+	request->length = 0;
+	request->capacity = 0;
+}
+
+/*
+ * Make room for an answer of some length and its final NUL.  The buffer that
+ * becomes too small is wiped, which realloc would not do.  Returns the outcome
+ * of the request: HTTP_PENDING if there is room.
+ */
+static HttpOutcome
+reserve_body(HttpRequest *request, size_t length)
+{
+	size_t capacity = Max(request->capacity, FIRST_BUFFER);
+	char  *body;
+
+	if (length < request->capacity)
+		return HTTP_PENDING;
+	if (length > HTTP_MAX_ANSWER)
+		return HTTP_TOO_LARGE;
+	while (capacity <= length)
+		capacity *= 2;
+	capacity = Min(capacity, HTTP_MAX_ANSWER + 1);
+	if (pool.buffered - request->capacity + capacity > HTTP_MAX_ANSWERS)
+		return HTTP_TOO_LARGE_TOGETHER;
+
+	body = malloc(capacity);
+	if (body == NULL)
+		return HTTP_OUT_OF_MEMORY;
+	length = request->length;
+	if (length > 0)
+		memcpy(body, request->body, length);
+	free_body(request);
+	request->body = body;
+	request->length = length;
+	request->capacity = capacity;
+	pool.buffered += capacity;
+	return HTTP_PENDING;
+}
+
+/* libcurl's callback: append to the answer; any return but the size ends the transfer. */
+static size_t
+receive_body(char *data, size_t size, size_t count, void *user)
+{
+	HttpRequest *request = user;
+	size_t       length = size * count;
+
+	request->outcome = reserve_body(request, request->length + length);
+	if (request->outcome != HTTP_PENDING)
+		return 0;
+
+	memcpy(request->body + request->length, data, length);
+	request->length += length;
+	request->body[request->length] = '\0';
+	return length;
+}
+
+/* libcurl's callback: count the header lines of the answer, all of which libcurl keeps. */
+static size_t
+receive_header(char *data pg_attribute_unused(), size_t size, size_t count, void *user)
+{
+	HttpRequest *request = user;
+
+	request->header_length += size * count;
+	if (request->header_length <= HTTP_MAX_HEADERS)
+		return size * count;
+	request->outcome = HTTP_TOO_LARGE;
+	return 0;
+}
+
+/* Frees the header lines of a message; they may hold a session token. */
+static void
+free_headers(HttpRequest *request)
+{
+	for (struct curl_slist *line = request->headers; line != NULL; line = line->next)
+		OPENSSL_cleanse(line->data, strlen(line->data));
+	curl_slist_free_all(request->headers);
+	request->headers = NULL;
+}
+
+/* Takes a request out of the transfers. */
+static void
+stop(HttpRequest *request)
+{
+	if (request->running)
+	{
+		curl_multi_remove_handle(pool.multi, request->easy);
+		dlist_delete(&request->node);
+	}
+	request->running = false;
+	free_headers(request);
+}
+
+/* Callback of the memory context in which a request lives: free what is not palloc'd. */
+static void
+release(void *arg)
+{
+	HttpRequest *request = arg;
+
+	stop(request);
+	curl_easy_cleanup(request->easy);
+	free_body(request);
+}
+
+/* Did a request come to the point of which libcurl notes that time? */
+static bool
+reached(const HttpRequest *request, CURLINFO time)
+{
+	curl_off_t when = 0;
+
+	curl_easy_getinfo(request->easy, time, &when);
+	return when != 0;
+}
+
+/* How a transfer ended, from libcurl's result. */
+static HttpOutcome
+outcome_of(const HttpRequest *request, CURLcode result)
+{
+	bool connected = reached(request, CURLINFO_PRETRANSFER_TIME_T);
+
+	switch (result)
+	{
+		case CURLE_OK:
+			return HTTP_ANSWERED;
+
+		case CURLE_COULDNT_RESOLVE_PROXY:
+		case CURLE_COULDNT_RESOLVE_HOST:
+		case CURLE_COULDNT_CONNECT:
+		case CURLE_PROXY:
+		case CURLE_SSL_CONNECT_ERROR:
+		case CURLE_SSL_CIPHER:
+		case CURLE_SSL_ISSUER_ERROR:
+		case CURLE_SSL_CACERT_BADFILE:
+		case CURLE_SSL_INVALIDCERTSTATUS:
+		case CURLE_PEER_FAILED_VERIFICATION:
+			return HTTP_UNREACHABLE;
+
+		case CURLE_OPERATION_TIMEDOUT:
+			return connected ? HTTP_ANSWER_TIMEOUT : HTTP_CONNECT_TIMEOUT;
+
+		case CURLE_SEND_ERROR:
+		case CURLE_RECV_ERROR:
+		case CURLE_GOT_NOTHING:
+		case CURLE_PARTIAL_FILE:
+			return connected ? HTTP_BROKEN : HTTP_UNREACHABLE;
+
+		case CURLE_OUT_OF_MEMORY:
+			return HTTP_OUT_OF_MEMORY;
+
+		default:
+			return HTTP_FAILED;
+	}
+}
+
+/* Notes the outcome of every transfer that has ended. */
+static void
+collect_ended(void)
+{
+	CURLMsg *message;
+	int      left;
+
+	while ((message = curl_multi_info_read(pool.multi, &left)) != NULL)
+	{
+		HttpRequest *request = NULL;
+		CURLcode     result = message->data.result;
+
+		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &request);
+		if (request->outcome == HTTP_PENDING)
+			request->outcome = outcome_of(request, result);
+		stop(request);
+		pool.ended = true;
+	}
+}
+
+/* End a request that libcurl cannot run, and let whoever waits see it at once. */
+static void
+fail_to_run(HttpRequest *request)
+{
+	if (request->outcome == HTTP_PENDING)
+		request->outcome = HTTP_OUT_OF_MEMORY;
+	stop(request);
+	pool.ended = true;
+}
+
+/*
+ * Give up the multi handle with all its requests and connections, after an
+ * error for which libcurl refuses it from then on.  The next request makes
+ * another.
+ */
+static void
+discard_pool(void)
+{
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, &pool.running)
+		fail_to_run(dlist_container(HttpRequest, node, iter.cur));
+	curl_multi_cleanup(pool.multi);
+	pool.multi = NULL;
+	pool.nsockets = 0;
+	pool.wait_set_stale = true;
+	pool.timer = -1;
+}
+
+/*
+ * Lets libcurl work on a socket's events, or on its timers.  It may start a
+ * thread to resolve a name, and that thread must never take a signal that is
+ * meant for the backend: it inherits a mask in which all are blocked.
+ */
+static void
+transfer(curl_socket_t fd, int events)
+{
+	sigset_t  all;
+	sigset_t  saved;
+	int       running;
+	CURLMcode result;
+
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, &saved);
+	result = curl_multi_socket_action(pool.multi, fd, events, &running);
+	sigprocmask(SIG_SETMASK, &saved, NULL);
+	collect_ended();
+	if (result != CURLM_OK)
+		discard_pool();
+}
+
+/* Sets up the session's connections, if there are none. */
+static void
+open_pool(void)
+{
+	if (pool.multi != NULL)
+		return;
+	if (pool.wait_event == 0)
+	{
+		dlist_init(&pool.running);
+		pool.wait_event = new_wait_event("CognitoRequest");
+	}
+
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK ||
+		(pool.multi = curl_multi_init()) == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("could not initialize libcurl")));
+
+	curl_multi_setopt(pool.multi, CURLMOPT_SOCKETFUNCTION, note_socket);
+	curl_multi_setopt(pool.multi, CURLMOPT_TIMERFUNCTION, note_timer);
+	curl_multi_setopt(pool.multi, CURLMOPT_MAXCONNECTS, MAX_CONNECTIONS);
+	pool.wait_set_stale = true;
+	pool.timer = -1;
+}
+
+/* Makes the set of what is waited for: latch, postmaster and libcurl's sockets. */
+static void
+build_wait_set(void)
+{
+	if (pool.wait_set != NULL)
+		FreeWaitEventSet(pool.wait_set);
+	pool.wait_set = NULL;
+	pool.wait_set = create_wait_event_set(pool.nsockets + 2);
+	AddWaitEventToSet(pool.wait_set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+	AddWaitEventToSet(pool.wait_set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	for (int i = 0; i < pool.nsockets; i++)
+		AddWaitEventToSet(pool.wait_set, pool.sockets[i].events, pool.sockets[i].fd, NULL, NULL);
+	pool.wait_set_stale = false;
+}
+
+/* How long to wait, in milliseconds: until libcurl's timer or the deadline; negative is no end. */
+static long
+wait_time(double deadline)
+{
+	double until = pool.timer;
+
+	if (deadline >= 0 && (until < 0 || deadline < until))
+		until = deadline;
+	if (until < 0)
+		return -1;
+	return (long) ceil(Max(until - http_now(), 0));
+}
+
+double
+http_now(void)
+{
+	instr_time time;
+
+	INSTR_TIME_SET_CURRENT(time);
+	return INSTR_TIME_GET_MILLISEC(time);
+}
+
+void
+http_work(double until)
+{
+	WaitEvent events[MAX_EVENTS];
+	int       nevents;
+
+	if (pool.ended)
+	{
+		pool.ended = false;
+		return;
+	}
+
+	CHECK_FOR_INTERRUPTS();
+	if (pool.wait_set_stale)
+		build_wait_set();
+	nevents =
+		WaitEventSetWait(pool.wait_set, wait_time(until), events, MAX_EVENTS, pool.wait_event);
+
+	for (int i = 0; i < nevents && pool.multi != NULL; i++)
+	{
+		if (events[i].events & WL_LATCH_SET)
+		{
+			ResetLatch(MyLatch);
+			CHECK_FOR_INTERRUPTS();
+		}
+		else
+			transfer(events[i].fd,
+					 ((events[i].events & WL_SOCKET_READABLE) ? CURL_CSELECT_IN : 0) |
+						 ((events[i].events & WL_SOCKET_WRITEABLE) ? CURL_CSELECT_OUT : 0));
+	}
+
+	if (pool.timer >= 0 && pool.timer <= http_now())
+	{
+		pool.timer = -1;
+		transfer(CURL_SOCKET_TIMEOUT, 0);
+	}
+}
+
+/* Sets the options that are the same for every message; see http.h and the README's guarantees. */
+static void
+set_constant_options(HttpRequest *request)
+{
+	set_option(request, PRIVATE, request);
+	set_option(request, ERRORBUFFER, request->error);
+	set_option(request, OPENSOCKETFUNCTION, open_socket);
+	set_option(request, OPENSOCKETDATA, request);
+	set_option(request, CLOSESOCKETFUNCTION, close_socket);
+	set_option(request, WRITEFUNCTION, receive_body);
+	set_option(request, WRITEDATA, request);
+	set_option(request, HEADERFUNCTION, receive_header);
+	set_option(request, HEADERDATA, request);
+	set_option(request, NOSIGNAL, 1L);
+	set_option(request, QUICK_EXIT, 1L); /* never wait for a resolver thread */
+	set_option(request, PROTOCOLS_STR, "http,https");
+	set_option(request, HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
+	set_option(request, FOLLOWLOCATION, 0L);
+	set_option(request, SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
+	set_option(request, SSL_VERIFYPEER, 1L);
+	set_option(request, SSL_VERIFYHOST, 2L);
+	set_option(request, USERAGENT, "cognito_srf/1.1");
+}
+
+HttpRequest *
+http_create(void)
+{
+	HttpRequest *request = palloc0(sizeof(HttpRequest));
+
+	open_pool();
+	request->release.func = release;
+	request->release.arg = request;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, &request->release);
+
+	request->easy = curl_easy_init();
+	request->options_valid = request->easy != NULL;
+	if (request->easy != NULL)
+		set_constant_options(request);
+	if (!request->options_valid)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("could not initialize libcurl")));
+	return request;
+}
+
+/* Adds a copy of a header line. */
+static bool
+add_header(HttpRequest *request, const char *line)
+{
+	struct curl_slist *lines = curl_slist_append(request->headers, line);
+
+	if (lines == NULL)
+		return false;
+	request->headers = lines;
+	return true;
+}
+
+/* Sets the header lines of a message, and no "Expect: 100-continue", for which not all wait. */
+static bool
+set_headers(HttpRequest *request, const List *headers)
+{
+	ListCell *cell;
+
+	if (!add_header(request, "expect:"))
+		return false;
+	foreach (cell, headers)
+	{
+		if (!add_header(request, lfirst(cell)))
+			return false;
+	}
+	return set_option(request, HTTPHEADER, request->headers);
+}
+
+/*
+ * Sets which certificates to trust: those of a file in place of all that libcurl
+ * was built to trust, which is a file and a directory.
+ */
+static void
+set_certificates(HttpRequest *request)
+{
+	if (http_ca_file == NULL || http_ca_file[0] == '\0')
+		return;
+	set_option(request, CAINFO, http_ca_file);
+	set_option(request, CAPATH, NULL);
+	set_option(request, PROXY_CAINFO, http_ca_file);
+	set_option(request, PROXY_CAPATH, NULL);
+}
+
+/* Sets the options of a message; false if there is no memory for them. */
+static bool
+set_message(HttpRequest *request, const HttpMessage *message)
+{
+	set_option(request, URL, message->url);
+	/* What goes to a loopback address goes there, whatever the environment says of proxies. */
+	set_option(request, NOPROXY, message->direct ? "*" : NULL);
+	set_option(request, CONNECTTIMEOUT_MS, (long) message->connect_timeout);
+	set_option(request, TIMEOUT_MS, (long) message->request_timeout);
+	set_option(request, POSTFIELDSIZE_LARGE, (curl_off_t) message->length);
+	set_option(request, COPYPOSTFIELDS, message->body);
+	set_certificates(request);
+	return set_headers(request, message->headers) && request->options_valid;
+}
+
+void
+http_send(HttpRequest *request, const HttpMessage *message)
+{
+	stop(request);
+	free_body(request);
+	request->header_length = 0;
+	request->error[0] = '\0';
+	request->outcome = HTTP_PENDING;
+
+	open_pool();
+	if (!set_message(request, message) ||
+		curl_multi_add_handle(pool.multi, request->easy) != CURLM_OK)
+	{
+		fail_to_run(request);
+		return;
+	}
+	request->running = true;
+	dlist_push_tail(&pool.running, &request->node);
+	transfer(CURL_SOCKET_TIMEOUT, 0);
+}
+
+HttpOutcome
+http_outcome(const HttpRequest *request)
+{
+	return request->outcome;
+}
+
+long
+http_status(const HttpRequest *request)
+{
+	long status = 0;
+
+	curl_easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &status);
+	return status;
+}
+
+const char *
+http_body(const HttpRequest *request, size_t *length)
+{
+	*length = request->length;
+	return request->length > 0 ? request->body : "";
+}
+
+const char *
+http_header(const HttpRequest *request, const char *name)
+{
+	struct curl_header *header;
+
+	if (curl_easy_header(request->easy, name, 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
+		return NULL;
+	return header->value;
+}
+
+long
+http_retry_after(const HttpRequest *request)
+{
+	curl_off_t seconds = 0;
+
+	curl_easy_getinfo(request->easy, CURLINFO_RETRY_AFTER, &seconds);
+	return (long) Min(seconds, LONG_MAX);
+}
+
+const char *
+http_error(const HttpRequest *request)
+{
+	return request->error;
+}
+
+const char *
+http_phase(const HttpRequest *request)
+{
+	long port = 0;
+
+	/* From the last to the first, for on a kept connection the first are left out. */
+	if (reached(request, CURLINFO_STARTTRANSFER_TIME_T))
+		return "receiving the answer";
+	if (reached(request, CURLINFO_PRETRANSFER_TIME_T))
+		return "waiting for the answer";
+
+	/* Some versions note the time of the connection only after TLS, but its port at once. */
+	curl_easy_getinfo(request->easy, CURLINFO_LOCAL_PORT, &port);
+	if (port > 0)
+		return "negotiating TLS";
+	if (reached(request, CURLINFO_NAMELOOKUP_TIME_T))
+		return "connecting";
+	return "resolving the host name";
+}
+
+double
+http_seconds(const HttpRequest *request)
+{
+	curl_off_t microseconds = 0;
+
+	curl_easy_getinfo(request->easy, CURLINFO_TOTAL_TIME_T, &microseconds);
+	return (double) microseconds / 1e6;
+}
+
+int64
+http_received(const HttpRequest *request)
+{
+	return (int64) request->length;
+}
+
+int
+http_connections(const HttpRequest *request)
+{
+	long connections = 0;
+
+	curl_easy_getinfo(request->easy, CURLINFO_NUM_CONNECTS, &connections);
+	return (int) connections;
+}

@@ -1,0 +1,261 @@
+/*
+ * json.c
+ *		Between PostgreSQL's memory and cJSON, and the text of requests.
+ */
+#include "postgres.h"
+
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/json.h"
+#include "utils/memutils.h"
+
+#include "aws/json.h"
+
+/*
+ * What a tree may take in bytes.  A page of users takes less than 1 MB, but a
+ * reply of HTTP_MAX_ANSWER that is all brackets would become 1 GB of nodes.
+ */
+#define MAX_TREE (128 * 1024 * 1024)
+
+/* The longest string, in bytes: cJSON copies one in a single stretch. */
+#define MAX_STRING (1024 * 1024)
+
+/* How much text is verified between two checks for interrupts, in bytes. */
+#define CHUNK (256 * 1024)
+
+/* What a value takes in a tree beside its strings, in bytes, rounded up. */
+#define VALUE_SIZE 128
+
+/* What goes on while cJSON parses. */
+static struct
+{
+	MemoryContext context;     /* where the tree goes */
+	bool          interrupted; /* it was made to give up, so that an interrupt can be served */
+	const char   *refused;     /* why it was made to give up for good, as a sentence, or NULL */
+} parsing;
+
+/*
+ * cJSON's allocator while it parses: NULL makes it give up.  Nothing is raised
+ * here, in the midst of its frames; and nothing it does takes long between two
+ * allocations.
+ */
+static void *
+allocate(size_t size)
+{
+	if (INTERRUPTS_PENDING_CONDITION() && INTERRUPTS_CAN_BE_PROCESSED())
+		parsing.interrupted = true;
+	else if (size > MAX_STRING)
+		parsing.refused = "The reply holds a string of more than 1 MB.";
+	else if (parsing.context->mem_allocated > MAX_TREE)
+		parsing.refused = "The reply holds too many values.";
+	else
+		return MemoryContextAllocExtended(parsing.context, size, MCXT_ALLOC_NO_OOM);
+	return NULL;
+}
+
+/* What cJSON gives up goes with the context. */
+static void
+give_up(void *pointer pg_attribute_unused())
+{
+}
+
+/* Runs cJSON's parser on memory of a context, and no other call of it. */
+static cJSON *
+parse_into(MemoryContext context, const char *text, size_t length)
+{
+	cJSON_Hooks hooks = {allocate, give_up};
+	cJSON      *root;
+
+	parsing.context = context;
+	parsing.interrupted = false;
+	parsing.refused = NULL;
+	cJSON_InitHooks(&hooks);
+	/* The final NUL counts: with it, cJSON refuses anything after the value. */
+	root = cJSON_ParseWithLengthOpts(text, length + 1, NULL, true);
+	cJSON_InitHooks(NULL);
+	return root;
+}
+
+/* Parses, and starts over after an interrupt that did not end the query. */
+static cJSON *
+parse(const char *text, size_t length)
+{
+	MemoryContext context =
+		AllocSetContextCreate(CurrentMemoryContext, "cognito json", ALLOCSET_DEFAULT_SIZES);
+	cJSON *root;
+
+	while ((root = parse_into(context, text, length)) == NULL && parsing.interrupted)
+	{
+		CHECK_FOR_INTERRUPTS();
+		MemoryContextReset(context);
+	}
+	return root;
+}
+
+/* Is a text valid UTF-8 without NUL? */
+static bool
+is_utf8(const char *text, size_t length)
+{
+	while (length > 0)
+	{
+		int valid = pg_encoding_verifymbstr(PG_UTF8, text, (int) Min(length, CHUNK));
+
+		/* Where a chunk ends within a character, that begins the next one. */
+		if (valid == 0)
+			return false;
+		CHECK_FOR_INTERRUPTS();
+		text += valid;
+		length -= valid;
+	}
+	return true;
+}
+
+/*
+ * Is there an escaped U+0000?  cJSON would end the string there without a word.
+ * In JSON, backslashes are in strings only, and each goes with what follows it.
+ */
+static bool
+has_escaped_nul(const char *text)
+{
+	for (const char *c = strchr(text, '\\'); c != NULL && c[1] != '\0'; c = strchr(c + 2, '\\'))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (strncmp(c, "\\u0000", strlen("\\u0000")) == 0)
+			return true;
+	}
+	return false;
+}
+
+cJSON *
+json_parse(const char *text, size_t length, JsonProblem *problem)
+{
+	cJSON *root;
+
+	if (!is_utf8(text, length))
+	{
+		problem->sqlstate = ERRCODE_CHARACTER_NOT_IN_REPERTOIRE;
+		problem->detail = "The reply is not valid UTF-8.";
+		return NULL;
+	}
+	if (has_escaped_nul(text))
+	{
+		problem->sqlstate = ERRCODE_UNTRANSLATABLE_CHARACTER;
+		problem->detail = "The reply holds \\u0000, which cannot be converted to text.";
+		return NULL;
+	}
+
+	root = parse(text, length);
+	if (root == NULL)
+	{
+		problem->sqlstate = ERRCODE_FDW_ERROR;
+		problem->detail = "The reply is not valid JSON.";
+		if (length == 0)
+			problem->detail = "The reply is empty.";
+		if (parsing.refused != NULL)
+			problem->detail = parsing.refused;
+	}
+	return root;
+}
+
+const cJSON *
+json_first(const cJSON *parent)
+{
+	return parent != NULL ? parent->child : NULL;
+}
+
+const cJSON *
+json_next(const cJSON *child)
+{
+	CHECK_FOR_INTERRUPTS();
+	return child->next;
+}
+
+const cJSON *
+json_member(const cJSON *object, const char *name)
+{
+	const cJSON *member;
+
+	json_for_each (member, object)
+	{
+		if (member->string != NULL && strcmp(member->string, name) == 0)
+			return member;
+	}
+	return NULL;
+}
+
+bool
+json_step(JsonWalk *walk)
+{
+	const cJSON *value = walk->value;
+
+	CHECK_FOR_INTERRUPTS();
+	if (!walk->ends && json_is_container(value))
+	{
+		if (value->child != NULL)
+		{
+			walk->path[walk->depth++] = value;
+			walk->value = value->child;
+		}
+		else
+			walk->ends = true;
+		return true;
+	}
+
+	if (walk->depth == 0)
+		return false;
+	walk->ends = value->next == NULL;
+	walk->value = walk->ends ? walk->path[--walk->depth] : value->next;
+	return true;
+}
+
+bool
+json_is_container(const cJSON *value)
+{
+	return cJSON_IsArray(value) || cJSON_IsObject(value);
+}
+
+size_t
+json_size(const cJSON *value)
+{
+	JsonWalk walk = {.value = value};
+	size_t   size = 0;
+
+	do
+	{
+		if (walk.ends)
+			continue;
+		size += VALUE_SIZE;
+		if (walk.value->string != NULL)
+			size += strlen(walk.value->string);
+		if (walk.value->valuestring != NULL)
+			size += strlen(walk.value->valuestring);
+	} while (json_step(&walk));
+	return size;
+}
+
+const char *
+json_string(const cJSON *object, const char *member)
+{
+	return cJSON_GetStringValue(json_member(object, member));
+}
+
+/* Appends a member's key. */
+static void
+append_key(StringInfo members, const char *key)
+{
+	appendStringInfo(members, "%s\"%s\":", members->len > 0 ? "," : "", key);
+}
+
+void
+json_append_string(StringInfo members, const char *key, const char *value)
+{
+	append_key(members, key);
+	escape_json(members, pg_server_to_any(value, (int) strlen(value), PG_UTF8));
+}
+
+void
+json_append_integer(StringInfo members, const char *key, int64 value)
+{
+	append_key(members, key);
+	appendStringInfo(members, INT64_FORMAT, value);
+}

@@ -1,0 +1,166 @@
+/*
+ * sigv4.c
+ *		AWS Signature Version 4, on OpenSSL's EVP interface.
+ */
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+
+#include "aws/sigv4.h"
+
+#define DIGEST_SIZE 32
+#define HEX_SIZE (2 * DIGEST_SIZE + 1)
+
+#define ALGORITHM "AWS4-HMAC-SHA256"
+
+/* What the signing key is derived from begins with. */
+#define KEY_PREFIX "AWS4"
+
+/* Method, path and query of every canonical request. */
+#define CANONICAL_BEGIN "POST\n/\n\n"
+
+/* Writes a digest in lower-case hexadecimal. */
+static void
+hex_digest(char hex[HEX_SIZE], const unsigned char digest[DIGEST_SIZE])
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (int i = 0; i < DIGEST_SIZE; i++)
+	{
+		hex[2 * i] = digits[digest[i] >> 4];
+		hex[2 * i + 1] = digits[digest[i] & 0xf];
+	}
+	hex[HEX_SIZE - 1] = '\0';
+}
+
+/* The SHA-256 of some bytes, in hexadecimal. */
+static void
+sha256(char hex[HEX_SIZE], const char *data, size_t length)
+{
+	unsigned char digest[DIGEST_SIZE];
+
+	if (EVP_Digest(data, length, digest, NULL, EVP_sha256(), NULL) != 1)
+		elog(ERROR, "could not compute SHA-256");
+	hex_digest(hex, digest);
+}
+
+/* HMAC-SHA-256; false if OpenSSL fails, so that callers can wipe their keys first. */
+static bool
+hmac_sha256(unsigned char mac[DIGEST_SIZE], const void *key, size_t key_length, const char *data)
+{
+	size_t length;
+
+	return EVP_Q_mac(NULL, "HMAC", NULL, "SHA256", NULL, key, key_length,
+					 (const unsigned char *) data, strlen(data), mac, DIGEST_SIZE, &length) != NULL;
+}
+
+/* The names of the signed headers, as both the request and the header list them. */
+static char *
+signed_headers(const SigV4Request *request)
+{
+	StringInfoData names;
+
+	initStringInfo(&names);
+	for (int i = 0; i < request->nheaders; i++)
+		appendStringInfo(&names, "%s%s", i > 0 ? ";" : "", request->headers[i].name);
+	return names.data;
+}
+
+/* The length of the canonical request with these names and a hash in hexadecimal. */
+static size_t
+canonical_length(const SigV4Request *request, const char *names)
+{
+	size_t length = strlen(CANONICAL_BEGIN) + strlen(names) + strlen("\n\n") + HEX_SIZE;
+
+	for (int i = 0; i < request->nheaders; i++)
+		length +=
+			strlen(request->headers[i].name) + strlen(request->headers[i].value) + strlen(":\n");
+	return length;
+}
+
+/*
+ * Hashes the canonical request, the form in which both sides write the same
+ * request.  It may hold a session token: its buffer has its size from the start,
+ * for those that a growing one leaves behind are not wiped.
+ */
+static void
+hash_canonical_request(char hex[HEX_SIZE], const SigV4Request *request, const char *names)
+{
+	StringInfoData canonical;
+	char           body_hash[HEX_SIZE];
+
+	sha256(body_hash, request->body, request->length);
+
+	initStringInfo(&canonical);
+	enlargeStringInfo(&canonical, (int) canonical_length(request, names));
+	appendStringInfoString(&canonical, CANONICAL_BEGIN);
+	for (int i = 0; i < request->nheaders; i++)
+	{
+		Assert(i == 0 || strcmp(request->headers[i - 1].name, request->headers[i].name) < 0);
+		appendStringInfo(&canonical, "%s:%s\n", request->headers[i].name,
+						 request->headers[i].value);
+	}
+	appendStringInfo(&canonical, "\n%s\n%s", names, body_hash);
+
+	sha256(hex, canonical.data, canonical.len);
+	OPENSSL_cleanse(canonical.data, canonical.len);
+	pfree(canonical.data);
+}
+
+/* Signs with the key that is derived from the secret for one day, region and service. */
+static void
+sign(char hex[HEX_SIZE], const SigV4Request *request, const char *day, const char *string_to_sign)
+{
+	unsigned char key[DIGEST_SIZE];
+	unsigned char signature[DIGEST_SIZE];
+	size_t        length = strlen(KEY_PREFIX) + strlen(request->secret_access_key);
+	char         *secret = palloc(length + 1);
+	bool          done;
+
+	/* psprintf would leave a part of a long one behind. */
+	snprintf(secret, length + 1, KEY_PREFIX "%s", request->secret_access_key);
+	done = hmac_sha256(key, secret, length, day) &&
+		   hmac_sha256(key, key, DIGEST_SIZE, request->region) &&
+		   hmac_sha256(key, key, DIGEST_SIZE, request->service) &&
+		   hmac_sha256(key, key, DIGEST_SIZE, "aws4_request") &&
+		   hmac_sha256(signature, key, DIGEST_SIZE, string_to_sign);
+
+	OPENSSL_cleanse(key, sizeof(key));
+	OPENSSL_cleanse(secret, length);
+	pfree(secret);
+
+	if (!done)
+		elog(ERROR, "could not compute HMAC-SHA-256");
+	hex_digest(hex, signature);
+}
+
+void
+sigv4_date(char date[SIGV4_DATE_SIZE], time_t now)
+{
+	struct tm utc;
+
+	if (gmtime_r(&now, &utc) == NULL ||
+		strftime(date, SIGV4_DATE_SIZE, "%Y%m%dT%H%M%SZ", &utc) != SIGV4_DATE_SIZE - 1)
+		elog(ERROR, "could not write the time of a request");
+}
+
+char *
+sigv4_authorization(const SigV4Request *request)
+{
+	char *day = pnstrdup(request->date, strlen("YYYYMMDD"));
+	char *scope = psprintf("%s/%s/%s/aws4_request", day, request->region, request->service);
+	char *names = signed_headers(request);
+	char  request_hash[HEX_SIZE];
+	char  signature[HEX_SIZE];
+	char *string_to_sign;
+
+	hash_canonical_request(request_hash, request, names);
+	string_to_sign = psprintf(ALGORITHM "\n%s\n%s\n%s", request->date, scope, request_hash);
+	sign(signature, request, day, string_to_sign);
+
+	return psprintf(ALGORITHM " Credential=%s/%s, SignedHeaders=%s, Signature=%s",
+					request->access_key_id, scope, names, signature);
+}

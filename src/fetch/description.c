@@ -1,0 +1,36 @@
+/*
+ * description.c
+ *		A single object that an operation describes, as a row.
+ */
+#include "postgres.h"
+
+#include "fetch/description.h"
+#include "aws/json.h"
+
+/* The described object in a reply. */
+static const cJSON *
+find_object(const Description *description, const ApiRequest *request, const cJSON *reply)
+{
+	const cJSON *object = reply;
+
+	if (description->object != NULL)
+		object = json_member(reply, description->object);
+	if (object == NULL)
+		api_reject_reply(request, "The reply has no member \"%s\".", description->object);
+	if (!cJSON_IsObject(object))
+		api_reject_reply(request, "Member \"%s\" is not an object.", description->object);
+	return object;
+}
+
+void
+description_fetch(const Description *description, const CognitoServer *server,
+				  const char *parameters, Tuplestorestate *rows, TupleDesc columns)
+{
+	MemoryContext caller = MemoryContextSwitchTo(server->context);
+	ApiRequest   *request = api_perform(server, &description->operation, parameters);
+	Row row = {.request = request, .item = find_object(description, request, api_reply(request))};
+
+	row_append(&row, description->make_row, rows, columns);
+	server->session->rows++;
+	MemoryContextSwitchTo(caller);
+}

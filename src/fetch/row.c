@@ -1,0 +1,298 @@
+/*
+ * row.c
+ *		From one JSON object of a reply to one row.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/fmgrprotos.h"
+#include "utils/jsonb.h"
+#include "utils/numeric.h"
+#include "utils/timestamp.h"
+
+#include <math.h>
+
+#include "aws/json.h"
+#include "fetch/row.h"
+
+/*
+ * What an item may take, as json_size counts.  A user takes less than 1 MB.  What
+ * PostgreSQL does with a row (sort and copy its jsonb, spill it) cannot be
+ * interrupted.
+ */
+#define MAX_ITEM (4 * 1024 * 1024)
+
+/* Room for a number as cJSON prints it, and what it asks for on top. */
+#define MAX_NUMBER 64
+
+void
+row_reject(const Row *row, const char *problem, const char *member)
+{
+	if (row->number == 0)
+		api_reject_reply(row->request, "Member \"%s\" %s.", member, problem);
+	api_reject_reply(row->request, "Item %d: member \"%s\" %s.", row->number, member, problem);
+}
+
+/* Raises the error for an item that is too large. */
+static void
+check_size(const Row *row)
+{
+	if (json_size(row->item) <= MAX_ITEM)
+		return;
+	if (row->number == 0)
+		api_reject_reply(row->request, "The object is larger than 4 MB.");
+	api_reject_reply(row->request, "Item %d is larger than 4 MB.", row->number);
+}
+
+void
+row_append(Row *row, RowMaker make_row, Tuplestorestate *rows, TupleDesc columns)
+{
+	check_size(row);
+	row->values = palloc(columns->natts * sizeof(Datum));
+	row->nulls = palloc(columns->natts * sizeof(bool));
+	memset(row->nulls, true, columns->natts * sizeof(bool));
+	make_row(row);
+	tuplestore_putvalues(rows, columns, row->values, row->nulls);
+}
+
+void
+row_set(Row *row, int column, Datum value)
+{
+	row->values[column] = value;
+	row->nulls[column] = false;
+}
+
+char *
+row_to_server(const char *utf8)
+{
+	/* The reply has been validated, so where the encodings agree there is nothing to do. */
+	if (GetDatabaseEncoding() == PG_UTF8)
+		return unconstify(char *, utf8);
+	return pg_any_to_server(utf8, (int) strlen(utf8), PG_UTF8);
+}
+
+/* A member of the row's item, or NULL if it is missing or null. */
+static const cJSON *
+find_member(const Row *row, const char *member)
+{
+	const cJSON *value = json_member(row->item, member);
+
+	return cJSON_IsNull(value) ? NULL : value;
+}
+
+void
+row_text(Row *row, int column, const char *member)
+{
+	const cJSON *value = find_member(row, member);
+
+	if (value == NULL)
+		return;
+	if (!cJSON_IsString(value))
+		row_reject(row, "is not a string", member);
+	row_set(row, column, CStringGetTextDatum(row_to_server(value->valuestring)));
+}
+
+void
+row_boolean(Row *row, int column, const char *member)
+{
+	const cJSON *value = find_member(row, member);
+
+	if (value == NULL)
+		return;
+	if (!cJSON_IsBool(value))
+		row_reject(row, "is not a boolean", member);
+	row_set(row, column, BoolGetDatum(cJSON_IsTrue(value)));
+}
+
+void
+row_integer(Row *row, int column, const char *member)
+{
+	const cJSON *value = find_member(row, member);
+
+	if (value == NULL)
+		return;
+	if (!cJSON_IsNumber(value) || value->valuedouble != (double) value->valueint)
+		row_reject(row, "is not an integer of 32 bits", member);
+	row_set(row, column, Int32GetDatum(value->valueint));
+}
+
+void
+row_texts(Row *row, int column, const char *member)
+{
+	const cJSON     *value = find_member(row, member);
+	ArrayBuildState *texts = initArrayResult(TEXTOID, CurrentMemoryContext, false);
+	const cJSON     *element;
+
+	if (value == NULL)
+		return;
+	if (!cJSON_IsArray(value))
+		row_reject(row, "is not a list", member);
+	json_for_each (element, value)
+	{
+		if (!cJSON_IsString(element))
+			row_reject(row, "has an element that is not a string", member);
+		accumArrayResult(texts, CStringGetTextDatum(row_to_server(element->valuestring)), false,
+						 TEXTOID, CurrentMemoryContext);
+	}
+	row_set(row, column, makeArrayResult(texts, CurrentMemoryContext));
+}
+
+JsonbValue
+row_jsonb_string(const char *utf8)
+{
+	char *text = row_to_server(utf8);
+
+	return (JsonbValue){.type = jbvString, .val.string = {.len = (int) strlen(text), .val = text}};
+}
+
+/* A number as jsonb: what cJSON prints of it, so null if it is infinite. */
+static JsonbValue
+jsonb_number(const cJSON *number)
+{
+	char  text[MAX_NUMBER];
+	Datum numeric;
+
+	if (!isfinite(number->valuedouble) ||
+		!cJSON_PrintPreallocated(unconstify(cJSON *, number), text, sizeof(text), false))
+		return (JsonbValue){.type = jbvNull};
+	numeric = DirectFunctionCall3(numeric_in, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid),
+								  Int32GetDatum(-1));
+	return (JsonbValue){.type = jbvNumeric, .val.numeric = DatumGetNumeric(numeric)};
+}
+
+/* A value as jsonb that is neither list nor object. */
+static JsonbValue
+jsonb_scalar(const cJSON *value)
+{
+	if (cJSON_IsString(value))
+		return row_jsonb_string(value->valuestring);
+	if (cJSON_IsNumber(value))
+		return jsonb_number(value);
+	if (cJSON_IsBool(value))
+		return (JsonbValue){.type = jbvBool, .val.boolean = cJSON_IsTrue(value)};
+	return (JsonbValue){.type = jbvNull};
+}
+
+/* Pushes what begins where a walk is: a list, an object, or another value. */
+static void
+push_value(JsonbParseState **state, const JsonWalk *walk)
+{
+	bool       is_member = walk->depth > 0 && walk->value->string != NULL;
+	JsonbValue value;
+
+	if (is_member)
+	{
+		value = row_jsonb_string(walk->value->string);
+		pushJsonbValue(state, WJB_KEY, &value);
+	}
+	if (json_is_container(walk->value))
+	{
+		pushJsonbValue(state, cJSON_IsObject(walk->value) ? WJB_BEGIN_OBJECT : WJB_BEGIN_ARRAY,
+					   NULL);
+		return;
+	}
+	value = jsonb_scalar(walk->value);
+	pushJsonbValue(state, is_member ? WJB_VALUE : WJB_ELEM, &value);
+}
+
+void
+row_item(Row *row, int column)
+{
+	JsonbParseState *state = NULL;
+	JsonbValue      *whole = NULL;
+	JsonWalk         walk = {.value = row->item};
+
+	do
+	{
+		if (walk.ends)
+			whole = pushJsonbValue(
+				&state, cJSON_IsObject(walk.value) ? WJB_END_OBJECT : WJB_END_ARRAY, NULL);
+		else
+			push_value(&state, &walk);
+	} while (json_step(&walk));
+	row_set(row, column, JsonbPGetDatum(JsonbValueToJsonb(whole)));
+}
+
+/* Seconds since the Unix epoch to a timestamp; false if it is out of range. */
+static bool
+from_epoch(double seconds, TimestampTz *timestamp)
+{
+	double microseconds =
+		(seconds - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * (double) SECS_PER_DAY) *
+		(double) USECS_PER_SEC;
+
+	if (!(microseconds >= (double) MIN_TIMESTAMP && microseconds < (double) END_TIMESTAMP))
+		return false;
+	*timestamp = (TimestampTz) rint(microseconds);
+	return IS_VALID_TIMESTAMP(*timestamp);
+}
+
+/* An offset such as Z, +02:00 or -0330, in seconds east of UTC; false if it is none. */
+static bool
+parse_zone(const char *text, int *offset)
+{
+	int  hours;
+	int  minutes;
+	char sign;
+	int  length = 0;
+
+	*offset = 0;
+	if (strcmp(text, "Z") == 0)
+		return true;
+	if (sscanf(text, "%c%2d:%2d%n", &sign, &hours, &minutes, &length) != 3 &&
+		sscanf(text, "%c%2d%2d%n", &sign, &hours, &minutes, &length) != 3)
+		return false;
+	if (sign != '+' && sign != '-')
+		return false;
+	*offset = (hours * MINS_PER_HOUR + minutes) * SECS_PER_MINUTE * (sign == '-' ? -1 : 1);
+	return text[length] == '\0' && hours <= MAX_TZDISP_HOUR && minutes < MINS_PER_HOUR;
+}
+
+/* An ISO 8601 time such as 2026-01-31T23:59:59.123Z, in seconds since the Unix epoch. */
+static bool
+parse_iso8601(const char *text, double *seconds)
+{
+	int    year;
+	int    month;
+	int    day;
+	int    hour;
+	int    minute;
+	double second;
+	int    offset;
+	int    length = 0;
+
+	if (sscanf(text, "%4d-%2d-%2dT%2d:%2d:%lf%n", &year, &month, &day, &hour, &minute, &second,
+			   &length) != 6 ||
+		!parse_zone(text + length, &offset))
+		return false;
+	if (year < 1 || month < 1 || month > MONTHS_PER_YEAR || day < 1 ||
+		day > day_tab[isleap(year)][month - 1] || hour < 0 || hour >= HOURS_PER_DAY || minute < 0 ||
+		minute >= MINS_PER_HOUR || !(second >= 0 && second <= SECS_PER_MINUTE))
+		return false;
+
+	*seconds = (double) (date2j(year, month, day) - UNIX_EPOCH_JDATE) * SECS_PER_DAY +
+			   hour * SECS_PER_HOUR + minute * SECS_PER_MINUTE + second - offset;
+	return true;
+}
+
+void
+row_timestamp(Row *row, int column, const char *member)
+{
+	const cJSON *value = find_member(row, member);
+	double       seconds;
+	TimestampTz  timestamp;
+
+	if (value == NULL)
+		return;
+	if (cJSON_IsNumber(value))
+		seconds = value->valuedouble;
+	else if (!cJSON_IsString(value) || !parse_iso8601(value->valuestring, &seconds))
+		row_reject(row, "is not a time", member);
+	if (!from_epoch(seconds, &timestamp))
+		row_reject(row, "is out of the range of timestamps", member);
+	row_set(row, column, TimestampTzGetDatum(timestamp));
+}

@@ -1,0 +1,42 @@
+/*
+ * srf.h
+ *		What the calls of all SQL functions have in common: their arguments, the
+ *		server, and the way back of the rows.
+ */
+#ifndef COGNITO_FETCH_SRF_H
+#define COGNITO_FETCH_SRF_H
+
+#include "postgres.h"
+
+#include "fmgr.h"
+
+#include "fetch/description.h"
+#include "fetch/listing.h"
+#include "server/server.h"
+
+/* Whether Cognito is left alone; a setting. */
+extern bool call_offline;
+
+/* Raises 22004 if an argument, by number, is NULL. */
+extern void call_require(FunctionCallInfo fcinfo, int number);
+
+/* The text of an argument, which is required. */
+extern char *call_text(FunctionCallInfo fcinfo, int number);
+
+/*
+ * Opens a server as server_open does.  NULL while Cognito is left alone: the
+ * call then returns no rows, of which this warns.
+ */
+extern CognitoServer *call_open(const char *server_name, ServerPool pool);
+
+/*
+ * Whole calls: the first argument is the server's name, those that follow are
+ * the operation's parameters, or the id of the pool in place of the server's.
+ */
+extern Datum call_list(FunctionCallInfo fcinfo, const Listing *listing);
+extern Datum call_describe(FunctionCallInfo fcinfo, const Description *description);
+
+/* Raises 55000 while Cognito is left alone, for nothing that is written may be lost. */
+extern Datum call_write(FunctionCallInfo fcinfo, const ApiOperation *operation);
+
+#endif

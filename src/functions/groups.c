@@ -1,0 +1,118 @@
+/*
+ * groups.c
+ *		The groups of a user pool: operations ListGroups, ListUsersInGroup and
+ *		AdminListGroupsForUser, and those that put a user into a group and take
+ *		one out of it.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+
+#include "fetch/srf.h"
+#include "functions/groups.h"
+#include "functions/users_listing.h"
+
+static void make_group_row(Row *row);
+
+const Listing groups_listing = {
+	.operation = {&api_user_pools, "ListGroups", SERVER_USER_POOL, {"UserPoolId"}},
+	.page_size = "Limit",
+	.token = "NextToken",
+	.items = "Groups",
+	.function = "cognito_groups",
+	.noun = "groups",
+	.make_row = make_group_row,
+};
+
+const Listing group_users_listing = {
+	.operation = {&api_user_pools,
+				  "ListUsersInGroup",
+				  SERVER_USER_POOL,
+				  {"UserPoolId", "GroupName"}},
+	.page_size = "Limit",
+	.token = "NextToken",
+	.items = "Users",
+	.function = "cognito_group_users",
+	.noun = "users",
+	.make_row = users_make_row,
+};
+
+const Listing user_groups_listing = {
+	.operation = {&api_user_pools,
+				  "AdminListGroupsForUser",
+				  SERVER_USER_POOL,
+				  {"UserPoolId", "Username"}},
+	.page_size = "Limit",
+	.token = "NextToken",
+	.items = "Groups",
+	.function = "cognito_user_groups",
+	.noun = "groups",
+	.make_row = make_group_row,
+};
+
+static const ApiOperation add_user_to_group = {
+	&api_user_pools,
+	"AdminAddUserToGroup",
+	SERVER_USER_POOL,
+	{"UserPoolId", "Username", "GroupName"},
+};
+
+static const ApiOperation remove_user_from_group = {
+	&api_user_pools,
+	"AdminRemoveUserFromGroup",
+	SERVER_USER_POOL,
+	{"UserPoolId", "Username", "GroupName"},
+};
+
+PG_FUNCTION_INFO_V1(cognito_groups);
+PG_FUNCTION_INFO_V1(cognito_group_users);
+PG_FUNCTION_INFO_V1(cognito_user_groups);
+PG_FUNCTION_INFO_V1(cognito_add_user_to_group);
+PG_FUNCTION_INFO_V1(cognito_remove_user_from_group);
+
+/* Turns a group into a row. */
+static void
+make_group_row(Row *row)
+{
+	row_text(row, 0, "GroupName");
+	row_text(row, 1, "Description");
+	row_text(row, 2, "RoleArn");
+	row_integer(row, 3, "Precedence");
+	row_timestamp(row, 4, "CreationDate");
+	row_timestamp(row, 5, "LastModifiedDate");
+}
+
+/* cognito_groups(server_name) */
+Datum
+cognito_groups(PG_FUNCTION_ARGS)
+{
+	return call_list(fcinfo, &groups_listing);
+}
+
+/* cognito_group_users(server_name, group_name) */
+Datum
+cognito_group_users(PG_FUNCTION_ARGS)
+{
+	return call_list(fcinfo, &group_users_listing);
+}
+
+/* cognito_user_groups(server_name, username) */
+Datum
+cognito_user_groups(PG_FUNCTION_ARGS)
+{
+	return call_list(fcinfo, &user_groups_listing);
+}
+
+/* cognito_add_user_to_group(server_name, username, group_name) */
+Datum
+cognito_add_user_to_group(PG_FUNCTION_ARGS)
+{
+	return call_write(fcinfo, &add_user_to_group);
+}
+
+/* cognito_remove_user_from_group(server_name, username, group_name) */
+Datum
+cognito_remove_user_from_group(PG_FUNCTION_ARGS)
+{
+	return call_write(fcinfo, &remove_user_from_group);
+}

@@ -1,0 +1,40 @@
+/*
+ * identities.c
+ *		The identities of an identity pool: operation ListIdentities.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+
+#include "fetch/srf.h"
+
+static void make_identity_row(Row *row);
+
+static const Listing identities_listing = {
+	.operation = {&api_identity_pools, "ListIdentities", SERVER_IDENTITY_POOL, {"IdentityPoolId"}},
+	.page_size = "MaxResults",
+	.token = "NextToken",
+	.items = "Identities",
+	.function = "cognito_identities",
+	.noun = "identities",
+	.make_row = make_identity_row,
+};
+
+PG_FUNCTION_INFO_V1(cognito_identities);
+
+/* Turns an identity into a row. */
+static void
+make_identity_row(Row *row)
+{
+	row_text(row, 0, "IdentityId");
+	row_texts(row, 1, "Logins");
+	row_timestamp(row, 2, "CreationDate");
+	row_timestamp(row, 3, "LastModifiedDate");
+}
+
+/* cognito_identities(server_name [, identity_pool_id]) */
+Datum
+cognito_identities(PG_FUNCTION_ARGS)
+{
+	return call_list(fcinfo, &identities_listing);
+}

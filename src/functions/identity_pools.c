@@ -1,0 +1,68 @@
+/*
+ * identity_pools.c
+ *		The identity pools of an account in a region: operation
+ *		ListIdentityPools; and one of them: operation DescribeIdentityPool.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+
+#include "fetch/srf.h"
+
+static void make_identity_pool_row(Row *row);
+static void make_description_row(Row *row);
+
+static const Listing identity_pools_listing = {
+	.operation = {&api_identity_pools, "ListIdentityPools", SERVER_NO_POOL, {NULL}},
+	.page_size = "MaxResults",
+	.token = "NextToken",
+	.items = "IdentityPools",
+	.function = "cognito_identity_pools",
+	.noun = "identity pools",
+	.make_row = make_identity_pool_row,
+};
+
+static const Description identity_pool_description = {
+	.operation = {&api_identity_pools,
+				  "DescribeIdentityPool",
+				  SERVER_IDENTITY_POOL,
+				  {"IdentityPoolId"}},
+	.make_row = make_description_row,
+};
+
+PG_FUNCTION_INFO_V1(cognito_identity_pools);
+PG_FUNCTION_INFO_V1(cognito_identity_pool);
+
+/* Turns an identity pool of the list into a row. */
+static void
+make_identity_pool_row(Row *row)
+{
+	row_text(row, 0, "IdentityPoolId");
+	row_text(row, 1, "IdentityPoolName");
+}
+
+/* Turns the description of an identity pool into a row. */
+static void
+make_description_row(Row *row)
+{
+	row_text(row, 0, "IdentityPoolId");
+	row_text(row, 1, "IdentityPoolName");
+	row_boolean(row, 2, "AllowUnauthenticatedIdentities");
+	row_boolean(row, 3, "AllowClassicFlow");
+	row_text(row, 4, "DeveloperProviderName");
+	row_item(row, 5);
+}
+
+/* cognito_identity_pools(server_name) */
+Datum
+cognito_identity_pools(PG_FUNCTION_ARGS)
+{
+	return call_list(fcinfo, &identity_pools_listing);
+}
+
+/* cognito_identity_pool(server_name [, identity_pool_id]) */
+Datum
+cognito_identity_pool(PG_FUNCTION_ARGS)
+{
+	return call_describe(fcinfo, &identity_pool_description);
+}

@@ -1,0 +1,40 @@
+/*
+ * identity_providers.c
+ *		The identity providers of a user pool: operation ListIdentityProviders.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+
+#include "fetch/srf.h"
+
+static void make_provider_row(Row *row);
+
+static const Listing providers_listing = {
+	.operation = {&api_user_pools, "ListIdentityProviders", SERVER_USER_POOL, {"UserPoolId"}},
+	.page_size = "MaxResults",
+	.token = "NextToken",
+	.items = "Providers",
+	.function = "cognito_identity_providers",
+	.noun = "identity providers",
+	.make_row = make_provider_row,
+};
+
+PG_FUNCTION_INFO_V1(cognito_identity_providers);
+
+/* Turns a provider into a row. */
+static void
+make_provider_row(Row *row)
+{
+	row_text(row, 0, "ProviderName");
+	row_text(row, 1, "ProviderType");
+	row_timestamp(row, 2, "CreationDate");
+	row_timestamp(row, 3, "LastModifiedDate");
+}
+
+/* cognito_identity_providers(server_name) */
+Datum
+cognito_identity_providers(PG_FUNCTION_ARGS)
+{
+	return call_list(fcinfo, &providers_listing);
+}

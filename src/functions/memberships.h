@@ -1,0 +1,14 @@
+/*
+ * memberships.h
+ *		Who is in which group of a user pool.
+ */
+#ifndef COGNITO_FUNCTIONS_MEMBERSHIPS_H
+#define COGNITO_FUNCTIONS_MEMBERSHIPS_H
+
+#include "postgres.h"
+
+#include "planner/search.h"
+
+extern const Searchable memberships_search;
+
+#endif

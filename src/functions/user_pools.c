@@ -1,0 +1,72 @@
+/*
+ * user_pools.c
+ *		The user pools of an account in a region: operation ListUserPools; and
+ *		one of them: operation DescribeUserPool.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+
+#include "fetch/srf.h"
+
+static void make_user_pool_row(Row *row);
+static void make_description_row(Row *row);
+
+static const Listing user_pools_listing = {
+	.operation = {&api_user_pools, "ListUserPools", SERVER_NO_POOL, {NULL}},
+	.page_size = "MaxResults",
+	.token = "NextToken",
+	.items = "UserPools",
+	.function = "cognito_user_pools",
+	.noun = "user pools",
+	.make_row = make_user_pool_row,
+};
+
+static const Description user_pool_description = {
+	.operation = {&api_user_pools, "DescribeUserPool", SERVER_USER_POOL, {"UserPoolId"}},
+	.object = "UserPool",
+	.make_row = make_description_row,
+};
+
+PG_FUNCTION_INFO_V1(cognito_user_pools);
+PG_FUNCTION_INFO_V1(cognito_user_pool);
+
+/* Turns a user pool of the list into a row. */
+static void
+make_user_pool_row(Row *row)
+{
+	row_text(row, 0, "Id");
+	row_text(row, 1, "Name");
+	row_text(row, 2, "Status");
+	row_timestamp(row, 3, "CreationDate");
+	row_timestamp(row, 4, "LastModifiedDate");
+}
+
+/* Turns the description of a user pool into a row. */
+static void
+make_description_row(Row *row)
+{
+	row_text(row, 0, "Id");
+	row_text(row, 1, "Name");
+	row_text(row, 2, "Arn");
+	row_text(row, 3, "MfaConfiguration");
+	row_integer(row, 4, "EstimatedNumberOfUsers");
+	row_text(row, 5, "DeletionProtection");
+	row_timestamp(row, 6, "CreationDate");
+	row_timestamp(row, 7, "LastModifiedDate");
+	row_item(row, 8);
+}
+
+/* cognito_user_pools(server_name) */
+Datum
+cognito_user_pools(PG_FUNCTION_ARGS)
+{
+	return call_list(fcinfo, &user_pools_listing);
+}
+
+/* cognito_user_pool(server_name) */
+Datum
+cognito_user_pool(PG_FUNCTION_ARGS)
+{
+	return call_describe(fcinfo, &user_pool_description);
+}

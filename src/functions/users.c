@@ -1,0 +1,149 @@
+/*
+ * users.c
+ *		By what the users of a user pool can be searched: filters of ListUsers.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "utils/builtins.h"
+
+#include "planner/estimate.h"
+#include "functions/users_filter.h"
+#include "aws/json.h"
+#include "planner/search_exec.h"
+#include "functions/users_listing.h"
+#include "functions/users.h"
+
+static bool can_filter(const SearchAttribute *attribute, const char *op, const char *value);
+static void list_found(const CognitoServer *server, const Search *search, Tuplestorestate *rows,
+					   TupleDesc columns);
+
+PG_FUNCTION_INFO_V1(cognito_filter);
+PG_FUNCTION_INFO_V1(cognito_users_matching);
+PG_FUNCTION_INFO_V1(cognito_users_support);
+
+/* What the service makes of the beginning of a status is not said. */
+static const SearchAttribute attributes[] = {
+	{"username", USER_USERNAME, SEARCH_TEXT, 1, .prefixes = true},
+	{"sub", USER_ATTRIBUTES, SEARCH_MEMBER, 1, .prefixes = true},
+	{"email", USER_EMAIL, SEARCH_TEXT, 1, .prefixes = true},
+	{"email", USER_ATTRIBUTES, SEARCH_MEMBER, 1, .prefixes = true},
+	{"phone_number", USER_ATTRIBUTES, SEARCH_MEMBER, 1, .prefixes = true},
+	{"preferred_username", USER_ATTRIBUTES, SEARCH_MEMBER, 1, .prefixes = true},
+	{"name", USER_ATTRIBUTES, SEARCH_MEMBER, 1, .prefixes = true},
+	{"family_name", USER_ATTRIBUTES, SEARCH_MEMBER, 1, .prefixes = true},
+	{"given_name", USER_ATTRIBUTES, SEARCH_MEMBER, 1, .prefixes = true},
+	{"cognito:user_status", USER_STATUS, SEARCH_TEXT, 0.5, .usual = "CONFIRMED"},
+	{"status", USER_ENABLED, SEARCH_BOOLEAN, 0.5, .usual = "Enabled",
+	 .words = {"Disabled", "Enabled"}},
+	{.name = NULL},
+};
+
+const Searchable users_search = {
+	.attributes = attributes,
+	.support = cognito_users_support,
+	.has_operator = true,
+	.has_limit = true,
+	.listing = SESSION_USERS,
+	.can_ask = can_filter,
+	.list_all = users_list_pool,
+	.list_found = list_found,
+};
+
+/* A value of a search, as the argument of a part of the listing. */
+typedef struct SearchedValue
+{
+	const Search *search;
+	int           number;
+} SearchedValue;
+
+/* Can a filter find the users who match a value? */
+static bool
+can_filter(const SearchAttribute *attribute, const char *op, const char *value)
+{
+	return filter_can_express(attribute->name, op, value);
+}
+
+/* What a filter compares, of a user in a reply: in UTF-8, NULL if the user lacks it. */
+static const char *
+searched_string(const cJSON *user, const SearchAttribute *attribute)
+{
+	const cJSON *enabled = json_member(user, "Enabled");
+
+	switch (attribute->column)
+	{
+		case USER_USERNAME:
+			return json_string(user, "Username");
+		case USER_STATUS:
+			return json_string(user, "UserStatus");
+		case USER_ENABLED:
+			return cJSON_IsBool(enabled) ? attribute->words[cJSON_IsTrue(enabled)] : NULL;
+		default:
+			return users_attribute(user, attribute->name);
+	}
+}
+
+/* Does a user belong to the part of one value? */
+static bool
+belongs(const cJSON *user, const void *arg)
+{
+	const SearchedValue *searched = arg;
+	const char          *string = searched_string(user, searched->search->attribute);
+
+	return string != NULL &&
+		   search_find(searched->search, row_to_server(string)) == searched->number;
+}
+
+List *
+users_search_parts(const CognitoServer *server, const Search *search)
+{
+	List *parts = NIL;
+
+	for (int i = 0; i < search->nvalues; i++)
+	{
+		SearchedValue *value = palloc(sizeof(SearchedValue));
+		ListingPart   *part =
+			users_part(server, filter_make(search->attribute->name, search->op, search->values[i]));
+
+		*value = (SearchedValue){.search = search, .number = i};
+		part->belongs = belongs;
+		part->arg = value;
+		parts = lappend(parts, part);
+	}
+	return parts;
+}
+
+/* Lists the users who match a search. */
+static void
+list_found(const CognitoServer *server, const Search *search, Tuplestorestate *rows,
+		   TupleDesc columns)
+{
+	listing_fetch(&users_listing, server, users_search_parts(server, search), LISTING_ALL, rows,
+				  columns);
+}
+
+/* cognito_filter(attribute, operator, value) */
+Datum
+cognito_filter(PG_FUNCTION_ARGS)
+{
+	char *attribute = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	char *op = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	char *value = text_to_cstring(PG_GETARG_TEXT_PP(2));
+
+	search_check(&users_search, attribute, op);
+	PG_RETURN_TEXT_P(cstring_to_text(filter_make(attribute, op, value)));
+}
+
+/* cognito_users(server_name, attribute, operator, values) */
+Datum
+cognito_users_matching(PG_FUNCTION_ARGS)
+{
+	return matching_call(fcinfo, &users_search);
+}
+
+/* The planner support function of all overloads of cognito_users. */
+Datum
+cognito_users_support(PG_FUNCTION_ARGS)
+{
+	return estimate_support(fcinfo, &users_search);
+}

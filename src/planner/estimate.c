@@ -1,0 +1,195 @@
+/*
+ * estimate.c
+ *		What the planner is told of the calls that return an entity's rows.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "foreign/foreign.h"
+#include "nodes/nodeFuncs.h"
+#include "nodes/supportnodes.h"
+#include "optimizer/cost.h"
+#include "optimizer/optimizer.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+
+#include <math.h>
+
+#include "planner/estimate.h"
+#include "fetch/listing.h"
+#include "server/session.h"
+
+/* How many rows there are where the session has not yet listed them. */
+#define UNKNOWN_ROWS 1000.0
+
+/* What a prefix finds, and how many values an unknown list has. */
+#define FEW 10.0
+
+/* The cost of a request, in units of cpu_operator_cost; the functions' COST in SQL. */
+#define REQUEST_COST 10000.0
+
+/* What is expected of a call. */
+typedef struct Estimate
+{
+	double rows;
+	double requests;
+} Estimate;
+
+/* An argument's value, as far as it can be told now; NULL if it cannot, or is NULL. */
+static const Const *
+expected_value(PlannerInfo *root, const FuncExpr *call, int argument)
+{
+	Node  *node = list_nth(call->args, argument);
+	Const *constant;
+
+	if (root != NULL)
+		node = estimate_expression_value(root, node);
+	constant = (Const *) node;
+	return IsA(node, Const) && !constant->constisnull ? constant : NULL;
+}
+
+/* The same of a text. */
+static char *
+expected_text(PlannerInfo *root, const FuncExpr *call, int argument)
+{
+	const Const *constant = expected_value(root, call, argument);
+
+	return constant != NULL ? TextDatumGetCString(constant->constvalue) : NULL;
+}
+
+char *
+estimate_server_name(PlannerInfo *root, const FuncExpr *call)
+{
+	return expected_text(root, call, 0);
+}
+
+/* How many rows there are to choose from: as many as when the session last saw them all. */
+static double
+expected_of_all(PlannerInfo *root, const FuncExpr *call, const Searchable *searchable)
+{
+	char                *name = expected_text(root, call, 0);
+	Oid                  serverid = name != NULL ? get_foreign_server_oid(name, true) : InvalidOid;
+	const SessionExtent *extent;
+
+	if (!OidIsValid(serverid))
+		return UNKNOWN_ROWS;
+	extent = &session_of(serverid)->extents[searchable->listing];
+	return extent->pages > 0 ? (double) extent->rows : UNKNOWN_ROWS;
+}
+
+/* How many of all rows have an attribute that matches one of some values. */
+static double
+expected_of_values(double all, const SearchAttribute *attribute, bool starts_with, double nvalues)
+{
+	double finds = attribute != NULL ? attribute->finds : 1;
+
+	if (finds < 1)
+		return all * finds;
+	return Min(all, (starts_with ? FEW : finds) * nvalues);
+}
+
+/* How many of all rows a filter finds that somebody has written. */
+static double
+expected_of_filter(double all, const Searchable *searchable, const char *filter)
+{
+	char *name;
+
+	if (filter == NULL)
+		return Min(all, FEW);
+	if (filter[0] == '\0')
+		return all;
+	name = pnstrdup(filter, strcspn(filter, " ^="));
+	return expected_of_values(all, search_attribute(searchable, name),
+							  filter[strcspn(filter, "^=")] == '^', 1);
+}
+
+/* How many values there are in a list. */
+static double
+expected_values(Node *values)
+{
+	if (IsA(values, Const) && !((Const *) values)->constisnull)
+	{
+		ArrayType *array = DatumGetArrayTypeP(((Const *) values)->constvalue);
+
+		return ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+	}
+	if (IsA(values, ArrayExpr))
+		return list_length(((ArrayExpr *) values)->elements);
+	return FEW;
+}
+
+/* What is expected of a call with a filter and a limit. */
+static Estimate
+estimate_filter(PlannerInfo *root, const FuncExpr *call, const Searchable *searchable)
+{
+	const Const *limit = expected_value(root, call, 2);
+	const Node  *filter = lsecond(call->args);
+	double       rows = expected_of_all(root, call, searchable);
+
+	if (!IsA(filter, Const) || !((const Const *) filter)->constisnull)
+		rows = expected_of_filter(rows, searchable, expected_text(root, call, 1));
+	if (limit != NULL)
+		rows = Min(rows, (double) DatumGetInt64(limit->constvalue));
+	return (Estimate){.rows = rows, .requests = 1};
+}
+
+/* What is expected of a call with an attribute and values. */
+static Estimate
+estimate_values(PlannerInfo *root, const FuncExpr *call, const Searchable *searchable)
+{
+	char    *name = expected_text(root, call, 1);
+	char    *op = searchable->has_operator ? expected_text(root, call, 2) : SEARCH_EQUALS;
+	double   nvalues = expected_values(llast(call->args));
+	Estimate estimate = {.rows = expected_of_all(root, call, searchable), .requests = nvalues};
+
+	if (name != NULL && op != NULL)
+		estimate.rows = expected_of_values(estimate.rows, search_attribute(searchable, name),
+										   strcmp(op, SEARCH_STARTS_WITH) == 0, nvalues);
+	return estimate;
+}
+
+/* What is expected of a call of any overload. */
+static Estimate
+estimate_call(PlannerInfo *root, const FuncExpr *call, const Searchable *searchable)
+{
+	Estimate estimate;
+
+	if (list_length(call->args) == 1)
+		estimate = (Estimate){.rows = expected_of_all(root, call, searchable)};
+	else if (exprType(llast(call->args)) == INT8OID)
+		estimate = estimate_filter(root, call, searchable);
+	else
+		estimate = estimate_values(root, call, searchable);
+	estimate.requests = Max(estimate.requests, ceil(estimate.rows / LISTING_PAGE_SIZE));
+	return estimate;
+}
+
+Datum
+estimate_support(FunctionCallInfo fcinfo, const Searchable *searchable)
+{
+	Node *request = (Node *) PG_GETARG_POINTER(0);
+
+	if (IsA(request, SupportRequestRows))
+	{
+		SupportRequestRows *rows = (SupportRequestRows *) request;
+
+		if (!is_funcclause(rows->node))
+			PG_RETURN_POINTER(NULL);
+		rows->rows = estimate_call(rows->root, (FuncExpr *) rows->node, searchable).rows;
+		PG_RETURN_POINTER(rows);
+	}
+
+	if (IsA(request, SupportRequestCost))
+	{
+		SupportRequestCost *cost = (SupportRequestCost *) request;
+
+		if (cost->node == NULL || !is_funcclause(cost->node))
+			PG_RETURN_POINTER(NULL);
+		cost->startup = 0;
+		cost->per_tuple = estimate_call(cost->root, (FuncExpr *) cost->node, searchable).requests *
+						  REQUEST_COST * cpu_operator_cost;
+		PG_RETURN_POINTER(cost);
+	}
+
+	PG_RETURN_POINTER(NULL);
+}

@@ -1,0 +1,190 @@
+/*
+ * search.c
+ *		The rows of an entity whose attribute equals, or starts with, one of some
+ *		values.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+
+#include "planner/search.h"
+
+/* More values than this are better found among all rows. */
+#define MAX_VALUES 60
+
+const SearchAttribute *
+search_attribute(const Searchable *searchable, const char *name)
+{
+	for (const SearchAttribute *a = searchable->attributes; a->name != NULL; a++)
+		if (strcmp(a->name, name) == 0)
+			return a;
+	return NULL;
+}
+
+/* The names of the attributes that can be searched, in words. */
+static char *
+list_attributes(const Searchable *searchable)
+{
+	StringInfoData names;
+
+	initStringInfo(&names);
+	for (const SearchAttribute *a = searchable->attributes; a->name != NULL; a++)
+		if (search_attribute(searchable, a->name) == a)
+			appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "", a->name);
+	return names.data;
+}
+
+void
+search_check(const Searchable *searchable, const char *attribute, const char *op)
+{
+	if (search_attribute(searchable, attribute) == NULL)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("attribute \"%s\" cannot be searched", attribute),
+						errhint("Cognito searches: %s.", list_attributes(searchable))));
+	if (strcmp(op, SEARCH_EQUALS) != 0 && strcmp(op, SEARCH_STARTS_WITH) != 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("unknown operator \"%s\" for attribute \"%s\"", op, attribute),
+						errhint("Operators are: %s (equals), %s (starts with).", SEARCH_EQUALS,
+								SEARCH_STARTS_WITH)));
+}
+
+/* Compares two elements of an array of strings, byte by byte; there may be many to sort. */
+static int
+compare_strings(const void *a, const void *b)
+{
+	CHECK_FOR_INTERRUPTS();
+	return strcmp(*(char *const *) a, *(char *const *) b);
+}
+
+/* Does a string match a value of a search? */
+static bool
+matches(const Search *search, const char *string, const char *value)
+{
+	if (strcmp(search->op, SEARCH_STARTS_WITH) == 0)
+		return strncmp(string, value, strlen(value)) == 0;
+	return strcmp(string, value) == 0;
+}
+
+/*
+ * Sorts the values and drops each that matches another: doubles, and what
+ * begins with a shorter prefix, which comes right before it and its like.
+ */
+static void
+make_disjoint(Search *search)
+{
+	int kept = 0;
+
+	qsort(search->values, search->nvalues, sizeof(char *), compare_strings);
+	for (int i = 0; i < search->nvalues; i++)
+		if (kept == 0 || !matches(search, search->values[i], search->values[kept - 1]))
+			search->values[kept++] = search->values[i];
+	search->nvalues = kept;
+}
+
+Search *
+search_make(const Searchable *searchable, const char *attribute, const char *op, ArrayType *values)
+{
+	Search *search = palloc0(sizeof(Search));
+	Datum  *elements;
+	bool   *nulls;
+	int     n;
+
+	search_check(searchable, attribute, op);
+	search->searchable = searchable;
+	search->attribute = search_attribute(searchable, attribute);
+	search->op = strcmp(op, SEARCH_EQUALS) == 0 ? SEARCH_EQUALS : SEARCH_STARTS_WITH;
+	if (values == NULL)
+		return search;
+
+	/* They may be of a type that is as good as text, such as varchar. */
+	deconstruct_array(values, ARR_ELEMTYPE(values), -1, false, TYPALIGN_INT, &elements, &nulls, &n);
+	search->values = palloc(Max(n, 1) * sizeof(char *));
+	for (int i = 0; i < n; i++)
+		if (!nulls[i])
+			search->values[search->nvalues++] = TextDatumGetCString(elements[i]);
+	make_disjoint(search);
+	return search;
+}
+
+int
+search_find(const Search *search, const char *value)
+{
+	int low = 0;
+	int high = search->nvalues;
+
+	/* The last value that does not come after this one is the only one that it can match. */
+	while (low < high)
+	{
+		int middle = low + (high - low) / 2;
+
+		if (strcmp(search->values[middle], value) <= 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low > 0 && matches(search, value, search->values[low - 1]) ? low - 1 : -1;
+}
+
+/* The value of a member of a jsonb object whose values are strings; NULL if it lacks that. */
+static const char *
+member_value(Datum object, const char *name)
+{
+	JsonbValue value;
+
+	if (getKeyJsonValueFromContainer(&DatumGetJsonbP(object)->root, name, (int) strlen(name),
+									 &value) == NULL)
+		return NULL;
+	return pnstrdup(value.val.string.val, value.val.string.len);
+}
+
+int
+search_find_row(const Search *search, const Datum *values, const bool *nulls)
+{
+	const SearchAttribute *attribute = search->attribute;
+	Datum                  column = values[attribute->column];
+	const char            *value = NULL;
+
+	if (nulls[attribute->column])
+		return -1;
+	switch (attribute->form)
+	{
+		case SEARCH_TEXT:
+			value = TextDatumGetCString(column);
+			break;
+		case SEARCH_BOOLEAN:
+			value = attribute->words[DatumGetBool(column)];
+			break;
+		case SEARCH_MEMBER:
+			value = member_value(column, attribute->name);
+			break;
+	}
+	return value != NULL ? search_find(search, value) : -1;
+}
+
+bool
+search_can_ask(const Search *search)
+{
+	if (search->nvalues > MAX_VALUES)
+		return false;
+	if (strcmp(search->op, SEARCH_STARTS_WITH) == 0 && !search->attribute->prefixes)
+		return false;
+	for (int i = 0; i < search->nvalues; i++)
+		if (!search->searchable->can_ask(search->attribute, search->op, search->values[i]))
+			return false;
+	return true;
+}
+
+void
+search_list_all(const Searchable *searchable, const CognitoServer *server, Tuplestorestate *rows,
+				TupleDesc columns)
+{
+	int64 pages = server->session->pages;
+
+	searchable->list_all(server, rows, columns);
+	server->session->extents[searchable->listing] = (SessionExtent){
+		.rows = tuplestore_tuple_count(rows), .pages = server->session->pages - pages};
+}
