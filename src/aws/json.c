@@ -30,6 +30,8 @@
 static struct
 {
 	MemoryContext context;     /* where the tree goes */
+	int64         allocations; /* so far */
+	int64         patience;    /* as many come first, whatever interrupts are pending */
 	bool          interrupted; /* it was made to give up, so that an interrupt can be served */
 	const char   *refused;     /* why it was made to give up for good, as a sentence, or NULL */
 } parsing;
@@ -42,7 +44,8 @@ static struct
 static void *
 allocate(size_t size)
 {
-	if (INTERRUPTS_PENDING_CONDITION() && INTERRUPTS_CAN_BE_PROCESSED())
+	if (parsing.allocations++ >= parsing.patience && INTERRUPTS_PENDING_CONDITION() &&
+		INTERRUPTS_CAN_BE_PROCESSED())
 		parsing.interrupted = true;
 	else if (size > MAX_STRING)
 		parsing.refused = "The reply holds a string of more than 1 MB.";
@@ -67,6 +70,7 @@ parse_into(MemoryContext context, const char *text, size_t length)
 	cJSON      *root;
 
 	parsing.context = context;
+	parsing.allocations = 0;
 	parsing.interrupted = false;
 	parsing.refused = NULL;
 	cJSON_InitHooks(&hooks);
@@ -76,7 +80,10 @@ parse_into(MemoryContext context, const char *text, size_t length)
 	return root;
 }
 
-/* Parses, and starts over after an interrupt that did not end the query. */
+/*
+ * Parses, and starts over after an interrupt that did not end the query.  It goes
+ * twice as far before the next one, or it would never end if many come.
+ */
 static cJSON *
 parse(const char *text, size_t length)
 {
@@ -84,10 +91,12 @@ parse(const char *text, size_t length)
 		AllocSetContextCreate(CurrentMemoryContext, "cognito json", ALLOCSET_DEFAULT_SIZES);
 	cJSON *root;
 
+	parsing.patience = 0;
 	while ((root = parse_into(context, text, length)) == NULL && parsing.interrupted)
 	{
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextReset(context);
+		parsing.patience = 2 * parsing.allocations;
 	}
 	return root;
 }

@@ -23,8 +23,7 @@ my $SIZE = 32 * 1024 * 1024 - 1000;
 my $IDENTITIES = 'eu-west-1:11111111-2222-4333-8444-555555555555';
 my $cognito = Cognito->new;
 my $node = Cognito::cluster('main', "work_mem = '1MB'");
-my $session = Cognito::session($node);
-my $pid = Cognito::ask($session, 'SELECT pg_backend_pid()');
+my ($session, $pid) = session();
 $cognito->create_server($node, 'srv', identity_endpoint_url => $cognito->url);
 
 # A list of as many copies of a text as a reply may hold, or as many as are given.
@@ -89,11 +88,38 @@ for (
 	is_cancelled(@$_);
 }
 
+# An interrupt that does not end the query: the reply is read all the same.
+{
+	my $watcher = Cognito::session($node);
+	my $interrupts = 0;
+
+	$session->quit;
+	($session, $pid) = session();
+	$cognito->faults({ times => -1, reply => { body => '{"Users":[' . list('{}', 1_000_000) . ']}' } });
+	$session->{stdout} = '';
+	begin($users);
+	until (has_ended())
+	{
+		Cognito::ask($watcher, "SELECT pg_log_backend_memory_contexts($pid)");
+		$interrupts++;
+	}
+	diag("$interrupts interrupts");
+	like($session->{stdout}, qr/^1000000$/m, 'interrupts that do not end the query change nothing');
+	$watcher->quit;
+}
+
 # The processor time that the backend has taken, in seconds.
 sub taken
 {
 	my ($nanoseconds) = split / /, slurp_file("/proc/$pid/schedstat");
 	return $nanoseconds / 1e9;
+}
+
+# A new session, and the process of its backend.
+sub session
+{
+	my $new = Cognito::session($node);
+	return ($new, Cognito::ask($new, 'SELECT pg_backend_pid()'));
 }
 
 # Starts a call, and does not wait for its end.
@@ -141,6 +167,8 @@ sub is_cancelled
 	my $all;
 
 	$cognito->faults({ times => -1, reply => { body_base64 => encode_base64($body, ''), status => $status // 200 } });
+	$session->quit;
+	($session, $pid) = session();
 	$start = taken();
 	begin($query);
 	sleep 0.001 until has_ended();
