@@ -24,7 +24,7 @@ void _PG_init(void);
 static char *default_server;
 
 /* The entities whose rows can be searched. */
-static const Searchable *const searchables[] = {&users_search, &memberships_search, NULL};
+static const SearchEntity *const entities[] = {&users_search, &memberships_search, NULL};
 
 /* Called when the library is loaded. */
 void
@@ -39,7 +39,7 @@ _PG_init(void)
 		"Empty means those of the system.", &http_ca_file, "", PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomBoolVariable("cognito_srf.offline",
 							 "Leaves Cognito alone: calls return no rows, with a warning.",
-							 "For restoring dumps, and for work without a network.", &call_offline,
+							 "For restoring dumps, and for work without a network.", &srf_offline,
 							 false, PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("cognito_srf.progress_interval",
 							"Time after which a call tells how far it is, and tells again.",
@@ -49,5 +49,5 @@ _PG_init(void)
 							 "Lets Cognito apply the conditions and limits of queries.", NULL,
 							 &pushdown_enabled, true, PGC_USERSET, GUC_EXPLAIN, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("cognito_srf");
-	pushdown_init(searchables);
+	pushdown_init(entities);
 }

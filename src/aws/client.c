@@ -24,8 +24,8 @@
 
 #define CONTENT_TYPE "application/x-amz-json-1.1"
 
-const ApiService api_user_pools = {"cognito-idp", "AWSCognitoIdentityProviderService"};
-const ApiService api_identity_pools = {"cognito-identity", "AWSCognitoIdentityService"};
+const AwsService aws_user_pools = {"cognito-idp", "AWSCognitoIdentityProviderService"};
+const AwsService aws_identity_pools = {"cognito-identity", "AWSCognitoIdentityService"};
 
 /* Back-off, in milliseconds: the first, and the longest that is not asked for by the service. */
 #define FIRST_BACKOFF 100
@@ -46,17 +46,17 @@ const ApiService api_identity_pools = {"cognito-identity", "AWSCognitoIdentitySe
 /* Room for a time such as 2026-01-31 23:59:59, with a year of up to ten digits. */
 #define MAX_TIME 32
 
-typedef enum ApiState
+typedef enum RequestState
 {
-	API_WAITING, /* to be sent, not before it is due */
-	API_SENT,
-	API_REPLIED
-} ApiState;
+	REQUEST_SCHEDULED, /* to be sent, not before it is due */
+	REQUEST_IN_FLIGHT,
+	REQUEST_DONE
+} RequestState;
 
-struct ApiRequest
+struct AwsRequest
 {
 	const CognitoServer *server;
-	const ApiOperation  *operation;
+	const AwsOperation  *operation;
 	const char          *missing; /* the type of error that is none, or NULL */
 	HttpRequest         *http;
 	char                *url;    /* scheme://host/, in the normal form of libcurl */
@@ -64,8 +64,8 @@ struct ApiRequest
 	bool                 direct; /* to this machine, without TLS: never through a proxy */
 	char                *target; /* as the header x-amz-target has it */
 	StringInfoData       body;
-	ApiState             state;
-	double               due;             /* in http_now's milliseconds */
+	RequestState         state;
+	double               due;             /* in clock_now's milliseconds */
 	double               posted;          /* likewise, when it was sent last */
 	bool                 nothing;         /* there, as the answer says */
 	int                  retries;         /* of this body */
@@ -75,11 +75,11 @@ struct ApiRequest
 
 /* The service's own endpoint, or the one that the server names. */
 static const char *
-endpoint_url(const CognitoServer *server, const ApiService *service)
+endpoint_url(const CognitoServer *server, const AwsService *service)
 {
 	bool        china = strncmp(server->region, "cn-", strlen("cn-")) == 0;
 	const char *named =
-		service == &api_identity_pools ? server->identity_endpoint_url : server->endpoint_url;
+		service == &aws_identity_pools ? server->identity_endpoint_url : server->endpoint_url;
 
 	if (named != NULL)
 		return named;
@@ -119,7 +119,7 @@ split_url(const char *text, char scheme[MAX_SCHEME], char host[MAX_HOST])
 
 /* Sets where a request goes. */
 static void
-set_endpoint(ApiRequest *request)
+set_endpoint(AwsRequest *request)
 {
 	char scheme[MAX_SCHEME];
 	char host[MAX_HOST];
@@ -133,11 +133,11 @@ set_endpoint(ApiRequest *request)
 	request->direct = strcmp(scheme, "http") == 0;
 }
 
-ApiRequest *
-api_create(const CognitoServer *server, const ApiOperation *operation, const char *missing)
+AwsRequest *
+aws_create_request(const CognitoServer *server, const AwsOperation *operation, const char *missing)
 {
 	MemoryContext caller = MemoryContextSwitchTo(server->context);
-	ApiRequest   *request = palloc0(sizeof(ApiRequest));
+	AwsRequest   *request = palloc0(sizeof(AwsRequest));
 
 	request->server = server;
 	request->operation = operation;
@@ -167,7 +167,7 @@ add_line(List *lines, const char *name, const char *value)
 
 /* Signs the body and hands it to be sent. */
 static void
-post(ApiRequest *request)
+sign_and_send(AwsRequest *request)
 {
 	const CognitoServer *server = request->server;
 	char                 date[SIGV4_DATE_SIZE];
@@ -210,41 +210,41 @@ post(ApiRequest *request)
 
 /* Lets a request be sent from some time on. */
 static void
-schedule(ApiRequest *request, double due)
+schedule(AwsRequest *request, double due)
 {
-	request->state = API_WAITING;
+	request->state = REQUEST_SCHEDULED;
 	request->due = due;
 }
 
 /* Sends a request and returns 0, or tells when to try again if it is not due or has no leave yet. */
 static double
-send_if_due(ApiRequest *request)
+send_if_due(AwsRequest *request)
 {
 	const CognitoServer *server = request->server;
-	double               now = http_now();
+	double               now = clock_now();
 	double               again;
 
 	if (request->due > now)
 		return request->due;
-	again = limiter_take(&server->session->limiter, server->max_requests_per_second, now);
+	again = limiter_acquire(&server->session->limiter, server->max_requests_per_second, now);
 	if (again > 0)
 		return again;
 
-	post(request);
-	request->state = API_SENT;
+	sign_and_send(request);
+	request->state = REQUEST_IN_FLIGHT;
 	request->posted = now;
 	server->session->requests++;
 	return 0;
 }
 
 void
-api_send(ApiRequest *request, const char *members)
+aws_send(AwsRequest *request, const char *members)
 {
 	resetStringInfo(&request->body);
 	appendStringInfo(&request->body, "{%s}", members);
 	request->retries = 0;
 	request->clock_corrected = false;
-	schedule(request, http_now());
+	schedule(request, clock_now());
 	send_if_due(request);
 }
 
@@ -264,7 +264,7 @@ write_time(char text[MAX_TIME], time_t time)
  * is to have requests signed for any time that it likes.
  */
 static bool
-correct_clock(ApiRequest *request)
+correct_clock(AwsRequest *request)
 {
 	const char *date = http_header(request->http, "date");
 	time_t      service_time = date != NULL ? curl_getdate(date, NULL) : -1;
@@ -293,7 +293,7 @@ correct_clock(ApiRequest *request)
 
 /* How long to wait before the next try, in milliseconds. */
 static double
-backoff(const ApiRequest *request)
+backoff_delay(const AwsRequest *request)
 {
 	double longest = Min(ldexp(FIRST_BACKOFF, Min(request->retries, 30)), LONGEST_BACKOFF);
 	double jittered = longest * pg_prng_double(&pg_global_prng_state);
@@ -303,24 +303,24 @@ backoff(const ApiRequest *request)
 
 /* Can the same request succeed if it is sent again later? */
 static bool
-is_passing(const ApiRequest *request, const Refusal *refusal)
+is_retryable(const AwsRequest *request, const AwsError *error)
 {
-	return (refusal->kind == REFUSAL_THROTTLED || refusal->kind == REFUSAL_TRANSIENT ||
-			refusal->kind == REFUSAL_BROKEN) &&
+	return (error->kind == AWS_ERROR_THROTTLED || error->kind == AWS_ERROR_TRANSIENT ||
+			error->kind == AWS_ERROR_CONNECTION_LOST) &&
 		   http_retry_after(request->http) <= LONGEST_RETRY_AFTER;
 }
 
 /* Counts what came of a request that was sent. */
 static void
-account(const ApiRequest *request, const Refusal *refusal)
+record_response(const AwsRequest *request, const AwsError *error)
 {
 	Session *session = request->server->session;
-	double   now = http_now();
+	double   now = clock_now();
 
 	session->waited += now - request->posted;
 	session->bytes += http_received(request->http);
 	session->connections += http_connections(request->http);
-	if (refusal != NULL && refusal->kind == REFUSAL_THROTTLED)
+	if (error != NULL && error->kind == AWS_ERROR_THROTTLED)
 	{
 		session->throttled++;
 		limiter_throttled(&session->limiter, request->posted, now);
@@ -331,49 +331,49 @@ account(const ApiRequest *request, const Refusal *refusal)
 
 /* Schedules a request that brought no reply to be sent again, or raises the error. */
 static void
-retry(ApiRequest *request, const Refusal *refusal)
+retry(AwsRequest *request, const AwsError *error)
 {
 	double delay = 0;
 
-	if (refusal->kind == REFUSAL_WRONG_CLOCK && !request->clock_corrected && correct_clock(request))
+	if (error->kind == AWS_ERROR_WRONG_CLOCK && !request->clock_corrected && correct_clock(request))
 		request->clock_corrected = true;
-	else if (is_passing(request, refusal) && request->retries < request->server->max_retries)
+	else if (is_retryable(request, error) && request->retries < request->server->max_retries)
 	{
-		delay = backoff(request);
+		delay = backoff_delay(request);
 		request->retries++;
 		request->server->session->retries++;
 	}
 	else
-		refusal_raise(refusal, request->http, request->server, request->operation->service->prefix,
-					  request->operation->name, request->body.data, request->retries);
-	schedule(request, http_now() + delay);
+		aws_error_raise(error, request->http, request->server, request->operation->service->prefix,
+						request->operation->name, request->body.data, request->retries);
+	schedule(request, clock_now() + delay);
 }
 
 /* Does a refusal say that there is nothing, where that is no error? */
 static bool
-is_missing(const ApiRequest *request, const Refusal *refusal)
+is_missing(const AwsRequest *request, const AwsError *error)
 {
-	return request->missing != NULL && refusal->type != NULL &&
-		   strcmp(refusal->type, request->missing) == 0;
+	return request->missing != NULL && error->type != NULL &&
+		   strcmp(error->type, request->missing) == 0;
 }
 
 /* Takes a request's answer, if it has come: a reply, a reason to try again, or an error. */
 static void
-take_answer(ApiRequest *request)
+process_response(AwsRequest *request)
 {
-	Refusal refusal;
-	bool    refused;
+	AwsError error;
+	bool     refused;
 
-	if (request->state != API_SENT || http_outcome(request->http) == HTTP_PENDING)
+	if (request->state != REQUEST_IN_FLIGHT || http_outcome(request->http) == HTTP_PENDING)
 		return;
 
-	refused = refusal_of(request->http, &refusal);
-	account(request, refused ? &refusal : NULL);
-	request->nothing = refused && is_missing(request, &refusal);
+	refused = aws_error_of(request->http, &error);
+	record_response(request, refused ? &error : NULL);
+	request->nothing = refused && is_missing(request, &error);
 	if (refused && !request->nothing)
-		retry(request, &refusal);
+		retry(request, &error);
 	else
-		request->state = API_REPLIED;
+		request->state = REQUEST_DONE;
 }
 
 /*
@@ -381,32 +381,33 @@ take_answer(ApiRequest *request)
  * is held back by its own requests only, not by those that it has left behind.
  */
 static void
-take_answers(ApiRequest **requests, int nrequests)
+process_responses(AwsRequest **requests, int nrequests)
 {
 	Limiter *limiter = &requests[0]->server->session->limiter;
 
-	limiter->under_way = 0;
+	limiter->in_flight = 0;
 	for (int i = 0; i < nrequests; i++)
 	{
-		if (requests[i]->state == API_SENT)
-			limiter->under_way++;
+		if (requests[i]->state == REQUEST_IN_FLIGHT)
+			limiter->in_flight++;
 	}
 	for (int i = 0; i < nrequests; i++)
-		take_answer(requests[i]);
+		process_response(requests[i]);
 }
 
 /* Sends what is due, what has waited longest first; when to go on, infinite if after an answer. */
 static double
-send_waiting(ApiRequest **requests, int nrequests)
+send_scheduled(AwsRequest **requests, int nrequests)
 {
 	for (;;)
 	{
-		ApiRequest *next = NULL;
+		AwsRequest *next = NULL;
 		double      again;
 
 		for (int i = 0; i < nrequests; i++)
 		{
-			if (requests[i]->state == API_WAITING && (next == NULL || requests[i]->due < next->due))
+			if (requests[i]->state == REQUEST_SCHEDULED &&
+				(next == NULL || requests[i]->due < next->due))
 				next = requests[i];
 		}
 		if (next == NULL)
@@ -418,43 +419,43 @@ send_waiting(ApiRequest **requests, int nrequests)
 }
 
 int
-api_wait(ApiRequest **requests, int nrequests, double until)
+aws_wait(AwsRequest **requests, int nrequests, double until)
 {
 	for (;;)
 	{
 		double again;
 
-		take_answers(requests, nrequests);
-		again = send_waiting(requests, nrequests);
+		process_responses(requests, nrequests);
+		again = send_scheduled(requests, nrequests);
 		for (int i = 0; i < nrequests; i++)
 		{
-			if (requests[i]->state == API_REPLIED)
+			if (requests[i]->state == REQUEST_DONE)
 				return i;
 		}
 
-		if (until >= 0 && http_now() >= until)
+		if (until >= 0 && clock_now() >= until)
 			return -1;
 		if (until >= 0)
 			again = Min(again, until);
-		http_work(isinf(again) ? -1 : again);
+		http_wait(isinf(again) ? -1 : again);
 	}
 }
 
-ApiRequest *
-api_perform(const CognitoServer *server, const ApiOperation *operation, const char *members)
+AwsRequest *
+aws_perform(const CognitoServer *server, const AwsOperation *operation, const char *members)
 {
-	ApiRequest *request = api_create(server, operation, NULL);
+	AwsRequest *request = aws_create_request(server, operation, NULL);
 
-	api_send(request, members);
-	while (api_wait(&request, 1, -1) != 0)
+	aws_send(request, members);
+	while (aws_wait(&request, 1, -1) != 0)
 		;
 	return request;
 }
 
 const cJSON *
-api_reply(ApiRequest *request)
+aws_reply(AwsRequest *request)
 {
-	JsonProblem  problem;
+	JsonError    problem;
 	const cJSON *reply;
 	const char  *body;
 	size_t       length;
@@ -469,22 +470,22 @@ api_reply(ApiRequest *request)
 				 errmsg("unusable reply from Cognito for server \"%s\"", request->server->name),
 				 errdetail_internal("%s: %s", request->operation->name, problem.detail)));
 	if (!cJSON_IsObject(reply))
-		api_reject_reply(request, "The reply is not a JSON object.");
+		aws_reject_reply(request, "The reply is not a JSON object.");
 	return reply;
 }
 
 void
-api_check_reply(ApiRequest *request)
+aws_check_reply(AwsRequest *request)
 {
 	size_t length;
 
 	(void) http_body(request->http, &length);
 	if (length > 0)
-		(void) api_reply(request);
+		(void) aws_reply(request);
 }
 
 void
-api_reject_reply(const ApiRequest *request, const char *detail, ...)
+aws_reject_reply(const AwsRequest *request, const char *detail, ...)
 {
 	StringInfoData text;
 	va_list        args;

@@ -13,46 +13,46 @@
 #include "compat.h"
 #include "server/server.h"
 
-typedef struct ApiService
+typedef struct AwsService
 {
 	const char *prefix; /* of endpoints, and in signatures */
 	const char *target; /* prefix of the header x-amz-target */
-} ApiService;
+} AwsService;
 
-extern const ApiService api_user_pools;
-extern const ApiService api_identity_pools;
+extern const AwsService aws_user_pools;
+extern const AwsService aws_identity_pools;
 
-typedef struct ApiOperation
+typedef struct AwsOperation
 {
-	const ApiService *service;
+	const AwsService *service;
 	const char       *name;          /* such as ListUsersInGroup */
-	ServerPool        pool;          /* whose id is the first parameter, if any is */
+	PoolKind          pool;          /* whose id is the first parameter, if any is */
 	const char       *parameters[3]; /* the strings that it requires */
-} ApiOperation;
+} AwsOperation;
 
-typedef struct ApiRequest ApiRequest;
+typedef struct AwsRequest AwsRequest;
 
 /*
  * Makes a request that lives, with its connection's handle, in the server's
  * context.  An error of the type "missing", which may be NULL, is none, but says
  * that there is nothing.
  */
-extern ApiRequest *
-api_create(const CognitoServer *server, const ApiOperation *operation, const char *missing);
+extern AwsRequest *
+aws_create_request(const CognitoServer *server, const AwsOperation *operation, const char *missing);
 
 /*
  * Sends the members of a JSON object, without its braces, as soon as the
  * session's limiter allows; returns without waiting.
  */
-extern void api_send(ApiRequest *request, const char *members);
+extern void aws_send(AwsRequest *request, const char *members);
 
 /* Sends a request and waits until it has its reply. */
-extern ApiRequest *
-api_perform(const CognitoServer *server, const ApiOperation *operation, const char *members);
+extern AwsRequest *
+aws_perform(const CognitoServer *server, const AwsOperation *operation, const char *members);
 
 /*
  * Waits until one of several requests has its reply, and tells which; or until
- * a time of http_now's clock (negative for never), and returns -1.
+ * a time of clock_now's clock (negative for never), and returns -1.
  *
  * Throttled and transient answers and broken connections are tried again, up
  * to the server's max_retries, after 100 ms, doubled each time up to 5 s, of
@@ -65,19 +65,19 @@ api_perform(const CognitoServer *server, const ApiOperation *operation, const ch
  * Raises the errors of the README's table, HV00N to 53400, for the first
  * request that fails; the others end with the server's context.
  */
-extern int api_wait(ApiRequest **requests, int nrequests, double until);
+extern int aws_wait(AwsRequest **requests, int nrequests, double until);
 
 /*
- * The reply of a request that api_wait told of, a JSON object that lives in
+ * The reply of a request that aws_wait told of, a JSON object that lives in
  * the current memory context; NULL if it says that there is nothing.
  */
-extern const cJSON *api_reply(ApiRequest *request);
+extern const cJSON *aws_reply(AwsRequest *request);
 
 /* The same of an operation that has nothing to tell: its reply may be empty. */
-extern void api_check_reply(ApiRequest *request);
+extern void aws_check_reply(AwsRequest *request);
 
 /* Raises HV000 for a reply that is JSON but not what the operation promises. */
-extern void api_reject_reply(const ApiRequest *request, const char *detail, ...)
+extern void aws_reject_reply(const AwsRequest *request, const char *detail, ...)
 	pg_attribute_printf(2, 3) pg_attribute_noreturn();
 
 #endif

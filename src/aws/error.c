@@ -38,36 +38,36 @@ static const struct
 	{0xe0000, 0xe007f}, /* tags */
 };
 
-/* The types that mean something in particular; all others are REFUSAL_OTHER. */
+/* The types that mean something in particular; all others are AWS_ERROR_OTHER. */
 static const struct
 {
-	const char *type;
-	RefusalKind kind;
+	const char  *type;
+	AwsErrorKind kind;
 } types[] = {
-	{"TooManyRequestsException", REFUSAL_THROTTLED},
-	{"ThrottlingException", REFUSAL_THROTTLED},
-	{"Throttling", REFUSAL_THROTTLED},
-	{"InternalErrorException", REFUSAL_TRANSIENT},
-	{"InternalFailure", REFUSAL_TRANSIENT},
-	{"ServiceUnavailable", REFUSAL_TRANSIENT},
-	{"ServiceUnavailableException", REFUSAL_TRANSIENT},
-	{"RequestTimeTooSkewed", REFUSAL_WRONG_CLOCK},
-	{"RequestExpired", REFUSAL_WRONG_CLOCK},
-	{"UnrecognizedClientException", REFUSAL_CREDENTIALS},
-	{"InvalidClientTokenId", REFUSAL_CREDENTIALS},
-	{"InvalidSignatureException", REFUSAL_CREDENTIALS},
-	{"MissingAuthenticationToken", REFUSAL_CREDENTIALS},
-	{"MissingAuthenticationTokenException", REFUSAL_CREDENTIALS},
-	{"IncompleteSignature", REFUSAL_CREDENTIALS},
-	{"IncompleteSignatureException", REFUSAL_CREDENTIALS},
-	{"ExpiredTokenException", REFUSAL_EXPIRED},
-	{"ExpiredToken", REFUSAL_EXPIRED},
-	{"AccessDeniedException", REFUSAL_DENIED},
-	{"NotAuthorizedException", REFUSAL_DENIED},
-	{"ResourceNotFoundException", REFUSAL_NOT_FOUND},
-	{"UserNotFoundException", REFUSAL_USER_NOT_FOUND},
-	{"InvalidParameterException", REFUSAL_ARGUMENT},
-	{"ValidationException", REFUSAL_ARGUMENT},
+	{"TooManyRequestsException", AWS_ERROR_THROTTLED},
+	{"ThrottlingException", AWS_ERROR_THROTTLED},
+	{"Throttling", AWS_ERROR_THROTTLED},
+	{"InternalErrorException", AWS_ERROR_TRANSIENT},
+	{"InternalFailure", AWS_ERROR_TRANSIENT},
+	{"ServiceUnavailable", AWS_ERROR_TRANSIENT},
+	{"ServiceUnavailableException", AWS_ERROR_TRANSIENT},
+	{"RequestTimeTooSkewed", AWS_ERROR_WRONG_CLOCK},
+	{"RequestExpired", AWS_ERROR_WRONG_CLOCK},
+	{"UnrecognizedClientException", AWS_ERROR_CREDENTIALS},
+	{"InvalidClientTokenId", AWS_ERROR_CREDENTIALS},
+	{"InvalidSignatureException", AWS_ERROR_CREDENTIALS},
+	{"MissingAuthenticationToken", AWS_ERROR_CREDENTIALS},
+	{"MissingAuthenticationTokenException", AWS_ERROR_CREDENTIALS},
+	{"IncompleteSignature", AWS_ERROR_CREDENTIALS},
+	{"IncompleteSignatureException", AWS_ERROR_CREDENTIALS},
+	{"ExpiredTokenException", AWS_ERROR_EXPIRED},
+	{"ExpiredToken", AWS_ERROR_EXPIRED},
+	{"AccessDeniedException", AWS_ERROR_DENIED},
+	{"NotAuthorizedException", AWS_ERROR_DENIED},
+	{"ResourceNotFoundException", AWS_ERROR_NOT_FOUND},
+	{"UserNotFoundException", AWS_ERROR_USER_NOT_FOUND},
+	{"InvalidParameterException", AWS_ERROR_ARGUMENT},
+	{"ValidationException", AWS_ERROR_ARGUMENT},
 };
 
 /* What each kind becomes.  The %s of a message is the server. */
@@ -77,146 +77,148 @@ static const struct
 	const char *message;
 	const char *hint; /* or NULL */
 } errors[] = {
-	[REFUSAL_THROTTLED] = {ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
-						   "Cognito throttles the requests of server \"%s\"",
-						   "The account's quota is shared with the application: try again when it "
-						   "is quieter, raise option \"max_retries\", or have the quota raised."},
-	[REFUSAL_TRANSIENT] = {ERRCODE_FDW_ERROR, "Cognito is failing for server \"%s\"",
-						   "This is the service's own failure: try again later."},
-	[REFUSAL_BROKEN] = {ERRCODE_FDW_ERROR, "the connection to Cognito for server \"%s\" broke",
-						NULL},
-	[REFUSAL_WRONG_CLOCK] = {ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
-							 "Cognito refused the time of the request for server \"%s\"",
-							 "Set this machine's clock."},
-	[REFUSAL_CREDENTIALS] = {ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
-							 "Cognito refused the credentials of server \"%s\"",
-							 "Check the access key, its secret and the region, in the server or in "
-							 "the user mapping; temporary keys need \"aws_session_token\" too."},
-	[REFUSAL_EXPIRED] = {ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
-						 "the session token of server \"%s\" has expired",
-						 "Set new temporary credentials, or use an access key of a user."},
-	[REFUSAL_DENIED] = {ERRCODE_INSUFFICIENT_PRIVILEGE,
-						"IAM does not allow the access key of server \"%s\" to do this",
-						NULL}, /* made from the operation */
-	[REFUSAL_NOT_FOUND] = {ERRCODE_UNDEFINED_OBJECT,
-						   "Cognito does not find what the request for server \"%s\" asks for",
-						   NULL},
-	[REFUSAL_USER_NOT_FOUND] = {ERRCODE_UNDEFINED_OBJECT,
-								"Cognito does not find the user for server \"%s\"", NULL},
-	[REFUSAL_ARGUMENT] = {ERRCODE_INVALID_PARAMETER_VALUE,
-						  "Cognito refused an argument of the request for server \"%s\"",
-						  NULL}, /* of filters only */
-	[REFUSAL_UNREACHABLE] = {ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
-							 "could not connect to Cognito for server \"%s\"",
-							 "Check \"region\", \"endpoint_url\" (of identity pools, "
-							 "\"identity_endpoint_url\"), and what the network allows; "
-							 "\"cognito_srf.ca_file\" names certificates to trust."},
-	[REFUSAL_CONNECT_TIMEOUT] = {ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
-								 "connecting to Cognito timed out for server \"%s\"",
-								 "Check what the network allows; option \"connect_timeout\" says "
-								 "how long to try."},
-	[REFUSAL_ANSWER_TIMEOUT] = {ERRCODE_FDW_ERROR, "Cognito's answer timed out for server \"%s\"",
-								"Option \"request_timeout\" says how long to wait."},
-	[REFUSAL_TOO_LARGE] = {ERRCODE_FDW_ERROR,
-						   "Cognito's answer for server \"%s\" is larger than 32 MB, or has more "
-						   "than 256 kB of header lines",
-						   NULL},
-	[REFUSAL_TOO_LARGE_TOGETHER] = {ERRCODE_FDW_ERROR,
-									"Cognito's answers for server \"%s\" are together larger "
-									"than 128 MB",
-									"Lower option \"max_concurrent_requests\"."},
-	[REFUSAL_TOO_MANY_FILES] = {ERRCODE_INSUFFICIENT_RESOURCES,
-								"no file descriptor left for a connection to Cognito for server "
-								"\"%s\"",
-								"Lower option \"max_concurrent_requests\", or raise setting "
-								"\"max_files_per_process\"."},
-	[REFUSAL_OUT_OF_MEMORY] = {ERRCODE_OUT_OF_MEMORY,
-							   "out of memory for Cognito's answer for server \"%s\"", NULL},
-	[REFUSAL_OTHER] = {ERRCODE_FDW_ERROR, "Cognito refused the request for server \"%s\"", NULL},
+	[AWS_ERROR_THROTTLED] =
+		{ERRCODE_CONFIGURATION_LIMIT_EXCEEDED, "Cognito throttles the requests of server \"%s\"",
+		 "The account's quota is shared with the application: try again when it "
+		 "is quieter, raise option \"max_retries\", or have the quota raised."},
+	[AWS_ERROR_TRANSIENT] = {ERRCODE_FDW_ERROR, "Cognito is failing for server \"%s\"",
+							 "This is the service's own failure: try again later."},
+	[AWS_ERROR_CONNECTION_LOST] = {ERRCODE_FDW_ERROR,
+								   "the connection to Cognito for server \"%s\" broke", NULL},
+	[AWS_ERROR_WRONG_CLOCK] = {ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
+							   "Cognito refused the time of the request for server \"%s\"",
+							   "Set this machine's clock."},
+	[AWS_ERROR_CREDENTIALS] =
+		{ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
+		 "Cognito refused the credentials of server \"%s\"",
+		 "Check the access key, its secret and the region, in the server or in "
+		 "the user mapping; temporary keys need \"aws_session_token\" too."},
+	[AWS_ERROR_EXPIRED] = {ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
+						   "the session token of server \"%s\" has expired",
+						   "Set new temporary credentials, or use an access key of a user."},
+	[AWS_ERROR_DENIED] = {ERRCODE_INSUFFICIENT_PRIVILEGE,
+						  "IAM does not allow the access key of server \"%s\" to do this",
+						  NULL}, /* made from the operation */
+	[AWS_ERROR_NOT_FOUND] = {ERRCODE_UNDEFINED_OBJECT,
+							 "Cognito does not find what the request for server \"%s\" asks for",
+							 NULL},
+	[AWS_ERROR_USER_NOT_FOUND] = {ERRCODE_UNDEFINED_OBJECT,
+								  "Cognito does not find the user for server \"%s\"", NULL},
+	[AWS_ERROR_ARGUMENT] = {ERRCODE_INVALID_PARAMETER_VALUE,
+							"Cognito refused an argument of the request for server \"%s\"",
+							NULL}, /* of filters only */
+	[AWS_ERROR_UNREACHABLE] = {ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
+							   "could not connect to Cognito for server \"%s\"",
+							   "Check \"region\", \"endpoint_url\" (of identity pools, "
+							   "\"identity_endpoint_url\"), and what the network allows; "
+							   "\"cognito_srf.ca_file\" names certificates to trust."},
+	[AWS_ERROR_CONNECT_TIMEOUT] = {ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
+								   "connecting to Cognito timed out for server \"%s\"",
+								   "Check what the network allows; option \"connect_timeout\" says "
+								   "how long to try."},
+	[AWS_ERROR_RESPONSE_TIMEOUT] = {ERRCODE_FDW_ERROR,
+									"Cognito's answer timed out for server \"%s\"",
+									"Option \"request_timeout\" says how long to wait."},
+	[AWS_ERROR_TOO_LARGE] = {ERRCODE_FDW_ERROR,
+							 "Cognito's answer for server \"%s\" is larger than 32 MB, or has more "
+							 "than 256 kB of header lines",
+							 NULL},
+	[AWS_ERROR_BUFFERS_FULL] = {ERRCODE_FDW_ERROR,
+								"Cognito's answers for server \"%s\" are together larger "
+								"than 128 MB",
+								"Lower option \"max_concurrent_requests\"."},
+	[AWS_ERROR_TOO_MANY_FILES] = {ERRCODE_INSUFFICIENT_RESOURCES,
+								  "no file descriptor left for a connection to Cognito for server "
+								  "\"%s\"",
+								  "Lower option \"max_concurrent_requests\", or raise setting "
+								  "\"max_files_per_process\"."},
+	[AWS_ERROR_OUT_OF_MEMORY] = {ERRCODE_OUT_OF_MEMORY,
+								 "out of memory for Cognito's answer for server \"%s\"", NULL},
+	[AWS_ERROR_OTHER] = {ERRCODE_FDW_ERROR, "Cognito refused the request for server \"%s\"", NULL},
 };
 
 /* What can be missing, by the parameter that asks for it; what is in a pool comes before the pool. */
 static const struct
 {
-	RefusalKind kind;
-	const char *parameter;
-	const char *noun;
-	const char *hint; /* or NULL */
-} things[] = {
-	{REFUSAL_USER_NOT_FOUND, "Username", "user", NULL},
-	{REFUSAL_NOT_FOUND, "GroupName", "group", NULL},
-	{REFUSAL_NOT_FOUND, "ClientId", "app client", NULL},
-	{REFUSAL_NOT_FOUND, "UserPoolId", "user pool",
+	AwsErrorKind kind;
+	const char  *parameter;
+	const char  *noun;
+	const char  *hint; /* or NULL */
+} not_found_rules[] = {
+	{AWS_ERROR_USER_NOT_FOUND, "Username", "user", NULL},
+	{AWS_ERROR_NOT_FOUND, "GroupName", "group", NULL},
+	{AWS_ERROR_NOT_FOUND, "ClientId", "app client", NULL},
+	{AWS_ERROR_NOT_FOUND, "UserPoolId", "user pool",
 	 "Check \"user_pool_id\", and \"region\", with which the id begins."},
-	{REFUSAL_NOT_FOUND, "IdentityPoolId", "identity pool",
+	{AWS_ERROR_NOT_FOUND, "IdentityPoolId", "identity pool",
 	 "Check \"identity_pool_id\", and \"region\", with which the id begins."},
 };
 
 /* The kind of a transfer without a whole answer. */
-static RefusalKind
+static AwsErrorKind
 kind_of_outcome(HttpOutcome outcome)
 {
 	switch (outcome)
 	{
 		case HTTP_UNREACHABLE:
-			return REFUSAL_UNREACHABLE;
+			return AWS_ERROR_UNREACHABLE;
 		case HTTP_CONNECT_TIMEOUT:
-			return REFUSAL_CONNECT_TIMEOUT;
-		case HTTP_ANSWER_TIMEOUT:
-			return REFUSAL_ANSWER_TIMEOUT;
-		case HTTP_BROKEN:
-			return REFUSAL_BROKEN;
+			return AWS_ERROR_CONNECT_TIMEOUT;
+		case HTTP_RESPONSE_TIMEOUT:
+			return AWS_ERROR_RESPONSE_TIMEOUT;
+		case HTTP_CONNECTION_LOST:
+			return AWS_ERROR_CONNECTION_LOST;
 		case HTTP_TOO_LARGE:
-			return REFUSAL_TOO_LARGE;
-		case HTTP_TOO_LARGE_TOGETHER:
-			return REFUSAL_TOO_LARGE_TOGETHER;
+			return AWS_ERROR_TOO_LARGE;
+		case HTTP_BUFFERS_FULL:
+			return AWS_ERROR_BUFFERS_FULL;
 		case HTTP_TOO_MANY_FILES:
-			return REFUSAL_TOO_MANY_FILES;
+			return AWS_ERROR_TOO_MANY_FILES;
 		case HTTP_OUT_OF_MEMORY:
-			return REFUSAL_OUT_OF_MEMORY;
+			return AWS_ERROR_OUT_OF_MEMORY;
 		default:
-			return REFUSAL_OTHER;
+			return AWS_ERROR_OTHER;
 	}
 }
 
 /* The kind of an answer whose type says nothing in particular. */
-static RefusalKind
+static AwsErrorKind
 kind_of_status(long status)
 {
 	switch (status)
 	{
 		case 429:
-			return REFUSAL_THROTTLED;
+			return AWS_ERROR_THROTTLED;
 		case 500:
 		case 502:
 		case 503:
 		case 504:
-			return REFUSAL_TRANSIENT;
+			return AWS_ERROR_TRANSIENT;
 		default:
-			return REFUSAL_OTHER;
+			return AWS_ERROR_OTHER;
 	}
 }
 
 /* The kind of an answer. */
-static RefusalKind
-kind_of_answer(long status, const Refusal *refusal)
+static AwsErrorKind
+kind_of_answer(long status, const AwsError *error)
 {
 	/* A signature is also invalid when its time is wrong; only the message tells. */
-	if (refusal->type != NULL && strcmp(refusal->type, "InvalidSignatureException") == 0 &&
-		refusal->message != NULL &&
-		(strstr(refusal->message, "Signature expired") != NULL ||
-		 strstr(refusal->message, "not yet current") != NULL))
-		return REFUSAL_WRONG_CLOCK;
+	if (error->type != NULL && strcmp(error->type, "InvalidSignatureException") == 0 &&
+		error->message != NULL &&
+		(strstr(error->message, "Signature expired") != NULL ||
+		 strstr(error->message, "not yet current") != NULL))
+		return AWS_ERROR_WRONG_CLOCK;
 
-	for (size_t i = 0; refusal->type != NULL && i < lengthof(types); i++)
-		if (strcmp(refusal->type, types[i].type) == 0)
+	for (size_t i = 0; error->type != NULL && i < lengthof(types); i++)
+		if (strcmp(error->type, types[i].type) == 0)
 			return types[i].kind;
 	return kind_of_status(status);
 }
 
 /* The bare name in a type such as com.amazonaws.cognito#TooManyRequestsException:http://... */
 static char *
-bare_type(const char *type)
+unqualified_type(const char *type)
 {
 	const char *hash = strchr(type, '#');
 
@@ -227,9 +229,9 @@ bare_type(const char *type)
 
 /* Takes type and message from an error's answer, wherever they stand in it. */
 static void
-read_error(HttpRequest *http, Refusal *refusal)
+parse_error(HttpRequest *http, AwsError *error)
 {
-	JsonProblem  ignored;
+	JsonError    ignored;
 	size_t       length;
 	const char  *body = http_body(http, &length);
 	const cJSON *answer = json_parse(body, length, &ignored);
@@ -238,43 +240,43 @@ read_error(HttpRequest *http, Refusal *refusal)
 	if (type == NULL)
 		type = http_header(http, "x-amzn-errortype");
 	if (type != NULL)
-		refusal->type = bare_type(type);
+		error->type = unqualified_type(type);
 
-	refusal->message = json_string(answer, "message");
-	if (refusal->message == NULL)
-		refusal->message = json_string(answer, "Message");
+	error->message = json_string(answer, "message");
+	if (error->message == NULL)
+		error->message = json_string(answer, "Message");
 }
 
 bool
-refusal_of(HttpRequest *http, Refusal *refusal)
+aws_error_of(HttpRequest *http, AwsError *error)
 {
 	HttpOutcome outcome = http_outcome(http);
 
-	memset(refusal, 0, sizeof(Refusal));
-	if (outcome != HTTP_ANSWERED)
+	memset(error, 0, sizeof(AwsError));
+	if (outcome != HTTP_RESPONSE)
 	{
-		refusal->kind = kind_of_outcome(outcome);
+		error->kind = kind_of_outcome(outcome);
 		return true;
 	}
 	if (http_status(http) == 200)
 		return false;
 
-	read_error(http, refusal);
-	refusal->kind = kind_of_answer(http_status(http), refusal);
+	parse_error(http, error);
+	error->kind = kind_of_answer(http_status(http), error);
 	return true;
 }
 
 /* Masks a secret in a copy of some words, wherever it stands in these. */
 static void
-mask(char *copy, const char *words, const char *secret)
+mask(char *copy, const char *boolean_words, const char *secret)
 {
 	size_t length = secret != NULL ? strlen(secret) : 0;
 
 	if (length == 0)
 		return;
-	for (const char *found = strstr(words, secret); found != NULL;
+	for (const char *found = strstr(boolean_words, secret); found != NULL;
 		 found = strstr(found + length, secret))
-		memset(copy + (found - words), '*', length);
+		memset(copy + (found - boolean_words), '*', length);
 }
 
 /* Clips a text that need not be valid UTF-8, but within no character if it is. */
@@ -302,7 +304,7 @@ is_deceptive(pg_wchar character)
 
 /* Puts a space in the place of each deceptive character of a valid UTF-8 text. */
 static void
-tame(char *text)
+replace_deceptive(char *text)
 {
 	char *end = text;
 	int   length;
@@ -337,11 +339,12 @@ reduce_to_ascii(char *text)
  * begin there.
  */
 static char *
-quote(const char *words, const CognitoServer *server)
+quote(const char *boolean_words, const CognitoServer *server)
 {
 	size_t token = server->session_token != NULL ? strlen(server->session_token) : 0;
-	char  *seen = pnstrdup(words, MAX_QUOTED + Max(strlen(server->secret_access_key), token));
-	char  *text = pstrdup(seen);
+	char  *seen =
+		pnstrdup(boolean_words, MAX_QUOTED + Max(strlen(server->secret_access_key), token));
+	char *text = pstrdup(seen);
 
 	mask(text, seen, server->secret_access_key);
 	mask(text, seen, server->session_token);
@@ -350,7 +353,7 @@ quote(const char *words, const CognitoServer *server)
 	if (GetDatabaseEncoding() != PG_UTF8 ||
 		!pg_verify_mbstr(PG_UTF8, text, (int) strlen(text), true))
 		reduce_to_ascii(text);
-	tame(text);
+	replace_deceptive(text);
 	return text;
 }
 
@@ -360,29 +363,29 @@ quote_name(const char *name)
 {
 	char *text = pstrdup(name);
 
-	tame(text);
+	replace_deceptive(text);
 	return pg_any_to_server(text, (int) strlen(text), PG_UTF8);
 }
 
 /* What is known of a request that was answered. */
 static void
-describe_answer(StringInfo detail, const Refusal *refusal, HttpRequest *http,
+describe_answer(StringInfo detail, const AwsError *error, HttpRequest *http,
 				const CognitoServer *server)
 {
 	const char *request_id = http_header(http, "x-amzn-requestid");
 
 	appendStringInfo(detail, "answered with status %ld", http_status(http));
-	if (refusal->type != NULL && refusal->type[0] != '\0')
-		appendStringInfo(detail, ", %s", quote(refusal->type, server));
-	if (refusal->message != NULL && refusal->message[0] != '\0')
-		appendStringInfo(detail, ", \"%s\"", quote(refusal->message, server));
+	if (error->type != NULL && error->type[0] != '\0')
+		appendStringInfo(detail, ", %s", quote(error->type, server));
+	if (error->message != NULL && error->message[0] != '\0')
+		appendStringInfo(detail, ", \"%s\"", quote(error->message, server));
 	if (request_id != NULL)
 		appendStringInfo(detail, ", request id %s", quote(request_id, server));
 }
 
 /* Everything that is known, as a sentence about the operation. */
 static char *
-describe(const Refusal *refusal, HttpRequest *http, const CognitoServer *server,
+describe(const AwsError *error, HttpRequest *http, const CognitoServer *server,
 		 const char *operation, int retries)
 {
 	StringInfoData detail;
@@ -391,11 +394,11 @@ describe(const Refusal *refusal, HttpRequest *http, const CognitoServer *server,
 	appendStringInfo(&detail, "%s: ", operation);
 	switch (http_outcome(http))
 	{
-		case HTTP_ANSWERED:
-			describe_answer(&detail, refusal, http, server);
+		case HTTP_RESPONSE:
+			describe_answer(&detail, error, http, server);
 			break;
 		case HTTP_CONNECT_TIMEOUT:
-		case HTTP_ANSWER_TIMEOUT:
+		case HTTP_RESPONSE_TIMEOUT:
 			appendStringInfo(&detail, "gave up after %.3f s while %s", http_seconds(http),
 							 http_phase(http));
 			break;
@@ -415,19 +418,19 @@ describe(const Refusal *refusal, HttpRequest *http, const CognitoServer *server,
  * there is none.
  */
 static int
-find_missing(const Refusal *refusal, const cJSON *asked, const char **name)
+find_missing(const AwsError *error, const cJSON *asked, const char **name)
 {
 	int missing = -1;
 
-	for (int i = lengthof(things) - 1; i >= 0; i--)
+	for (int i = lengthof(not_found_rules) - 1; i >= 0; i--)
 	{
-		const char *value = json_string(asked, things[i].parameter);
+		const char *value = json_string(asked, not_found_rules[i].parameter);
 
-		if (things[i].kind != refusal->kind || value == NULL)
+		if (not_found_rules[i].kind != error->kind || value == NULL)
 			continue;
 		missing = i;
 		*name = value;
-		if (refusal->message != NULL && strstr(refusal->message, value) != NULL)
+		if (error->message != NULL && strstr(error->message, value) != NULL)
 			break;
 	}
 	return missing;
@@ -435,36 +438,38 @@ find_missing(const Refusal *refusal, const cJSON *asked, const char **name)
 
 /* What to do about it, or NULL. */
 static const char *
-find_hint(const Refusal *refusal, const cJSON *asked, const char *service, const char *operation)
+find_hint(const AwsError *error, const cJSON *asked, const char *service, const char *operation)
 {
-	if (refusal->kind == REFUSAL_DENIED)
+	if (error->kind == AWS_ERROR_DENIED)
 		return psprintf("Allow the action %s:%s in the key's IAM policy.", service, operation);
-	if (refusal->kind == REFUSAL_ARGUMENT && json_string(asked, "Filter") != NULL)
+	if (error->kind == AWS_ERROR_ARGUMENT && json_string(asked, "Filter") != NULL)
 		return "A filter is one comparison, such as email = \"a@example.com\" or "
 			   "username ^= \"ab\", of at most 256 characters.";
-	return errors[refusal->kind].hint;
+	return errors[error->kind].hint;
 }
 
 void
-refusal_raise(const Refusal *refusal, HttpRequest *http, const CognitoServer *server,
-			  const char *service, const char *operation, const char *body, int retries)
+aws_error_raise(const AwsError *error, HttpRequest *http, const CognitoServer *server,
+				const char *service, const char *operation, const char *body, int retries)
 {
-	JsonProblem  ignored;
+	JsonError    ignored;
 	const cJSON *asked = json_parse(body, strlen(body), &ignored);
-	char        *detail = describe(refusal, http, server, operation, retries);
-	const char  *hint = find_hint(refusal, asked, service, operation);
+	char        *detail = describe(error, http, server, operation, retries);
+	const char  *hint = find_hint(error, asked, service, operation);
 	const char  *name = NULL;
-	int          missing = find_missing(refusal, asked, &name);
+	int          missing = find_missing(error, asked, &name);
 
 	if (missing >= 0)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-						errmsg("%s \"%s\" of server \"%s\" does not exist", things[missing].noun,
-							   quote_name(name), server->name),
+						errmsg("%s \"%s\" of server \"%s\" does not exist",
+							   not_found_rules[missing].noun, quote_name(name), server->name),
 						errdetail_internal("%s", detail),
-						things[missing].hint != NULL ? errhint("%s", things[missing].hint) : 0));
+						not_found_rules[missing].hint != NULL
+							? errhint("%s", not_found_rules[missing].hint)
+							: 0));
 
-	ereport(ERROR, (errcode(errors[refusal->kind].sqlstate),
-					errmsg(errors[refusal->kind].message, server->name),
+	ereport(ERROR, (errcode(errors[error->kind].sqlstate),
+					errmsg(errors[error->kind].message, server->name),
 					errdetail_internal("%s", detail), hint != NULL ? errhint("%s", hint) : 0));
 	pg_unreachable();
 }

@@ -15,47 +15,47 @@
 #include "aws/http.h"
 #include "server/server.h"
 
-typedef enum RefusalKind
+typedef enum AwsErrorKind
 {
-	REFUSAL_THROTTLED,
-	REFUSAL_TRANSIENT,
-	REFUSAL_BROKEN,
-	REFUSAL_WRONG_CLOCK,
-	REFUSAL_CREDENTIALS,
-	REFUSAL_EXPIRED,
-	REFUSAL_DENIED,
-	REFUSAL_NOT_FOUND,
-	REFUSAL_USER_NOT_FOUND,
-	REFUSAL_ARGUMENT,
-	REFUSAL_UNREACHABLE,
-	REFUSAL_CONNECT_TIMEOUT,
-	REFUSAL_ANSWER_TIMEOUT,
-	REFUSAL_TOO_LARGE,
-	REFUSAL_TOO_LARGE_TOGETHER,
-	REFUSAL_TOO_MANY_FILES,
-	REFUSAL_OUT_OF_MEMORY,
-	REFUSAL_OTHER
-} RefusalKind;
+	AWS_ERROR_THROTTLED,
+	AWS_ERROR_TRANSIENT,
+	AWS_ERROR_CONNECTION_LOST,
+	AWS_ERROR_WRONG_CLOCK,
+	AWS_ERROR_CREDENTIALS,
+	AWS_ERROR_EXPIRED,
+	AWS_ERROR_DENIED,
+	AWS_ERROR_NOT_FOUND,
+	AWS_ERROR_USER_NOT_FOUND,
+	AWS_ERROR_ARGUMENT,
+	AWS_ERROR_UNREACHABLE,
+	AWS_ERROR_CONNECT_TIMEOUT,
+	AWS_ERROR_RESPONSE_TIMEOUT,
+	AWS_ERROR_TOO_LARGE,
+	AWS_ERROR_BUFFERS_FULL,
+	AWS_ERROR_TOO_MANY_FILES,
+	AWS_ERROR_OUT_OF_MEMORY,
+	AWS_ERROR_OTHER
+} AwsErrorKind;
 
-typedef struct Refusal
+typedef struct AwsError
 {
-	RefusalKind kind;
-	const char *type;    /* AWS's, such as TooManyRequestsException; NULL if it gave none */
-	const char *message; /* AWS's; NULL if it gave none */
-} Refusal;
+	AwsErrorKind kind;
+	const char  *type;    /* AWS's, such as TooManyRequestsException; NULL if it gave none */
+	const char  *message; /* AWS's; NULL if it gave none */
+} AwsError;
 
 /*
  * Tells from a request that is no longer pending why it brought no reply;
  * false if it did.  The strings live in the current memory context, in UTF-8.
  */
-extern bool refusal_of(HttpRequest *http, Refusal *refusal);
+extern bool aws_error_of(HttpRequest *http, AwsError *error);
 
 /*
  * Raises the error.  The names are those of the service and its operation; the
  * body is the request's, which tells what was asked for.
  */
-extern void refusal_raise(const Refusal *refusal, HttpRequest *http, const CognitoServer *server,
-						  const char *service, const char *operation, const char *body, int retries)
-	pg_attribute_noreturn();
+extern void aws_error_raise(const AwsError *error, HttpRequest *http, const CognitoServer *server,
+							const char *service, const char *operation, const char *body,
+							int retries) pg_attribute_noreturn();
 
 #endif

@@ -30,7 +30,7 @@
 #define MAX_EVENTS 16
 
 /* The first size of an answer's buffer, in bytes: a page of users takes some 40 kB. */
-#define FIRST_BUFFER (64 * 1024)
+#define INITIAL_BUFFER (64 * 1024)
 
 struct HttpRequest
 {
@@ -65,7 +65,7 @@ static struct
 	HttpSocket   *sockets;        /* malloc'd, for it grows inside a callback */
 	int           nsockets;
 	int           max_sockets;
-	bool          ended; /* a transfer has ended since http_work last looked */
+	bool          ended; /* a transfer has ended since http_wait last looked */
 	double        timer; /* when libcurl wants to be called, negative if not at all */
 	uint32        wait_event;
 } pool;
@@ -79,8 +79,8 @@ char *http_ca_file;
 
 /* libcurl's callback: note which events of a socket are to be watched. */
 static int
-note_socket(CURL *easy pg_attribute_unused(), curl_socket_t fd, int what,
-			void *user pg_attribute_unused(), void *per_socket pg_attribute_unused())
+watch_socket(CURL *easy pg_attribute_unused(), curl_socket_t fd, int what,
+			 void *user pg_attribute_unused(), void *per_socket pg_attribute_unused())
 {
 	int i = 0;
 
@@ -115,9 +115,9 @@ note_socket(CURL *easy pg_attribute_unused(), curl_socket_t fd, int what,
 
 /* libcurl's callback: note when it wants to be called without an event. */
 static int
-note_timer(CURLM *multi pg_attribute_unused(), long milliseconds, void *user pg_attribute_unused())
+set_timer(CURLM *multi pg_attribute_unused(), long milliseconds, void *user pg_attribute_unused())
 {
-	pool.timer = milliseconds < 0 ? -1 : http_now() + (double) milliseconds;
+	pool.timer = milliseconds < 0 ? -1 : clock_now() + (double) milliseconds;
 	return 0;
 }
 
@@ -171,18 +171,18 @@ free_body(HttpRequest *request)
 static HttpOutcome
 reserve_body(HttpRequest *request, size_t length)
 {
-	size_t capacity = Max(request->capacity, FIRST_BUFFER);
+	size_t capacity = Max(request->capacity, INITIAL_BUFFER);
 	char  *body;
 
 	if (length < request->capacity)
 		return HTTP_PENDING;
-	if (length > HTTP_MAX_ANSWER)
+	if (length > HTTP_MAX_RESPONSE)
 		return HTTP_TOO_LARGE;
 	while (capacity <= length)
 		capacity *= 2;
-	capacity = Min(capacity, HTTP_MAX_ANSWER + 1);
-	if (pool.buffered - request->capacity + capacity > HTTP_MAX_ANSWERS)
-		return HTTP_TOO_LARGE_TOGETHER;
+	capacity = Min(capacity, HTTP_MAX_RESPONSE + 1);
+	if (pool.buffered - request->capacity + capacity > HTTP_MAX_BUFFERED)
+		return HTTP_BUFFERS_FULL;
 
 	body = malloc(capacity);
 	if (body == NULL)
@@ -281,7 +281,7 @@ outcome_of(const HttpRequest *request, CURLcode result)
 	switch (result)
 	{
 		case CURLE_OK:
-			return HTTP_ANSWERED;
+			return HTTP_RESPONSE;
 
 		case CURLE_COULDNT_RESOLVE_PROXY:
 		case CURLE_COULDNT_RESOLVE_HOST:
@@ -296,13 +296,13 @@ outcome_of(const HttpRequest *request, CURLcode result)
 			return HTTP_UNREACHABLE;
 
 		case CURLE_OPERATION_TIMEDOUT:
-			return connected ? HTTP_ANSWER_TIMEOUT : HTTP_CONNECT_TIMEOUT;
+			return connected ? HTTP_RESPONSE_TIMEOUT : HTTP_CONNECT_TIMEOUT;
 
 		case CURLE_SEND_ERROR:
 		case CURLE_RECV_ERROR:
 		case CURLE_GOT_NOTHING:
 		case CURLE_PARTIAL_FILE:
-			return connected ? HTTP_BROKEN : HTTP_UNREACHABLE;
+			return connected ? HTTP_CONNECTION_LOST : HTTP_UNREACHABLE;
 
 		case CURLE_OUT_OF_MEMORY:
 			return HTTP_OUT_OF_MEMORY;
@@ -399,8 +399,8 @@ open_pool(void)
 		(pool.multi = curl_multi_init()) == NULL)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("could not initialize libcurl")));
 
-	curl_multi_setopt(pool.multi, CURLMOPT_SOCKETFUNCTION, note_socket);
-	curl_multi_setopt(pool.multi, CURLMOPT_TIMERFUNCTION, note_timer);
+	curl_multi_setopt(pool.multi, CURLMOPT_SOCKETFUNCTION, watch_socket);
+	curl_multi_setopt(pool.multi, CURLMOPT_TIMERFUNCTION, set_timer);
 	curl_multi_setopt(pool.multi, CURLMOPT_MAXCONNECTS, MAX_CONNECTIONS);
 	pool.wait_set_stale = true;
 	pool.timer = -1;
@@ -431,11 +431,11 @@ wait_time(double deadline)
 		until = deadline;
 	if (until < 0)
 		return -1;
-	return (long) ceil(Max(until - http_now(), 0));
+	return (long) ceil(Max(until - clock_now(), 0));
 }
 
 double
-http_now(void)
+clock_now(void)
 {
 	instr_time time;
 
@@ -444,7 +444,7 @@ http_now(void)
 }
 
 void
-http_work(double until)
+http_wait(double until)
 {
 	WaitEvent events[MAX_EVENTS];
 	int       nevents;
@@ -474,7 +474,7 @@ http_work(double until)
 						 ((events[i].events & WL_SOCKET_WRITEABLE) ? CURL_CSELECT_OUT : 0));
 	}
 
-	if (pool.timer >= 0 && pool.timer <= http_now())
+	if (pool.timer >= 0 && pool.timer <= clock_now())
 	{
 		pool.timer = -1;
 		transfer(CURL_SOCKET_TIMEOUT, 0);

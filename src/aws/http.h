@@ -22,25 +22,25 @@
 #include "nodes/pg_list.h"
 
 /* The largest answer that is read, in bytes, and the most for its header lines. */
-#define HTTP_MAX_ANSWER (32 * 1024 * 1024)
+#define HTTP_MAX_RESPONSE (32 * 1024 * 1024)
 #define HTTP_MAX_HEADERS (256 * 1024)
 
 /* The most that is allocated for the answers of all requests of a session, in bytes. */
-#define HTTP_MAX_ANSWERS (4 * HTTP_MAX_ANSWER)
+#define HTTP_MAX_BUFFERED (4 * HTTP_MAX_RESPONSE)
 
 typedef enum HttpOutcome
 {
-	HTTP_PENDING,            /* under way */
-	HTTP_ANSWERED,           /* a whole answer, of any status */
-	HTTP_UNREACHABLE,        /* no name, no connection, or no TLS */
-	HTTP_CONNECT_TIMEOUT,    /* no connection in time */
-	HTTP_ANSWER_TIMEOUT,     /* connected, but no whole answer in time */
-	HTTP_BROKEN,             /* the connection broke after it stood */
-	HTTP_TOO_LARGE,          /* an answer of more than HTTP_MAX_ANSWER or HTTP_MAX_HEADERS */
-	HTTP_TOO_LARGE_TOGETHER, /* answers of more than HTTP_MAX_ANSWERS */
-	HTTP_TOO_MANY_FILES,     /* no file descriptor for a connection */
-	HTTP_OUT_OF_MEMORY,      /* no memory to send the request, or to keep the answer */
-	HTTP_FAILED              /* anything else, such as an answer that is not HTTP */
+	HTTP_PENDING,          /* under way */
+	HTTP_RESPONSE,         /* a whole answer, of any status */
+	HTTP_UNREACHABLE,      /* no name, no connection, or no TLS */
+	HTTP_CONNECT_TIMEOUT,  /* no connection in time */
+	HTTP_RESPONSE_TIMEOUT, /* connected, but no whole answer in time */
+	HTTP_CONNECTION_LOST,  /* the connection broke after it stood */
+	HTTP_TOO_LARGE,        /* an answer of more than HTTP_MAX_RESPONSE or HTTP_MAX_HEADERS */
+	HTTP_BUFFERS_FULL,     /* answers of more than HTTP_MAX_BUFFERED */
+	HTTP_TOO_MANY_FILES,   /* no file descriptor for a connection */
+	HTTP_OUT_OF_MEMORY,    /* no memory to send the request, or to keep the answer */
+	HTTP_FAILED            /* anything else, such as an answer that is not HTTP */
 } HttpOutcome;
 
 typedef struct HttpMessage
@@ -73,7 +73,7 @@ extern void http_send(HttpRequest *request, const HttpMessage *message);
 extern HttpOutcome http_outcome(const HttpRequest *request);
 
 /* A monotonic clock, in milliseconds. */
-extern double http_now(void);
+extern double clock_now(void);
 
 /*
  * Lets transfers go on until one has ended, something else has moved, or the
@@ -81,7 +81,7 @@ extern double http_now(void);
  * once if one has ended since the last call.  Raises what
  * CHECK_FOR_INTERRUPTS does.
  */
-extern void http_work(double until);
+extern void http_wait(double until);
 
 /*
  * What is known of a request that is no longer pending.  All strings belong to

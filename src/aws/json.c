@@ -13,7 +13,7 @@
 
 /*
  * What a tree may take in bytes.  A page of users takes less than 1 MB, but a
- * reply of HTTP_MAX_ANSWER that is all brackets would become 1 GB of nodes.
+ * reply of HTTP_MAX_RESPONSE that is all brackets would become 1 GB of nodes.
  */
 #define MAX_TREE (128 * 1024 * 1024)
 
@@ -136,7 +136,7 @@ has_escaped_nul(const char *text)
 }
 
 cJSON *
-json_parse(const char *text, size_t length, JsonProblem *problem)
+json_parse(const char *text, size_t length, JsonError *problem)
 {
 	cJSON *root;
 

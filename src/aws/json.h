@@ -14,11 +14,11 @@
 
 #include <cjson/cJSON.h>
 
-typedef struct JsonProblem
+typedef struct JsonError
 {
 	int         sqlstate;
 	const char *detail; /* a constant sentence */
-} JsonProblem;
+} JsonError;
 
 /*
  * Parses a NUL-terminated text of the given length in bytes.  The tree is
@@ -31,7 +31,7 @@ typedef struct JsonProblem
  * cJSON knows one allocator for the whole process.  It is ours only while
  * cJSON's parser runs, in which nothing is raised.
  */
-extern cJSON *json_parse(const char *text, size_t length, JsonProblem *problem);
+extern cJSON *json_parse(const char *text, size_t length, JsonError *problem);
 
 /*
  * Walk over the elements of a list, or the members of an object; over nothing if

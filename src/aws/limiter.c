@@ -41,7 +41,7 @@ limiter_init(Limiter *limiter, double now)
 
 /* What the service is thought to bear. */
 static double
-bearable_rate(const Limiter *limiter)
+current_rate(const Limiter *limiter)
 {
 	double x;
 
@@ -54,11 +54,11 @@ bearable_rate(const Limiter *limiter)
 }
 
 double
-limiter_take(Limiter *limiter, double configured, double now)
+limiter_acquire(Limiter *limiter, double configured, double now)
 {
-	double rate = Min(bearable_rate(limiter), configured);
+	double rate = Min(current_rate(limiter), configured);
 
-	limiter->is_full = limiter->under_way >= (int) limiter->window;
+	limiter->is_full = limiter->in_flight >= (int) limiter->window;
 	if (limiter->is_full)
 		return INFINITY;
 
@@ -73,8 +73,8 @@ limiter_take(Limiter *limiter, double configured, double now)
 		limiter->allowance = 0;
 	}
 	limiter->rate = rate;
-	limiter->under_way++;
-	limiter->is_full = limiter->under_way >= (int) limiter->window;
+	limiter->in_flight++;
+	limiter->is_full = limiter->in_flight >= (int) limiter->window;
 	return 0;
 }
 
@@ -83,7 +83,7 @@ limiter_answered(Limiter *limiter, double sent)
 {
 	if (limiter->is_full)
 		limiter->window += isinf(limiter->bottom) ? FIRST_WINDOW_GROWTH : 1 / limiter->window;
-	limiter->under_way--;
+	limiter->in_flight--;
 
 	if (sent >= limiter->fell)
 		limiter->answers++;
@@ -92,7 +92,7 @@ limiter_answered(Limiter *limiter, double sent)
 void
 limiter_throttled(Limiter *limiter, double sent, double now)
 {
-	limiter->under_way--;
+	limiter->in_flight--;
 	if (sent < limiter->fell)
 		return;
 

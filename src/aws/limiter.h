@@ -35,7 +35,7 @@
 typedef struct Limiter
 {
 	double window;    /* requests that may be under way */
-	int    under_way; /* requests that are; whoever knows better may set it */
+	int    in_flight; /* requests that are; whoever knows better may set it */
 	bool   is_full;   /* the window is what holds requests back */
 	double top;       /* the rate from which it fell; infinite if that is not known */
 	double bottom;    /* the rate to which it fell; infinite if it never did */
@@ -55,7 +55,7 @@ extern void limiter_init(Limiter *limiter, double now);
  * Returns 0 if it may go now, or else when to ask again: infinite if not
  * before something that is under way has ended.
  */
-extern double limiter_take(Limiter *limiter, double configured, double now);
+extern double limiter_acquire(Limiter *limiter, double configured, double now);
 
 /* Tells of a request that was answered, or throttled, and of when it was sent. */
 extern void limiter_answered(Limiter *limiter, double sent);

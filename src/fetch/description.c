@@ -9,16 +9,16 @@
 
 /* The described object in a reply. */
 static const cJSON *
-find_object(const Description *description, const ApiRequest *request, const cJSON *reply)
+find_object(const Description *description, const AwsRequest *request, const cJSON *reply)
 {
 	const cJSON *object = reply;
 
 	if (description->object != NULL)
 		object = json_member(reply, description->object);
 	if (object == NULL)
-		api_reject_reply(request, "The reply has no member \"%s\".", description->object);
+		aws_reject_reply(request, "The reply has no member \"%s\".", description->object);
 	if (!cJSON_IsObject(object))
-		api_reject_reply(request, "Member \"%s\" is not an object.", description->object);
+		aws_reject_reply(request, "Member \"%s\" is not an object.", description->object);
 	return object;
 }
 
@@ -27,8 +27,8 @@ description_fetch(const Description *description, const CognitoServer *server,
 				  const char *parameters, Tuplestorestate *rows, TupleDesc columns)
 {
 	MemoryContext caller = MemoryContextSwitchTo(server->context);
-	ApiRequest   *request = api_perform(server, &description->operation, parameters);
-	Row row = {.request = request, .item = find_object(description, request, api_reply(request))};
+	AwsRequest   *request = aws_perform(server, &description->operation, parameters);
+	Row row = {.request = request, .item = find_object(description, request, aws_reply(request))};
 
 	row_append(&row, description->make_row, rows, columns);
 	server->session->rows++;

@@ -16,7 +16,7 @@
 /* What there is to know of such an operation; each entity has one constant of it. */
 typedef struct Description
 {
-	ApiOperation operation;
+	AwsOperation operation;
 	const char  *object;   /* the reply's member that is the object; NULL if the reply itself is */
 	RowMaker     make_row; /* turns it into a row */
 } Description;

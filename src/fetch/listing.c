@@ -19,14 +19,14 @@
 #define PAGE_BLOCK (1024 * 1024)
 
 /* A part that is being listed; its request is kept for the next part. */
-typedef struct Slot
+typedef struct ActivePart
 {
 	const ListingPart *part;
 	char              *token; /* what the last page was asked for with; NULL for the first */
 	int64              asked; /* its number among the pages asked for */
-} Slot;
+} ActivePart;
 
-typedef struct Fetch
+typedef struct ListingState
 {
 	const Listing       *listing;
 	const CognitoServer *server;
@@ -35,16 +35,16 @@ typedef struct Fetch
 	int                  page_size; /* the same for all pages, as tokens demand it */
 	int64                asked;     /* how many pages so far */
 	int64                doubt;     /* as many had been when a part was missing; 0 if none is */
-	Slot                *slots;
-	ApiRequest         **requests; /* of the slots; the first nactive are under way */
+	ActivePart          *active;
+	AwsRequest         **requests; /* of the active parts; the first nactive are under way */
 	int                  nactive;
 	MemoryContext        page; /* holds what one page needs */
 	Tuplestorestate     *rows;
 	TupleDesc            columns;
 	Session              before; /* the server's counters when the call began */
-	double               began;  /* in http_now's milliseconds */
+	double               began;  /* in clock_now's milliseconds */
 	double               notice; /* when to tell next how far it is; negative for never */
-} Fetch;
+} ListingState;
 
 int listing_progress_interval;
 
@@ -65,89 +65,89 @@ choose_page_size(int64 max_rows)
 
 /* Asks for the page to which a slot's token leads, without waiting for it. */
 static void
-ask(Fetch *fetch, int slot)
+request_page(ListingState *state, int index)
 {
-	const char    *token = fetch->slots[slot].token;
+	const char    *token = state->active[index].token;
 	StringInfoData members;
 
 	initStringInfo(&members);
-	appendStringInfoString(&members, fetch->slots[slot].part->parameters);
-	json_append_integer(&members, fetch->listing->page_size, fetch->page_size);
+	appendStringInfoString(&members, state->active[index].part->parameters);
+	json_append_integer(&members, state->listing->page_size, state->page_size);
 	if (token != NULL)
-		json_append_string(&members, fetch->listing->token, token);
-	fetch->slots[slot].asked = ++fetch->asked;
-	api_send(fetch->requests[slot], members.data);
+		json_append_string(&members, state->listing->token, token);
+	state->active[index].asked = ++state->asked;
+	aws_send(state->requests[index], members.data);
 }
 
 /* Begins parts as long as there are any and requests may be added. */
 static void
-begin_parts(Fetch *fetch)
+start_parts(ListingState *state)
 {
-	while (fetch->parts != NIL && fetch->nactive < fetch->server->max_concurrent_requests)
+	while (state->parts != NIL && state->nactive < state->server->max_concurrent_requests)
 	{
-		int slot = fetch->nactive++;
+		int index = state->nactive++;
 
-		if (fetch->requests[slot] == NULL)
-			fetch->requests[slot] =
-				api_create(fetch->server, &fetch->listing->operation, fetch->listing->missing);
-		fetch->slots[slot] = (Slot){.part = linitial(fetch->parts)};
-		fetch->parts = list_delete_first(fetch->parts);
-		ask(fetch, slot);
+		if (state->requests[index] == NULL)
+			state->requests[index] = aws_create_request(state->server, &state->listing->operation,
+														state->listing->missing);
+		state->active[index] = (ActivePart){.part = linitial(state->parts)};
+		state->parts = list_delete_first(state->parts);
+		request_page(state, index);
 	}
 }
 
 /* Ends a slot's part: the last active slot takes its place. */
 static void
-end_part(Fetch *fetch, int slot)
+finish_part(ListingState *state, int index)
 {
-	int         last = --fetch->nactive;
-	ApiRequest *request = fetch->requests[slot];
+	int         last = --state->nactive;
+	AwsRequest *request = state->requests[index];
 
-	if (fetch->slots[slot].token != NULL)
-		pfree(fetch->slots[slot].token);
-	fetch->slots[slot] = fetch->slots[last];
-	fetch->requests[slot] = fetch->requests[last];
-	fetch->requests[last] = request;
+	if (state->active[index].token != NULL)
+		pfree(state->active[index].token);
+	state->active[index] = state->active[last];
+	state->requests[index] = state->requests[last];
+	state->requests[last] = request;
 }
 
 /* The reply's list of items; every page has one, if an empty one. */
 static const cJSON *
-find_items(const Listing *listing, const ApiRequest *request, const cJSON *reply)
+find_items(const Listing *listing, const AwsRequest *request, const cJSON *reply)
 {
 	const cJSON *items = json_member(reply, listing->items);
 
 	if (items == NULL)
-		api_reject_reply(request, "The reply has no member \"%s\".", listing->items);
+		aws_reject_reply(request, "The reply has no member \"%s\".", listing->items);
 	if (!cJSON_IsArray(items))
-		api_reject_reply(request, "Member \"%s\" is not a list.", listing->items);
+		aws_reject_reply(request, "Member \"%s\" is not a list.", listing->items);
 	return items;
 }
 
 /* Takes the reply's token for the next page; false if this page is the last. */
 static bool
-take_token(Fetch *fetch, const ApiRequest *request, const cJSON *reply, Slot *slot)
+read_token(ListingState *state, const AwsRequest *request, const cJSON *reply, ActivePart *active)
 {
-	const Listing *listing = fetch->listing;
+	const Listing *listing = state->listing;
 	const cJSON   *token = json_member(reply, listing->token);
 
 	if (token == NULL || cJSON_IsNull(token))
 		return false;
 	if (!cJSON_IsString(token))
-		api_reject_reply(request, "Member \"%s\" is not a string.", listing->token);
+		aws_reject_reply(request, "Member \"%s\" is not a string.", listing->token);
 	if (token->valuestring[0] == '\0')
 		return false;
-	if (slot->token != NULL && strcmp(slot->token, token->valuestring) == 0)
-		api_reject_reply(request,
+	if (active->token != NULL && strcmp(active->token, token->valuestring) == 0)
+		aws_reject_reply(request,
 						 "Member \"%s\" is the one just sent: the listing would never end.",
 						 listing->token);
 
-	if (slot->token != NULL)
-		pfree(slot->token);
-	slot->token = MemoryContextStrdup(fetch->server->context, token->valuestring);
+	if (active->token != NULL)
+		pfree(active->token);
+	active->token = MemoryContextStrdup(state->server->context, token->valuestring);
 	return true;
 }
 
-/* Is an item one of a part's?  What is no object is, so that put_rows finds it. */
+/* Is an item one of a part's?  What is no object is, so that append_rows finds it. */
 static bool
 belongs(const ListingPart *part, const cJSON *item)
 {
@@ -156,24 +156,25 @@ belongs(const ListingPart *part, const cJSON *item)
 
 /* Does a page have all the rows that are still wanted? */
 static bool
-suffices(const Fetch *fetch, const ListingPart *part, const cJSON *items)
+has_enough(const ListingState *state, const ListingPart *part, const cJSON *items)
 {
 	const cJSON *item;
 	int64        n = 0;
 
-	if (fetch->wanted == LISTING_ALL)
+	if (state->wanted == LISTING_ALL)
 		return false;
 	json_for_each (item, items)
 	{
 		if (belongs(part, item))
 			n++;
 	}
-	return n >= fetch->wanted;
+	return n >= state->wanted;
 }
 
 /* Turns the items of a page into rows, as many as are wanted. */
 static void
-put_rows(Fetch *fetch, const ListingPart *part, const ApiRequest *request, const cJSON *items)
+append_rows(ListingState *state, const ListingPart *part, const AwsRequest *request,
+			const cJSON *items)
 {
 	Row          row = {.request = request, .arg = part->arg};
 	const cJSON *item;
@@ -183,68 +184,68 @@ put_rows(Fetch *fetch, const ListingPart *part, const ApiRequest *request, const
 		row.number++;
 		if (!belongs(part, item))
 			continue;
-		if (fetch->wanted == 0)
+		if (state->wanted == 0)
 			break;
-		if (fetch->wanted != LISTING_ALL)
-			fetch->wanted--;
+		if (state->wanted != LISTING_ALL)
+			state->wanted--;
 
 		row.item = item;
 		if (!cJSON_IsObject(item))
-			api_reject_reply(request, "Item %d is not an object.", row.number);
-		row_append(&row, fetch->listing->make_row, fetch->rows, fetch->columns);
-		fetch->server->session->rows++;
+			aws_reject_reply(request, "Item %d is not an object.", row.number);
+		row_append(&row, state->listing->make_row, state->rows, state->columns);
+		state->server->session->rows++;
 	}
 }
 
 /* Replaces a part of which there is more by smaller ones, where that helps and can be done. */
 static bool
-divide(Fetch *fetch, const ListingPart *part, const cJSON *items)
+divide_part(ListingState *state, const ListingPart *part, const cJSON *items)
 {
-	int           nrequests = fetch->server->max_concurrent_requests;
+	int           nrequests = state->server->max_concurrent_requests;
 	MemoryContext caller;
 	bool          done;
 
-	if (part->split == NULL || nrequests == 1 || fetch->wanted != LISTING_ALL)
+	if (part->split == NULL || nrequests == 1 || state->wanted != LISTING_ALL)
 		return false;
 
-	caller = MemoryContextSwitchTo(fetch->server->context);
-	done = part->split(items, nrequests, part->arg, &fetch->parts);
+	caller = MemoryContextSwitchTo(state->server->context);
+	done = part->split(items, nrequests, part->arg, &state->parts);
 	MemoryContextSwitchTo(caller);
 	return done;
 }
 
 /* Works on a slot's page that has come; false if its part is finished. */
 static bool
-take_page(Fetch *fetch, int index)
+process_page(ListingState *state, int index)
 {
-	ApiRequest        *request = fetch->requests[index];
-	Slot              *slot = &fetch->slots[index];
-	const ListingPart *part = slot->part;
-	bool               first = slot->token == NULL;
-	const cJSON       *reply = api_reply(request);
+	AwsRequest        *request = state->requests[index];
+	ActivePart        *active = &state->active[index];
+	const ListingPart *part = active->part;
+	bool               first = active->token == NULL;
+	const cJSON       *reply = aws_reply(request);
 	const cJSON       *items;
 	bool               more;
 
 	if (reply == NULL)
 	{
 		if (!first)
-			api_reject_reply(request, "What is listed has disappeared between two pages.");
-		fetch->doubt = fetch->asked;
+			aws_reject_reply(request, "What is listed has disappeared between two pages.");
+		state->doubt = state->asked;
 		return false;
 	}
 	/* What holds the parts was still there after the last one was missing. */
-	if (slot->asked > fetch->doubt)
-		fetch->doubt = 0;
-	fetch->server->session->pages++;
-	items = find_items(fetch->listing, request, reply);
-	more = take_token(fetch, request, reply, slot);
-	if (first && more && divide(fetch, part, items))
+	if (active->asked > state->doubt)
+		state->doubt = 0;
+	state->server->session->pages++;
+	items = find_items(state->listing, request, reply);
+	more = read_token(state, request, reply, active);
+	if (first && more && divide_part(state, part, items))
 		return false;
 
-	more = more && !suffices(fetch, part, items);
+	more = more && !has_enough(state, part, items);
 	if (more)
-		ask(fetch, index);
-	put_rows(fetch, part, request, items);
+		request_page(state, index);
+	append_rows(state, part, request, items);
 	return more;
 }
 
@@ -259,38 +260,38 @@ with_commas(int64 n)
 
 /* Tells how far the call is, if it is time to. */
 static void
-tell_progress(Fetch *fetch)
+report_progress(ListingState *state)
 {
-	const Session *session = fetch->server->session;
-	const Session *before = &fetch->before;
-	double         now = http_now();
+	const Session *session = state->server->session;
+	const Session *before = &state->before;
+	double         now = clock_now();
 
-	if (fetch->notice < 0 || now < fetch->notice)
+	if (state->notice < 0 || now < state->notice)
 		return;
-	ereport(NOTICE, (errmsg("%s: %s %s, %s pages, %s throttled, %.0f s", fetch->listing->function,
-							with_commas(session->rows - before->rows), fetch->listing->noun,
+	ereport(NOTICE, (errmsg("%s: %s %s, %s pages, %s throttled, %.0f s", state->listing->function,
+							with_commas(session->rows - before->rows), state->listing->noun,
 							with_commas(session->pages - before->pages),
 							with_commas(session->throttled - before->throttled),
-							(now - fetch->began) / 1000.0)));
-	fetch->notice = now + listing_progress_interval;
+							(now - state->began) / 1000.0)));
+	state->notice = now + listing_progress_interval;
 }
 
 /* Fetches until every part is finished or there are rows enough. */
 static void
-fetch_parts(Fetch *fetch)
+fetch_parts(ListingState *state)
 {
-	begin_parts(fetch);
-	while (fetch->nactive > 0 && fetch->wanted > 0)
+	start_parts(state);
+	while (state->nactive > 0 && state->wanted > 0)
 	{
-		int slot = api_wait(fetch->requests, fetch->nactive, fetch->notice);
+		int index = aws_wait(state->requests, state->nactive, state->notice);
 
-		if (slot >= 0 && !take_page(fetch, slot))
+		if (index >= 0 && !process_page(state, index))
 		{
-			end_part(fetch, slot);
-			begin_parts(fetch);
+			finish_part(state, index);
+			start_parts(state);
 		}
-		tell_progress(fetch);
-		MemoryContextReset(fetch->page);
+		report_progress(state);
+		MemoryContextReset(state->page);
 	}
 }
 
@@ -299,30 +300,30 @@ listing_fetch(const Listing *listing, const CognitoServer *server, List *parts, 
 			  Tuplestorestate *rows, TupleDesc columns)
 {
 	MemoryContext caller = MemoryContextSwitchTo(server->context);
-	Fetch        *fetch = palloc0(sizeof(Fetch));
-	double        now = http_now();
+	ListingState *state = palloc0(sizeof(ListingState));
+	double        now = clock_now();
 
 	if (max_rows > 0)
 	{
-		*fetch =
-			(Fetch){.listing = listing,
-					.server = server,
-					.parts = list_copy(parts),
-					.wanted = max_rows,
-					.page_size = choose_page_size(max_rows),
-					.slots = palloc0(server->max_concurrent_requests * sizeof(Slot)),
-					.requests = palloc0(server->max_concurrent_requests * sizeof(ApiRequest *)),
-					.page = AllocSetContextCreate(server->context, "cognito page", 0, PAGE_BLOCK,
-												  ALLOCSET_DEFAULT_MAXSIZE),
-					.rows = rows,
-					.columns = columns,
-					.before = *server->session,
-					.began = now,
-					.notice = listing_progress_interval > 0 ? now + listing_progress_interval : -1};
+		*state = (ListingState){
+			.listing = listing,
+			.server = server,
+			.parts = list_copy(parts),
+			.wanted = max_rows,
+			.page_size = choose_page_size(max_rows),
+			.active = palloc0(server->max_concurrent_requests * sizeof(ActivePart)),
+			.requests = palloc0(server->max_concurrent_requests * sizeof(AwsRequest *)),
+			.page = AllocSetContextCreate(server->context, "cognito page", 0, PAGE_BLOCK,
+										  ALLOCSET_DEFAULT_MAXSIZE),
+			.rows = rows,
+			.columns = columns,
+			.before = *server->session,
+			.began = now,
+			.notice = listing_progress_interval > 0 ? now + listing_progress_interval : -1};
 
-		MemoryContextSwitchTo(fetch->page);
-		fetch_parts(fetch);
+		MemoryContextSwitchTo(state->page);
+		fetch_parts(state);
 	}
 	MemoryContextSwitchTo(caller);
-	return fetch->doubt == 0;
+	return state->doubt == 0;
 }

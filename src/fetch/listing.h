@@ -23,7 +23,7 @@
 /* What there is to know of a listing operation; each entity has one constant of it. */
 typedef struct Listing
 {
-	ApiOperation operation;
+	AwsOperation operation;
 	const char  *page_size; /* the parameter that says how many items a page may hold */
 	const char  *token;     /* the parameter, and the reply's member, that leads to the next page */
 	const char  *items;     /* the reply's member that lists the items */

@@ -33,8 +33,8 @@ void
 row_reject(const Row *row, const char *problem, const char *member)
 {
 	if (row->number == 0)
-		api_reject_reply(row->request, "Member \"%s\" %s.", member, problem);
-	api_reject_reply(row->request, "Item %d: member \"%s\" %s.", row->number, member, problem);
+		aws_reject_reply(row->request, "Member \"%s\" %s.", member, problem);
+	aws_reject_reply(row->request, "Item %d: member \"%s\" %s.", row->number, member, problem);
 }
 
 /* Raises the error for an item that is too large. */
@@ -44,8 +44,8 @@ check_size(const Row *row)
 	if (json_size(row->item) <= MAX_ITEM)
 		return;
 	if (row->number == 0)
-		api_reject_reply(row->request, "The object is larger than 4 MB.");
-	api_reject_reply(row->request, "Item %d is larger than 4 MB.", row->number);
+		aws_reject_reply(row->request, "The object is larger than 4 MB.");
+	aws_reject_reply(row->request, "Item %d is larger than 4 MB.", row->number);
 }
 
 void

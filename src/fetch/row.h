@@ -23,7 +23,7 @@
 
 typedef struct Row
 {
-	const ApiRequest *request; /* whose reply it is, for errors */
+	const AwsRequest *request; /* whose reply it is, for errors */
 	int               number;  /* of the item on its page, from 1; 0 if it is alone; for errors */
 	const cJSON      *item;
 	const void       *arg; /* that of the listing's part */

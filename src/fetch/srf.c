@@ -14,7 +14,7 @@
 #include "fetch/srf.h"
 #include "aws/json.h"
 
-bool call_offline;
+bool srf_offline;
 
 /* What a function's definition calls an argument. */
 static char *
@@ -34,7 +34,7 @@ argument_name(Oid function, int number)
 }
 
 void
-call_require(FunctionCallInfo fcinfo, int number)
+srf_require_arg(FunctionCallInfo fcinfo, int number)
 {
 	if (PG_ARGISNULL(number))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
@@ -44,16 +44,16 @@ call_require(FunctionCallInfo fcinfo, int number)
 }
 
 char *
-call_text(FunctionCallInfo fcinfo, int number)
+srf_text_arg(FunctionCallInfo fcinfo, int number)
 {
-	call_require(fcinfo, number);
+	srf_require_arg(fcinfo, number);
 	return text_to_cstring(PG_GETARG_TEXT_PP(number));
 }
 
 CognitoServer *
-call_open(const char *server_name, ServerPool pool)
+srf_open(const char *server_name, PoolKind pool)
 {
-	if (!call_offline)
+	if (!srf_offline)
 		return server_open(server_name, pool);
 
 	ereport(WARNING,
@@ -64,16 +64,16 @@ call_open(const char *server_name, ServerPool pool)
 }
 
 /*
- * Opens the server of a call, or returns NULL as call_open does.  The arguments
+ * Opens the server of a call, or returns NULL as srf_open does.  The arguments
  * become the last of the operation's parameters; one that they leave out is the
  * id of the server's pool.
  */
 static CognitoServer *
-open_with_parameters(FunctionCallInfo fcinfo, const ApiOperation *operation, StringInfo parameters)
+open_with_parameters(FunctionCallInfo fcinfo, const AwsOperation *operation, StringInfo parameters)
 {
 	int            narguments = PG_NARGS() - 1;
 	int            nparameters = 0;
-	char          *name = call_text(fcinfo, 0);
+	char          *name = srf_text_arg(fcinfo, 0);
 	CognitoServer *server;
 	bool           own_pool;
 
@@ -85,8 +85,8 @@ open_with_parameters(FunctionCallInfo fcinfo, const ApiOperation *operation, Str
 	initStringInfo(parameters);
 	for (int i = 1; i <= narguments; i++)
 		json_append_string(parameters, operation->parameters[nparameters - narguments + i - 1],
-						   call_text(fcinfo, i));
-	server = call_open(name, own_pool ? operation->pool : SERVER_NO_POOL);
+						   srf_text_arg(fcinfo, i));
+	server = srf_open(name, own_pool ? operation->pool : POOL_NONE);
 	if (server != NULL && own_pool)
 		json_append_string(parameters, operation->parameters[0],
 						   server_pool_id(server, operation->pool));
@@ -94,7 +94,7 @@ open_with_parameters(FunctionCallInfo fcinfo, const ApiOperation *operation, Str
 }
 
 Datum
-call_list(FunctionCallInfo fcinfo, const Listing *listing)
+srf_list(FunctionCallInfo fcinfo, const Listing *listing)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	StringInfoData parameters;
@@ -114,7 +114,7 @@ call_list(FunctionCallInfo fcinfo, const Listing *listing)
 }
 
 Datum
-call_describe(FunctionCallInfo fcinfo, const Description *description)
+srf_describe(FunctionCallInfo fcinfo, const Description *description)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	StringInfoData parameters;
@@ -131,18 +131,18 @@ call_describe(FunctionCallInfo fcinfo, const Description *description)
 }
 
 Datum
-call_write(FunctionCallInfo fcinfo, const ApiOperation *operation)
+srf_write(FunctionCallInfo fcinfo, const AwsOperation *operation)
 {
 	StringInfoData parameters;
 	CognitoServer *server;
 
 	PreventCommandIfReadOnly(get_func_name(fcinfo->flinfo->fn_oid));
-	if (call_offline)
+	if (srf_offline)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("cannot write to Cognito while cognito_srf.offline is on")));
 
 	server = open_with_parameters(fcinfo, operation, &parameters);
-	api_check_reply(api_perform(server, operation, parameters.data));
+	aws_check_reply(aws_perform(server, operation, parameters.data));
 	server_close(server);
 	PG_RETURN_VOID();
 }

@@ -15,28 +15,28 @@
 #include "server/server.h"
 
 /* Whether Cognito is left alone; a setting. */
-extern bool call_offline;
+extern bool srf_offline;
 
 /* Raises 22004 if an argument, by number, is NULL. */
-extern void call_require(FunctionCallInfo fcinfo, int number);
+extern void srf_require_arg(FunctionCallInfo fcinfo, int number);
 
 /* The text of an argument, which is required. */
-extern char *call_text(FunctionCallInfo fcinfo, int number);
+extern char *srf_text_arg(FunctionCallInfo fcinfo, int number);
 
 /*
  * Opens a server as server_open does.  NULL while Cognito is left alone: the
  * call then returns no rows, of which this warns.
  */
-extern CognitoServer *call_open(const char *server_name, ServerPool pool);
+extern CognitoServer *srf_open(const char *server_name, PoolKind pool);
 
 /*
  * Whole calls: the first argument is the server's name, those that follow are
  * the operation's parameters, or the id of the pool in place of the server's.
  */
-extern Datum call_list(FunctionCallInfo fcinfo, const Listing *listing);
-extern Datum call_describe(FunctionCallInfo fcinfo, const Description *description);
+extern Datum srf_list(FunctionCallInfo fcinfo, const Listing *listing);
+extern Datum srf_describe(FunctionCallInfo fcinfo, const Description *description);
 
 /* Raises 55000 while Cognito is left alone, for nothing that is written may be lost. */
-extern Datum call_write(FunctionCallInfo fcinfo, const ApiOperation *operation);
+extern Datum srf_write(FunctionCallInfo fcinfo, const AwsOperation *operation);
 
 #endif

@@ -16,7 +16,7 @@ static void make_client_row(Row *row);
 static void make_description_row(Row *row);
 
 static const Listing clients_listing = {
-	.operation = {&api_user_pools, "ListUserPoolClients", SERVER_USER_POOL, {"UserPoolId"}},
+	.operation = {&aws_user_pools, "ListUserPoolClients", POOL_USER, {"UserPoolId"}},
 	.page_size = "MaxResults",
 	.token = "NextToken",
 	.items = "UserPoolClients",
@@ -26,10 +26,7 @@ static const Listing clients_listing = {
 };
 
 static const Description client_description = {
-	.operation = {&api_user_pools,
-				  "DescribeUserPoolClient",
-				  SERVER_USER_POOL,
-				  {"UserPoolId", "ClientId"}},
+	.operation = {&aws_user_pools, "DescribeUserPoolClient", POOL_USER, {"UserPoolId", "ClientId"}},
 	.object = "UserPoolClient",
 	.make_row = make_description_row,
 };
@@ -78,12 +75,12 @@ make_description_row(Row *row)
 Datum
 cognito_app_clients(PG_FUNCTION_ARGS)
 {
-	return call_list(fcinfo, &clients_listing);
+	return srf_list(fcinfo, &clients_listing);
 }
 
 /* cognito_app_client(server_name, client_id) */
 Datum
 cognito_app_client(PG_FUNCTION_ARGS)
 {
-	return call_describe(fcinfo, &client_description);
+	return srf_describe(fcinfo, &client_description);
 }

@@ -15,7 +15,7 @@
 static void make_group_row(Row *row);
 
 const Listing groups_listing = {
-	.operation = {&api_user_pools, "ListGroups", SERVER_USER_POOL, {"UserPoolId"}},
+	.operation = {&aws_user_pools, "ListGroups", POOL_USER, {"UserPoolId"}},
 	.page_size = "Limit",
 	.token = "NextToken",
 	.items = "Groups",
@@ -25,10 +25,7 @@ const Listing groups_listing = {
 };
 
 const Listing group_users_listing = {
-	.operation = {&api_user_pools,
-				  "ListUsersInGroup",
-				  SERVER_USER_POOL,
-				  {"UserPoolId", "GroupName"}},
+	.operation = {&aws_user_pools, "ListUsersInGroup", POOL_USER, {"UserPoolId", "GroupName"}},
 	.page_size = "Limit",
 	.token = "NextToken",
 	.items = "Users",
@@ -38,10 +35,7 @@ const Listing group_users_listing = {
 };
 
 const Listing user_groups_listing = {
-	.operation = {&api_user_pools,
-				  "AdminListGroupsForUser",
-				  SERVER_USER_POOL,
-				  {"UserPoolId", "Username"}},
+	.operation = {&aws_user_pools, "AdminListGroupsForUser", POOL_USER, {"UserPoolId", "Username"}},
 	.page_size = "Limit",
 	.token = "NextToken",
 	.items = "Groups",
@@ -50,17 +44,17 @@ const Listing user_groups_listing = {
 	.make_row = make_group_row,
 };
 
-static const ApiOperation add_user_to_group = {
-	&api_user_pools,
+static const AwsOperation add_user_to_group = {
+	&aws_user_pools,
 	"AdminAddUserToGroup",
-	SERVER_USER_POOL,
+	POOL_USER,
 	{"UserPoolId", "Username", "GroupName"},
 };
 
-static const ApiOperation remove_user_from_group = {
-	&api_user_pools,
+static const AwsOperation remove_user_from_group = {
+	&aws_user_pools,
 	"AdminRemoveUserFromGroup",
-	SERVER_USER_POOL,
+	POOL_USER,
 	{"UserPoolId", "Username", "GroupName"},
 };
 
@@ -86,33 +80,33 @@ make_group_row(Row *row)
 Datum
 cognito_groups(PG_FUNCTION_ARGS)
 {
-	return call_list(fcinfo, &groups_listing);
+	return srf_list(fcinfo, &groups_listing);
 }
 
 /* cognito_group_users(server_name, group_name) */
 Datum
 cognito_group_users(PG_FUNCTION_ARGS)
 {
-	return call_list(fcinfo, &group_users_listing);
+	return srf_list(fcinfo, &group_users_listing);
 }
 
 /* cognito_user_groups(server_name, username) */
 Datum
 cognito_user_groups(PG_FUNCTION_ARGS)
 {
-	return call_list(fcinfo, &user_groups_listing);
+	return srf_list(fcinfo, &user_groups_listing);
 }
 
 /* cognito_add_user_to_group(server_name, username, group_name) */
 Datum
 cognito_add_user_to_group(PG_FUNCTION_ARGS)
 {
-	return call_write(fcinfo, &add_user_to_group);
+	return srf_write(fcinfo, &add_user_to_group);
 }
 
 /* cognito_remove_user_from_group(server_name, username, group_name) */
 Datum
 cognito_remove_user_from_group(PG_FUNCTION_ARGS)
 {
-	return call_write(fcinfo, &remove_user_from_group);
+	return srf_write(fcinfo, &remove_user_from_group);
 }

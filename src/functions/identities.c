@@ -11,7 +11,7 @@
 static void make_identity_row(Row *row);
 
 static const Listing identities_listing = {
-	.operation = {&api_identity_pools, "ListIdentities", SERVER_IDENTITY_POOL, {"IdentityPoolId"}},
+	.operation = {&aws_identity_pools, "ListIdentities", POOL_IDENTITY, {"IdentityPoolId"}},
 	.page_size = "MaxResults",
 	.token = "NextToken",
 	.items = "Identities",
@@ -36,5 +36,5 @@ make_identity_row(Row *row)
 Datum
 cognito_identities(PG_FUNCTION_ARGS)
 {
-	return call_list(fcinfo, &identities_listing);
+	return srf_list(fcinfo, &identities_listing);
 }

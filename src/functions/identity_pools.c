@@ -13,7 +13,7 @@ static void make_identity_pool_row(Row *row);
 static void make_description_row(Row *row);
 
 static const Listing identity_pools_listing = {
-	.operation = {&api_identity_pools, "ListIdentityPools", SERVER_NO_POOL, {NULL}},
+	.operation = {&aws_identity_pools, "ListIdentityPools", POOL_NONE, {NULL}},
 	.page_size = "MaxResults",
 	.token = "NextToken",
 	.items = "IdentityPools",
@@ -23,10 +23,7 @@ static const Listing identity_pools_listing = {
 };
 
 static const Description identity_pool_description = {
-	.operation = {&api_identity_pools,
-				  "DescribeIdentityPool",
-				  SERVER_IDENTITY_POOL,
-				  {"IdentityPoolId"}},
+	.operation = {&aws_identity_pools, "DescribeIdentityPool", POOL_IDENTITY, {"IdentityPoolId"}},
 	.make_row = make_description_row,
 };
 
@@ -57,12 +54,12 @@ make_description_row(Row *row)
 Datum
 cognito_identity_pools(PG_FUNCTION_ARGS)
 {
-	return call_list(fcinfo, &identity_pools_listing);
+	return srf_list(fcinfo, &identity_pools_listing);
 }
 
 /* cognito_identity_pool(server_name [, identity_pool_id]) */
 Datum
 cognito_identity_pool(PG_FUNCTION_ARGS)
 {
-	return call_describe(fcinfo, &identity_pool_description);
+	return srf_describe(fcinfo, &identity_pool_description);
 }

@@ -11,7 +11,7 @@
 static void make_provider_row(Row *row);
 
 static const Listing providers_listing = {
-	.operation = {&api_user_pools, "ListIdentityProviders", SERVER_USER_POOL, {"UserPoolId"}},
+	.operation = {&aws_user_pools, "ListIdentityProviders", POOL_USER, {"UserPoolId"}},
 	.page_size = "MaxResults",
 	.token = "NextToken",
 	.items = "Providers",
@@ -36,5 +36,5 @@ make_provider_row(Row *row)
 Datum
 cognito_identity_providers(PG_FUNCTION_ARGS)
 {
-	return call_list(fcinfo, &providers_listing);
+	return srf_list(fcinfo, &providers_listing);
 }

@@ -34,7 +34,7 @@ typedef enum MembershipColumn
 	MEMBERSHIP_USERNAME
 } MembershipColumn;
 
-static bool can_ask(const SearchAttribute *attribute, const char *op, const char *value);
+static bool can_filter(const SearchAttribute *attribute, const char *op, const char *value);
 static void list_all(const CognitoServer *server, Tuplestorestate *rows, TupleDesc columns);
 static void list_found(const CognitoServer *server, const Search *search, Tuplestorestate *rows,
 					   TupleDesc columns);
@@ -50,11 +50,11 @@ static const SearchAttribute attributes[] = {
 	{.name = NULL},
 };
 
-const Searchable memberships_search = {
+const SearchEntity memberships_search = {
 	.attributes = attributes,
 	.support = cognito_memberships_support,
 	.listing = SESSION_MEMBERSHIPS,
-	.can_ask = can_ask,
+	.can_filter = can_filter,
 	.list_all = list_all,
 	.list_found = list_found,
 };
@@ -114,7 +114,7 @@ is_name(const char *value)
  * that none can have is an error, and beyond ASCII it is hard to tell which.
  */
 static bool
-can_ask(const SearchAttribute *attribute, const char *op, const char *value)
+can_filter(const SearchAttribute *attribute, const char *op, const char *value)
 {
 	return is_name(value) && (attribute->column == MEMBERSHIP_USERNAME
 								  ? filter_can_express(attribute->name, op, value)
@@ -268,7 +268,7 @@ cognito_memberships(PG_FUNCTION_ARGS)
 	CognitoServer *server;
 
 	InitMaterializedSRF(fcinfo, 0);
-	server = call_open(call_text(fcinfo, 0), SERVER_USER_POOL);
+	server = srf_open(srf_text_arg(fcinfo, 0), POOL_USER);
 	if (server != NULL)
 	{
 		search_list_all(&memberships_search, server, result->setResult, result->setDesc);
@@ -281,7 +281,7 @@ cognito_memberships(PG_FUNCTION_ARGS)
 Datum
 cognito_memberships_matching(PG_FUNCTION_ARGS)
 {
-	return matching_call(fcinfo, &memberships_search);
+	return search_execute(fcinfo, &memberships_search);
 }
 
 /* The planner support function of both overloads of cognito_memberships. */

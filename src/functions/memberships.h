@@ -9,6 +9,6 @@
 
 #include "planner/search.h"
 
-extern const Searchable memberships_search;
+extern const SearchEntity memberships_search;
 
 #endif

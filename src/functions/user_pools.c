@@ -13,7 +13,7 @@ static void make_user_pool_row(Row *row);
 static void make_description_row(Row *row);
 
 static const Listing user_pools_listing = {
-	.operation = {&api_user_pools, "ListUserPools", SERVER_NO_POOL, {NULL}},
+	.operation = {&aws_user_pools, "ListUserPools", POOL_NONE, {NULL}},
 	.page_size = "MaxResults",
 	.token = "NextToken",
 	.items = "UserPools",
@@ -23,7 +23,7 @@ static const Listing user_pools_listing = {
 };
 
 static const Description user_pool_description = {
-	.operation = {&api_user_pools, "DescribeUserPool", SERVER_USER_POOL, {"UserPoolId"}},
+	.operation = {&aws_user_pools, "DescribeUserPool", POOL_USER, {"UserPoolId"}},
 	.object = "UserPool",
 	.make_row = make_description_row,
 };
@@ -61,12 +61,12 @@ make_description_row(Row *row)
 Datum
 cognito_user_pools(PG_FUNCTION_ARGS)
 {
-	return call_list(fcinfo, &user_pools_listing);
+	return srf_list(fcinfo, &user_pools_listing);
 }
 
 /* cognito_user_pool(server_name) */
 Datum
 cognito_user_pool(PG_FUNCTION_ARGS)
 {
-	return call_describe(fcinfo, &user_pool_description);
+	return srf_describe(fcinfo, &user_pool_description);
 }

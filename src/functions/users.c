@@ -33,19 +33,19 @@ static const SearchAttribute attributes[] = {
 	{"name", USER_ATTRIBUTES, SEARCH_MEMBER, 1, .prefixes = true},
 	{"family_name", USER_ATTRIBUTES, SEARCH_MEMBER, 1, .prefixes = true},
 	{"given_name", USER_ATTRIBUTES, SEARCH_MEMBER, 1, .prefixes = true},
-	{"cognito:user_status", USER_STATUS, SEARCH_TEXT, 0.5, .usual = "CONFIRMED"},
-	{"status", USER_ENABLED, SEARCH_BOOLEAN, 0.5, .usual = "Enabled",
-	 .words = {"Disabled", "Enabled"}},
+	{"cognito:user_status", USER_STATUS, SEARCH_TEXT, 0.5, .common_value = "CONFIRMED"},
+	{"status", USER_ENABLED, SEARCH_BOOLEAN, 0.5, .common_value = "Enabled",
+	 .boolean_words = {"Disabled", "Enabled"}},
 	{.name = NULL},
 };
 
-const Searchable users_search = {
+const SearchEntity users_search = {
 	.attributes = attributes,
 	.support = cognito_users_support,
 	.has_operator = true,
 	.has_limit = true,
 	.listing = SESSION_USERS,
-	.can_ask = can_filter,
+	.can_filter = can_filter,
 	.list_all = users_list_pool,
 	.list_found = list_found,
 };
@@ -77,7 +77,7 @@ searched_string(const cJSON *user, const SearchAttribute *attribute)
 		case USER_STATUS:
 			return json_string(user, "UserStatus");
 		case USER_ENABLED:
-			return cJSON_IsBool(enabled) ? attribute->words[cJSON_IsTrue(enabled)] : NULL;
+			return cJSON_IsBool(enabled) ? attribute->boolean_words[cJSON_IsTrue(enabled)] : NULL;
 		default:
 			return users_attribute(user, attribute->name);
 	}
@@ -138,7 +138,7 @@ cognito_filter(PG_FUNCTION_ARGS)
 Datum
 cognito_users_matching(PG_FUNCTION_ARGS)
 {
-	return matching_call(fcinfo, &users_search);
+	return search_execute(fcinfo, &users_search);
 }
 
 /* The planner support function of all overloads of cognito_users. */

@@ -10,7 +10,7 @@
 #include "nodes/pg_list.h"
 #include "planner/search.h"
 
-extern const Searchable users_search;
+extern const SearchEntity users_search;
 
 /* The parts of a listing of users that match a search: a filter for each value. */
 extern List *users_search_parts(const CognitoServer *server, const Search *search);

@@ -15,7 +15,7 @@
 
 /* Are there characters in a value for which a filter has no notation? */
 static bool
-has_unwritable(const char *value)
+has_unsupported_character(const char *value)
 {
 	for (const char *c = value; *c != '\0'; c++)
 		if ((unsigned char) *c < ' ' || *c == 0x7f || *c == '\\')
@@ -25,7 +25,7 @@ has_unwritable(const char *value)
 
 /* The filter for a value that can be written. */
 static char *
-write_filter(const char *attribute, const char *op, const char *value)
+format_filter(const char *attribute, const char *op, const char *value)
 {
 	StringInfoData filter;
 
@@ -47,12 +47,12 @@ filter_make(const char *attribute, const char *op, const char *value)
 	char *filter;
 	int   length;
 
-	if (has_unwritable(value))
+	if (has_unsupported_character(value))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("attribute \"%s\" cannot be searched for this value", attribute),
 						errdetail("A filter holds neither control characters nor backslashes.")));
 
-	filter = write_filter(attribute, op, value);
+	filter = format_filter(attribute, op, value);
 	length = pg_mbstrlen(filter);
 	if (length > MAX_FILTER)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -65,9 +65,9 @@ filter_make(const char *attribute, const char *op, const char *value)
 bool
 filter_can_express(const char *attribute, const char *op, const char *value)
 {
-	if (value[0] == '\0' || has_unwritable(value))
+	if (value[0] == '\0' || has_unsupported_character(value))
 		return false;
 	if (GetDatabaseEncoding() != PG_UTF8 && !pg_is_ascii(value))
 		return false;
-	return pg_mbstrlen(write_filter(attribute, op, value)) <= MAX_FILTER;
+	return pg_mbstrlen(format_filter(attribute, op, value)) <= MAX_FILTER;
 }

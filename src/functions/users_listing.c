@@ -21,7 +21,7 @@
 #define MAX_SUB_DIGITS 2
 
 const Listing users_listing = {
-	.operation = {&api_user_pools, "ListUsers", SERVER_USER_POOL, {"UserPoolId"}},
+	.operation = {&aws_user_pools, "ListUsers", POOL_USER, {"UserPoolId"}},
 	.page_size = "Limit",
 	.token = "PaginationToken",
 	.items = "Users",
@@ -116,7 +116,7 @@ static ListingPart *make_sub_part(const CognitoServer *server, const char *prefi
 
 /* A user's sub, or NULL if it does not show in which part of a pool the user is. */
 static const char *
-dividing_sub(const cJSON *user)
+get_partition_sub(const cJSON *user)
 {
 	const char *sub = users_attribute(user, "sub");
 
@@ -131,7 +131,7 @@ static bool
 has_sub_prefix(const cJSON *user, const void *arg)
 {
 	const SubPrefix *part = arg;
-	const char      *sub = dividing_sub(user);
+	const char      *sub = get_partition_sub(user);
 
 	if (sub == NULL)
 		ereport(ERROR,
@@ -151,7 +151,7 @@ all_have_sub(const cJSON *users)
 
 	json_for_each (user, users)
 	{
-		if (dividing_sub(user) == NULL)
+		if (get_partition_sub(user) == NULL)
 			return false;
 	}
 	return true;
@@ -232,7 +232,7 @@ Datum
 cognito_users(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	char          *name = call_text(fcinfo, 0);
+	char          *name = srf_text_arg(fcinfo, 0);
 	char          *filter = NULL;
 	int64          max_users = LISTING_ALL;
 	CognitoServer *server;
@@ -246,7 +246,7 @@ cognito_users(PG_FUNCTION_ARGS)
 						errmsg("max_users must not be negative")));
 
 	InitMaterializedSRF(fcinfo, 0);
-	server = call_open(name, SERVER_USER_POOL);
+	server = srf_open(name, POOL_USER);
 	if (server == NULL)
 		return (Datum) 0;
 	if (filter == NULL && max_users == LISTING_ALL)

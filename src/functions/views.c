@@ -30,28 +30,28 @@ static const struct
 {
 	const char *name;
 	const char *function;
-	ServerPool  pool;
+	PoolKind    pool;
 } views[] = {
-	{"users", "cognito_users", SERVER_USER_POOL},
-	{"groups", "cognito_groups", SERVER_USER_POOL},
-	{"memberships", "cognito_memberships", SERVER_USER_POOL},
-	{"user_pool", "cognito_user_pool", SERVER_USER_POOL},
-	{"user_pools", "cognito_user_pools", SERVER_NO_POOL},
-	{"app_clients", "cognito_app_clients", SERVER_USER_POOL},
-	{"identity_providers", "cognito_identity_providers", SERVER_USER_POOL},
-	{"identity_pool", "cognito_identity_pool", SERVER_IDENTITY_POOL},
-	{"identity_pools", "cognito_identity_pools", SERVER_IDENTITY_POOL},
-	{"identities", "cognito_identities", SERVER_IDENTITY_POOL},
+	{"users", "cognito_users", POOL_USER},
+	{"groups", "cognito_groups", POOL_USER},
+	{"memberships", "cognito_memberships", POOL_USER},
+	{"user_pool", "cognito_user_pool", POOL_USER},
+	{"user_pools", "cognito_user_pools", POOL_NONE},
+	{"app_clients", "cognito_app_clients", POOL_USER},
+	{"identity_providers", "cognito_identity_providers", POOL_USER},
+	{"identity_pool", "cognito_identity_pool", POOL_IDENTITY},
+	{"identity_pools", "cognito_identity_pools", POOL_IDENTITY},
+	{"identities", "cognito_identities", POOL_IDENTITY},
 };
 
 /* A view that is to be created. */
-typedef struct NewView
+typedef struct ViewDefinition
 {
 	const char *name;
 	Oid         schema;
 	Oid         function;
 	const char *server;
-} NewView;
+} ViewDefinition;
 
 PG_FUNCTION_INFO_V1(cognito_create_views);
 
@@ -70,7 +70,7 @@ is_call(const RangeTblEntry *rte, Oid function)
 
 /* Are a query's columns those of one relation, all of them in order? */
 static bool
-shows_all_columns(const Query *query, int relid, int ncolumns)
+selects_all_columns(const Query *query, int relid, int ncolumns)
 {
 	ListCell *cell;
 
@@ -103,7 +103,7 @@ is_plain(const Query *query, Oid function)
 	relid = linitial_node(RangeTblRef, from->fromlist)->rtindex;
 	rte = rt_fetch(relid, query->rtable);
 	return is_call(rte, function) &&
-		   shows_all_columns(query, relid, list_length(rte->eref->colnames));
+		   selects_all_columns(query, relid, list_length(rte->eref->colnames));
 }
 
 /*
@@ -125,7 +125,7 @@ is_made_here(Oid relid, Oid function)
 
 /* Is a view there already?  Raises an error for a relation that is not to be replaced. */
 static bool
-find_replaced(const NewView *view, bool replace)
+find_replaced(const ViewDefinition *view, bool replace)
 {
 	Oid relid = get_relname_relid(view->name, view->schema);
 
@@ -143,7 +143,7 @@ find_replaced(const NewView *view, bool replace)
 
 /* Creates a view, or replaces one. */
 static void
-create(const NewView *view, bool replace)
+create(const ViewDefinition *view, bool replace)
 {
 	StringInfoData statement;
 
@@ -160,7 +160,7 @@ create(const NewView *view, bool replace)
 
 /* Comments a view and its columns as its function, and the default view of that name, are. */
 static void
-comment(const NewView *view)
+comment(const ViewDefinition *view)
 {
 	Oid relid = get_relname_relid(view->name, view->schema);
 	Oid pattern =
@@ -189,13 +189,13 @@ Datum
 cognito_create_views(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	char          *server = call_text(fcinfo, 0);
+	char          *server = srf_text_arg(fcinfo, 0);
 	NameData       name;
 	Oid            schema;
 	bool           replace;
 
-	call_require(fcinfo, 1);
-	call_require(fcinfo, 2);
+	srf_require_arg(fcinfo, 1);
+	srf_require_arg(fcinfo, 2);
 	schema = get_namespace_oid(NameStr(*PG_GETARG_NAME(1)), false);
 	replace = PG_GETARG_BOOL(2);
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
@@ -203,9 +203,9 @@ cognito_create_views(PG_FUNCTION_ARGS)
 	SPI_connect();
 	for (size_t i = 0; i < lengthof(views); i++)
 	{
-		NewView view = {.name = views[i].name, .schema = schema, .server = server};
-		Datum   values[1] = {NameGetDatum(&name)};
-		bool    nulls[1] = {false};
+		ViewDefinition view = {.name = views[i].name, .schema = schema, .server = server};
+		Datum          values[1] = {NameGetDatum(&name)};
+		bool           nulls[1] = {false};
 
 		if (!server_has_pool(server, views[i].pool))
 			continue;

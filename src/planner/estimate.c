@@ -65,7 +65,7 @@ estimate_server_name(PlannerInfo *root, const FuncExpr *call)
 
 /* How many rows there are to choose from: as many as when the session last saw them all. */
 static double
-expected_of_all(PlannerInfo *root, const FuncExpr *call, const Searchable *searchable)
+expected_of_all(PlannerInfo *root, const FuncExpr *call, const SearchEntity *entity)
 {
 	char                *name = expected_text(root, call, 0);
 	Oid                  serverid = name != NULL ? get_foreign_server_oid(name, true) : InvalidOid;
@@ -73,7 +73,7 @@ expected_of_all(PlannerInfo *root, const FuncExpr *call, const Searchable *searc
 
 	if (!OidIsValid(serverid))
 		return UNKNOWN_ROWS;
-	extent = &session_of(serverid)->extents[searchable->listing];
+	extent = &session_get(serverid)->extents[entity->listing];
 	return extent->pages > 0 ? (double) extent->rows : UNKNOWN_ROWS;
 }
 
@@ -90,7 +90,7 @@ expected_of_values(double all, const SearchAttribute *attribute, bool starts_wit
 
 /* How many of all rows a filter finds that somebody has written. */
 static double
-expected_of_filter(double all, const Searchable *searchable, const char *filter)
+expected_of_filter(double all, const SearchEntity *entity, const char *filter)
 {
 	char *name;
 
@@ -99,7 +99,7 @@ expected_of_filter(double all, const Searchable *searchable, const char *filter)
 	if (filter[0] == '\0')
 		return all;
 	name = pnstrdup(filter, strcspn(filter, " ^="));
-	return expected_of_values(all, search_attribute(searchable, name),
+	return expected_of_values(all, search_attribute(entity, name),
 							  filter[strcspn(filter, "^=")] == '^', 1);
 }
 
@@ -120,14 +120,14 @@ expected_values(Node *values)
 
 /* What is expected of a call with a filter and a limit. */
 static Estimate
-estimate_filter(PlannerInfo *root, const FuncExpr *call, const Searchable *searchable)
+estimate_filter(PlannerInfo *root, const FuncExpr *call, const SearchEntity *entity)
 {
 	const Const *limit = expected_value(root, call, 2);
 	const Node  *filter = lsecond(call->args);
-	double       rows = expected_of_all(root, call, searchable);
+	double       rows = expected_of_all(root, call, entity);
 
 	if (!IsA(filter, Const) || !((const Const *) filter)->constisnull)
-		rows = expected_of_filter(rows, searchable, expected_text(root, call, 1));
+		rows = expected_of_filter(rows, entity, expected_text(root, call, 1));
 	if (limit != NULL)
 		rows = Min(rows, (double) DatumGetInt64(limit->constvalue));
 	return (Estimate){.rows = rows, .requests = 1};
@@ -135,37 +135,37 @@ estimate_filter(PlannerInfo *root, const FuncExpr *call, const Searchable *searc
 
 /* What is expected of a call with an attribute and values. */
 static Estimate
-estimate_values(PlannerInfo *root, const FuncExpr *call, const Searchable *searchable)
+estimate_values(PlannerInfo *root, const FuncExpr *call, const SearchEntity *entity)
 {
 	char    *name = expected_text(root, call, 1);
-	char    *op = searchable->has_operator ? expected_text(root, call, 2) : SEARCH_EQUALS;
+	char    *op = entity->has_operator ? expected_text(root, call, 2) : SEARCH_EQUALS;
 	double   nvalues = expected_values(llast(call->args));
-	Estimate estimate = {.rows = expected_of_all(root, call, searchable), .requests = nvalues};
+	Estimate estimate = {.rows = expected_of_all(root, call, entity), .requests = nvalues};
 
 	if (name != NULL && op != NULL)
-		estimate.rows = expected_of_values(estimate.rows, search_attribute(searchable, name),
+		estimate.rows = expected_of_values(estimate.rows, search_attribute(entity, name),
 										   strcmp(op, SEARCH_STARTS_WITH) == 0, nvalues);
 	return estimate;
 }
 
 /* What is expected of a call of any overload. */
 static Estimate
-estimate_call(PlannerInfo *root, const FuncExpr *call, const Searchable *searchable)
+estimate_call(PlannerInfo *root, const FuncExpr *call, const SearchEntity *entity)
 {
 	Estimate estimate;
 
 	if (list_length(call->args) == 1)
-		estimate = (Estimate){.rows = expected_of_all(root, call, searchable)};
+		estimate = (Estimate){.rows = expected_of_all(root, call, entity)};
 	else if (exprType(llast(call->args)) == INT8OID)
-		estimate = estimate_filter(root, call, searchable);
+		estimate = estimate_filter(root, call, entity);
 	else
-		estimate = estimate_values(root, call, searchable);
+		estimate = estimate_values(root, call, entity);
 	estimate.requests = Max(estimate.requests, ceil(estimate.rows / LISTING_PAGE_SIZE));
 	return estimate;
 }
 
 Datum
-estimate_support(FunctionCallInfo fcinfo, const Searchable *searchable)
+estimate_support(FunctionCallInfo fcinfo, const SearchEntity *entity)
 {
 	Node *request = (Node *) PG_GETARG_POINTER(0);
 
@@ -175,7 +175,7 @@ estimate_support(FunctionCallInfo fcinfo, const Searchable *searchable)
 
 		if (!is_funcclause(rows->node))
 			PG_RETURN_POINTER(NULL);
-		rows->rows = estimate_call(rows->root, (FuncExpr *) rows->node, searchable).rows;
+		rows->rows = estimate_call(rows->root, (FuncExpr *) rows->node, entity).rows;
 		PG_RETURN_POINTER(rows);
 	}
 
@@ -186,7 +186,7 @@ estimate_support(FunctionCallInfo fcinfo, const Searchable *searchable)
 		if (cost->node == NULL || !is_funcclause(cost->node))
 			PG_RETURN_POINTER(NULL);
 		cost->startup = 0;
-		cost->per_tuple = estimate_call(cost->root, (FuncExpr *) cost->node, searchable).requests *
+		cost->per_tuple = estimate_call(cost->root, (FuncExpr *) cost->node, entity).requests *
 						  REQUEST_COST * cpu_operator_cost;
 		PG_RETURN_POINTER(cost);
 	}

@@ -17,7 +17,7 @@
  * That the planner asks it at all loads the library, and with it the hook of
  * pushdown.h, before paths are made.
  */
-extern Datum estimate_support(FunctionCallInfo fcinfo, const Searchable *searchable);
+extern Datum estimate_support(FunctionCallInfo fcinfo, const SearchEntity *entity);
 
 /* The server of a call, as far as it can be told now, or NULL. */
 extern char *estimate_server_name(PlannerInfo *root, const FuncExpr *call);

@@ -35,13 +35,13 @@
 
 bool pushdown_enabled = true;
 
-static const Searchable *const *searchables;
+static const SearchEntity *const *entities;
 
 static set_rel_pathlist_hook_type previous_hook;
 
 /* The entity whose rows a function returns, known by its support function; or NULL. */
-static const Searchable *
-searchable_of(Oid function)
+static const SearchEntity *
+entity_of(Oid function)
 {
 	Oid      support = get_func_support(function);
 	FmgrInfo info;
@@ -49,15 +49,15 @@ searchable_of(Oid function)
 	if (!OidIsValid(support))
 		return NULL;
 	fmgr_info(support, &info);
-	for (const Searchable *const *searchable = searchables; *searchable != NULL; searchable++)
-		if (info.fn_addr == (*searchable)->support)
-			return *searchable;
+	for (const SearchEntity *const *entity = entities; *entity != NULL; entity++)
+		if (info.fn_addr == (*entity)->support)
+			return *entity;
 	return NULL;
 }
 
 /* The entity's function of the same name and schema with these arguments, or InvalidOid. */
 static Oid
-find_overload(const Searchable *searchable, Oid function, const Oid *types, int ntypes)
+find_overload(const SearchEntity *entity, Oid function, const Oid *types, int ntypes)
 {
 	char *name = get_func_name(function);
 	Oid   overload;
@@ -68,7 +68,7 @@ find_overload(const Searchable *searchable, Oid function, const Oid *types, int 
 	overload = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum(name),
 							   PointerGetDatum(buildoidvector(types, ntypes)),
 							   ObjectIdGetDatum(get_func_namespace(function)));
-	return OidIsValid(overload) && searchable_of(overload) == searchable ? overload : InvalidOid;
+	return OidIsValid(overload) && entity_of(overload) == entity ? overload : InvalidOid;
 }
 
 /* May the role call a function, and does the function run as that role, with its settings? */
@@ -92,7 +92,7 @@ is_callable(Oid function)
  * plan is good for this role only, and only until one of the functions changes.
  */
 static FuncExpr *
-replace_call(const Shown *shown, const FuncExpr *call, List *arguments)
+replace_call(const SearchRel *search_rel, const FuncExpr *call, List *arguments)
 {
 	Oid       types[FUNC_MAX_ARGS];
 	int       ntypes = 0;
@@ -102,12 +102,12 @@ replace_call(const Shown *shown, const FuncExpr *call, List *arguments)
 
 	foreach (cell, arguments)
 		types[ntypes++] = exprType(lfirst(cell));
-	overload = find_overload(shown->searchable, call->funcid, types, ntypes);
+	overload = find_overload(search_rel->entity, call->funcid, types, ntypes);
 	if (!OidIsValid(overload))
 		return NULL;
-	shown->root->glob->dependsOnRole = true;
-	record_plan_function_dependency(shown->root, call->funcid);
-	record_plan_function_dependency(shown->root, overload);
+	search_rel->root->glob->dependsOnRole = true;
+	record_plan_function_dependency(search_rel->root, call->funcid);
+	record_plan_function_dependency(search_rel->root, overload);
 	if (!is_callable(call->funcid) || !is_callable(overload))
 		return NULL;
 
@@ -120,24 +120,24 @@ replace_call(const Shown *shown, const FuncExpr *call, List *arguments)
 
 /* Is a node NULL, come what may? */
 static bool
-is_null(Node *node)
+is_null_constant(Node *node)
 {
 	return IsA(node, Const) && ((Const *) node)->constisnull;
 }
 
 /* Does a call return all rows: is it given the server only, or no filter and no limit? */
 static bool
-asks_for_all(const FuncExpr *call, const Searchable *searchable)
+is_full_listing(const FuncExpr *call, const SearchEntity *entity)
 {
 	if (list_length(call->args) == 1)
 		return true;
-	return searchable->has_limit && list_length(call->args) == 3 && is_null(lsecond(call->args)) &&
-		   is_null(lthird(call->args));
+	return entity->has_limit && list_length(call->args) == 3 &&
+		   is_null_constant(lsecond(call->args)) && is_null_constant(lthird(call->args));
 }
 
 /* The call of which a relation consists, if it shows all rows of an entity; or NULL. */
 static FuncExpr *
-find_call(const RelOptInfo *rel, const RangeTblEntry *rte, const Searchable **searchable)
+find_call(const RelOptInfo *rel, const RangeTblEntry *rte, const SearchEntity **entity)
 {
 	FuncExpr *call;
 
@@ -152,8 +152,8 @@ find_call(const RelOptInfo *rel, const RangeTblEntry *rte, const Searchable **se
 	call = (FuncExpr *) linitial_node(RangeTblFunction, rte->functions)->funcexpr;
 	if (!IsA(call, FuncExpr))
 		return NULL;
-	*searchable = searchable_of(call->funcid);
-	return *searchable != NULL && asks_for_all(call, *searchable) ? call : NULL;
+	*entity = entity_of(call->funcid);
+	return *entity != NULL && is_full_listing(call, *entity) ? call : NULL;
 }
 
 /* Replaces the call of a relation, whose estimates and path are made anew. */
@@ -178,10 +178,10 @@ set_path(PlannerInfo *root, RelOptInfo *rel)
 
 /* Lets Cognito select by the restriction that leaves the fewest rows, if there is one. */
 static void
-push_condition(const Shown *shown, RelOptInfo *rel, RangeTblEntry *rte, const FuncExpr *call)
+push_qual(const SearchRel *search_rel, RelOptInfo *rel, RangeTblEntry *rte, const FuncExpr *call)
 {
 	RestrictInfo *best = NULL;
-	Condition     condition;
+	PushedQual    condition;
 	FuncExpr     *replacement;
 	List         *rest;
 	ListCell     *cell;
@@ -189,11 +189,11 @@ push_condition(const Shown *shown, RelOptInfo *rel, RangeTblEntry *rte, const Fu
 	foreach (cell, rel->baserestrictinfo)
 	{
 		RestrictInfo *restriction = lfirst_node(RestrictInfo, cell);
-		Condition     other;
+		PushedQual    other;
 
 		if (!restriction->pseudoconstant &&
-			condition_of(shown, (Node *) restriction->clause, &other) &&
-			(best == NULL || condition_is_better(&other, &condition)))
+			qual_match(search_rel, (Node *) restriction->clause, &other) &&
+			(best == NULL || qual_is_better(&other, &condition)))
 		{
 			best = restriction;
 			condition = other;
@@ -202,23 +202,23 @@ push_condition(const Shown *shown, RelOptInfo *rel, RangeTblEntry *rte, const Fu
 	if (best == NULL)
 		return;
 
-	replacement = replace_call(
-		shown, call,
-		lcons(linitial(call->args), condition_arguments(shown->searchable, &condition)));
+	replacement =
+		replace_call(search_rel, call,
+					 lcons(linitial(call->args), qual_arguments(search_rel->entity, &condition)));
 	if (replacement == NULL)
 		return;
-	set_call(shown->root, rel, rte, replacement);
+	set_call(search_rel->root, rel, rte, replacement);
 
 	/* What is left has passed this restriction already. */
 	rest = list_delete_ptr(list_copy(rel->baserestrictinfo), best);
-	rel->rows =
-		clamp_row_est(rel->tuples * clauselist_selectivity(shown->root, rest, 0, JOIN_INNER, NULL));
-	set_path(shown->root, rel);
+	rel->rows = clamp_row_est(rel->tuples *
+							  clauselist_selectivity(search_rel->root, rest, 0, JOIN_INNER, NULL));
+	set_path(search_rel->root, rel);
 }
 
 /* The number in LIMIT or OFFSET; false if it is not known, or negative, which is an error. */
 static bool
-take_constant(Node *node, int64 *number)
+get_limit_constant(Node *node, int64 *number)
 {
 	Const *constant = (Const *) node;
 
@@ -234,7 +234,7 @@ take_constant(Node *node, int64 *number)
  * relations; and grouping by nothing, without aggregates, looks at no row.
  */
 static bool
-is_bare(const PlannerInfo *root, const RelOptInfo *rel)
+returns_every_row(const PlannerInfo *root, const RelOptInfo *rel)
 {
 	const Query *query = root->parse;
 
@@ -246,36 +246,36 @@ is_bare(const PlannerInfo *root, const RelOptInfo *rel)
 
 /* Asks for no more rows than LIMIT and OFFSET let through, if nothing else comes between. */
 static void
-push_limit(const Shown *shown, RelOptInfo *rel, RangeTblEntry *rte, const FuncExpr *call)
+push_limit(const SearchRel *search_rel, RelOptInfo *rel, RangeTblEntry *rte, const FuncExpr *call)
 {
-	Query    *query = shown->root->parse;
+	Query    *query = search_rel->root->parse;
 	int64     limit;
 	int64     offset = 0;
 	List     *arguments;
 	FuncExpr *replacement;
 
-	if (!shown->searchable->has_limit || !is_bare(shown->root, rel) ||
-		!take_constant(query->limitCount, &limit) || is_null(query->limitCount) ||
-		(query->limitOffset != NULL && !take_constant(query->limitOffset, &offset)) ||
+	if (!search_rel->entity->has_limit || !returns_every_row(search_rel->root, rel) ||
+		!get_limit_constant(query->limitCount, &limit) || is_null_constant(query->limitCount) ||
+		(query->limitOffset != NULL && !get_limit_constant(query->limitOffset, &offset)) ||
 		pg_add_s64_overflow(limit, offset, &limit))
 		return;
 
 	arguments = list_make3(linitial(call->args), makeNullConst(TEXTOID, -1, DEFAULT_COLLATION_OID),
 						   makeConst(INT8OID, -1, InvalidOid, sizeof(int64), Int64GetDatum(limit),
 									 false, FLOAT8PASSBYVAL));
-	replacement = replace_call(shown, call, arguments);
+	replacement = replace_call(search_rel, call, arguments);
 	if (replacement == NULL)
 		return;
-	set_call(shown->root, rel, rte, replacement);
-	set_path(shown->root, rel);
+	set_call(search_rel->root, rel, rte, replacement);
+	set_path(search_rel->root, rel);
 }
 
 /* The hook: after the core has made the paths of a relation, and before it chooses among them. */
 static void
 push_down(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
 {
-	Shown     shown = {.root = root, .relid = rti};
-	FuncExpr *call = pushdown_enabled ? find_call(rel, rte, &shown.searchable) : NULL;
+	SearchRel search_rel = {.root = root, .relid = rti};
+	FuncExpr *call = pushdown_enabled ? find_call(rel, rte, &search_rel.entity) : NULL;
 
 	if (call != NULL)
 	{
@@ -283,8 +283,8 @@ push_down(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
 
 		if (name == NULL || server_allows_pushdown(name))
 		{
-			push_condition(&shown, rel, rte, call);
-			push_limit(&shown, rel, rte, call);
+			push_qual(&search_rel, rel, rte, call);
+			push_limit(&search_rel, rel, rte, call);
 		}
 	}
 	if (previous_hook != NULL)
@@ -292,9 +292,9 @@ push_down(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
 }
 
 void
-pushdown_init(const Searchable *const *entities)
+pushdown_init(const SearchEntity *const *entities)
 {
-	searchables = entities;
+	entities = entities;
 	previous_hook = set_rel_pathlist_hook;
 	set_rel_pathlist_hook = push_down;
 }

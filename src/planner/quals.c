@@ -23,17 +23,17 @@
 #include "planner/quals.h"
 
 /* A call of a function of two arguments, be it written as an operator or not. */
-typedef struct Call
+typedef struct BinaryCall
 {
 	Oid   function;
 	Node *left;
 	Node *right;
 	Oid   collation;
-} Call;
+} BinaryCall;
 
 /* Takes a call apart; false if the node is none. */
 static bool
-take_call(Node *node, Call *call)
+get_binary_call(Node *node, BinaryCall *call)
 {
 	List *arguments;
 
@@ -66,11 +66,11 @@ take_call(Node *node, Call *call)
 
 /* The number, from 0, of the relation's column that a node is; -1 if it is none. */
 static int
-column_of(const Shown *shown, Node *node)
+column_of(const SearchRel *rel, Node *node)
 {
 	Var *variable = (Var *) node;
 
-	if (!IsA(node, Var) || (Index) variable->varno != shown->relid || variable->varlevelsup != 0)
+	if (!IsA(node, Var) || (Index) variable->varno != rel->relid || variable->varlevelsup != 0)
 		return -1;
 	return variable->varattno - 1;
 }
@@ -88,9 +88,9 @@ constant_string(Node *node)
 
 /* The attribute that a column shows in a form, if a name is given that of this name; or NULL. */
 static const SearchAttribute *
-find_attribute(const Shown *shown, int column, SearchForm form, const char *name)
+find_attribute(const SearchRel *rel, int column, SearchForm form, const char *name)
 {
-	for (const SearchAttribute *a = shown->searchable->attributes; a->name != NULL; a++)
+	for (const SearchAttribute *a = rel->entity->attributes; a->name != NULL; a++)
 		if (a->column == column && a->form == form && (name == NULL || strcmp(a->name, name) == 0))
 			return a;
 	return NULL;
@@ -98,34 +98,33 @@ find_attribute(const Shown *shown, int column, SearchForm form, const char *name
 
 /* The attribute whose text an expression is, or NULL. */
 static const SearchAttribute *
-attribute_of(const Shown *shown, Node *node)
+attribute_of(const SearchRel *rel, Node *node)
 {
-	Call  call;
-	char *member;
+	BinaryCall call;
+	char      *member;
 
 	while (IsA(node, RelabelType))
 		node = (Node *) ((RelabelType *) node)->arg;
 	if (IsA(node, Var))
-		return find_attribute(shown, column_of(shown, node), SEARCH_TEXT, NULL);
+		return find_attribute(rel, column_of(rel, node), SEARCH_TEXT, NULL);
 
-	if (!take_call(node, &call) || call.function != F_JSONB_OBJECT_FIELD_TEXT)
+	if (!get_binary_call(node, &call) || call.function != F_JSONB_OBJECT_FIELD_TEXT)
 		return NULL;
 	member = constant_string(call.right);
-	return member != NULL
-			   ? find_attribute(shown, column_of(shown, call.left), SEARCH_MEMBER, member)
-			   : NULL;
+	return member != NULL ? find_attribute(rel, column_of(rel, call.left), SEARCH_MEMBER, member)
+						  : NULL;
 }
 
 /* The attribute that an expression shows as a boolean, or NULL. */
 static const SearchAttribute *
-boolean_attribute_of(const Shown *shown, Node *node)
+boolean_attribute_of(const SearchRel *rel, Node *node)
 {
-	return find_attribute(shown, column_of(shown, node), SEARCH_BOOLEAN, NULL);
+	return find_attribute(rel, column_of(rel, node), SEARCH_BOOLEAN, NULL);
 }
 
 /* Can an expression be computed before the relation is read, and but once? */
 static bool
-is_known(Node *node)
+is_computable(Node *node)
 {
 	return !contain_var_clause(node) && !contain_volatile_functions(node) &&
 		   !contain_subplans(node);
@@ -133,7 +132,7 @@ is_known(Node *node)
 
 /* Are strings equal in a collation only if they are the same? */
 static bool
-is_bytewise(Oid collation)
+is_deterministic(Oid collation)
 {
 	return OidIsValid(collation) && get_collation_isdeterministic(collation);
 }
@@ -143,8 +142,8 @@ is_bytewise(Oid collation)
  * or not.  False if Cognito cannot be asked for that.
  */
 static bool
-demand_any(const Shown *shown, Condition *condition, const SearchAttribute *attribute,
-		   const char *op, Expr *values, bool single)
+make_list_qual(const SearchRel *rel, PushedQual *qual, const SearchAttribute *attribute,
+			   const char *op, Expr *values, bool single)
 {
 	Const *constant = (Const *) values;
 	bool   starts_with = strcmp(op, SEARCH_STARTS_WITH) == 0;
@@ -152,32 +151,32 @@ demand_any(const Shown *shown, Condition *condition, const SearchAttribute *attr
 	if (starts_with && !attribute->prefixes)
 		return false;
 
-	*condition = (Condition){.attribute = attribute, .op = op, .values = values};
+	*qual = (PushedQual){.attribute = attribute, .op = op, .values = values};
 	if (IsA(values, Const) && !constant->constisnull)
 	{
-		Search *search = search_make(shown->searchable, attribute->name, op,
-									 DatumGetArrayTypeP(constant->constvalue));
+		Search *search =
+			search_make(rel->entity, attribute->name, op, DatumGetArrayTypeP(constant->constvalue));
 
-		if (!search_can_ask(search))
+		if (!search_can_filter(search))
 			return false;
 		single = search->nvalues <= 1;
 		if (search->nvalues == 1)
-			condition->length = strlen(search->values[0]);
+			qual->length = strlen(search->values[0]);
 	}
 
 	if (attribute->finds < 1)
-		condition->selects = SELECTS_SHARE;
+		qual->selectivity = QUAL_FRACTION;
 	else if (starts_with)
-		condition->selects = SELECTS_PREFIX;
+		qual->selectivity = QUAL_PREFIX;
 	else
-		condition->selects = single ? SELECTS_ONE : SELECTS_SEVERAL;
+		qual->selectivity = single ? QUAL_EQUAL : QUAL_LIST;
 	return true;
 }
 
 /* Makes a condition on one value, a text or what is cast to it without being asked. */
 static bool
-demand_one(const Shown *shown, Condition *condition, const SearchAttribute *attribute,
-		   const char *op, Node *value)
+make_value_qual(const SearchRel *rel, PushedQual *qual, const SearchAttribute *attribute,
+				const char *op, Node *value)
 {
 	ArrayExpr *values = makeNode(ArrayExpr);
 
@@ -190,8 +189,8 @@ demand_one(const Shown *shown, Condition *condition, const SearchAttribute *attr
 	values->element_typeid = TEXTOID;
 	values->elements = list_make1(value);
 	values->location = -1;
-	return demand_any(shown, condition, attribute, op,
-					  (Expr *) eval_const_expressions(shown->root, (Node *) values), true);
+	return make_list_qual(rel, qual, attribute, op,
+						  (Expr *) eval_const_expressions(rel->root, (Node *) values), true);
 }
 
 /* A constant text. */
@@ -204,18 +203,18 @@ make_text(const char *string)
 
 /* A condition on a boolean: CASE turns its value into Cognito's words, NULL into NULL. */
 static bool
-demand_boolean(const Shown *shown, Condition *condition, const SearchAttribute *attribute,
-			   Node *value)
+make_boolean_qual(const SearchRel *rel, PushedQual *qual, const SearchAttribute *attribute,
+				  Node *value)
 {
 	CaseExpr *words = makeNode(CaseExpr);
 	CaseWhen *when_true = makeNode(CaseWhen);
 	CaseWhen *when_false = makeNode(CaseWhen);
 
 	when_true->expr = (Expr *) value;
-	when_true->result = (Expr *) make_text(attribute->words[true]);
+	when_true->result = (Expr *) make_text(attribute->boolean_words[true]);
 	when_true->location = -1;
 	when_false->expr = make_notclause((Expr *) value);
-	when_false->result = (Expr *) make_text(attribute->words[false]);
+	when_false->result = (Expr *) make_text(attribute->boolean_words[false]);
 	when_false->location = -1;
 
 	words->casetype = TEXTOID;
@@ -223,12 +222,12 @@ demand_boolean(const Shown *shown, Condition *condition, const SearchAttribute *
 	words->args = list_make2(when_true, when_false);
 	words->defresult = (Expr *) makeNullConst(TEXTOID, -1, DEFAULT_COLLATION_OID);
 	words->location = -1;
-	return demand_one(shown, condition, attribute, SEARCH_EQUALS, (Node *) words);
+	return make_value_qual(rel, qual, attribute, SEARCH_EQUALS, (Node *) words);
 }
 
 /* flag, NOT flag, flag IS TRUE, flag IS FALSE: what is left of all other forms. */
 static bool
-truth_condition(const Shown *shown, Node *clause, Condition *condition)
+match_boolean_expr(const SearchRel *rel, Node *clause, PushedQual *qual)
 {
 	bool                   wanted = true;
 	Node                  *tested = clause;
@@ -248,9 +247,9 @@ truth_condition(const Shown *shown, Node *clause, Condition *condition)
 		wanted = test->booltesttype == IS_TRUE;
 		tested = (Node *) test->arg;
 	}
-	attribute = boolean_attribute_of(shown, tested);
+	attribute = boolean_attribute_of(rel, tested);
 	return attribute != NULL &&
-		   demand_boolean(shown, condition, attribute, makeBoolConst(wanted, false));
+		   make_boolean_qual(rel, qual, attribute, makeBoolConst(wanted, false));
 }
 
 /*
@@ -281,9 +280,9 @@ like_prefix(const char *pattern, bool *is_all)
 
 /* attribute LIKE a constant pattern */
 static bool
-like_condition(const Shown *shown, const Call *call, Condition *condition)
+match_like(const SearchRel *rel, const BinaryCall *call, PushedQual *qual)
 {
-	const SearchAttribute *attribute = attribute_of(shown, call->left);
+	const SearchAttribute *attribute = attribute_of(rel, call->left);
 	char                  *pattern = constant_string(call->right);
 	char                  *prefix;
 	bool                   is_all;
@@ -291,15 +290,15 @@ like_condition(const Shown *shown, const Call *call, Condition *condition)
 	if (attribute == NULL || pattern == NULL)
 		return false;
 	prefix = like_prefix(pattern, &is_all);
-	return demand_one(shown, condition, attribute, is_all ? SEARCH_EQUALS : SEARCH_STARTS_WITH,
-					  make_text(prefix));
+	return make_value_qual(rel, qual, attribute, is_all ? SEARCH_EQUALS : SEARCH_STARTS_WITH,
+						   make_text(prefix));
 }
 
 /* column @> a constant object: the best of its members that can be searched */
 static bool
-containment_condition(const Shown *shown, const Call *call, Condition *condition)
+match_containment(const SearchRel *rel, const BinaryCall *call, PushedQual *qual)
 {
-	int    column = column_of(shown, call->left);
+	int    column = column_of(rel, call->left);
 	Const *constant = (Const *) call->right;
 	Jsonb *object;
 	bool   found = false;
@@ -310,9 +309,9 @@ containment_condition(const Shown *shown, const Call *call, Condition *condition
 	if (!JB_ROOT_IS_OBJECT(object))
 		return false;
 
-	for (const SearchAttribute *a = shown->searchable->attributes; a->name != NULL; a++)
+	for (const SearchAttribute *a = rel->entity->attributes; a->name != NULL; a++)
 	{
-		Condition  other;
+		PushedQual other;
 		JsonbValue value;
 
 		if (a->column != column || a->form != SEARCH_MEMBER ||
@@ -320,11 +319,11 @@ containment_condition(const Shown *shown, const Call *call, Condition *condition
 				NULL ||
 			value.type != jbvString)
 			continue;
-		if (demand_one(shown, &other, a, SEARCH_EQUALS,
-					   make_text(pnstrdup(value.val.string.val, value.val.string.len))) &&
-			(!found || condition_is_better(&other, condition)))
+		if (make_value_qual(rel, &other, a, SEARCH_EQUALS,
+							make_text(pnstrdup(value.val.string.val, value.val.string.len))) &&
+			(!found || qual_is_better(&other, qual)))
 		{
-			*condition = other;
+			*qual = other;
 			found = true;
 		}
 	}
@@ -333,116 +332,116 @@ containment_condition(const Shown *shown, const Call *call, Condition *condition
 
 /* attribute = value, or the other way round */
 static bool
-equality_condition(const Shown *shown, const Call *call, Condition *condition)
+match_equality(const SearchRel *rel, const BinaryCall *call, PushedQual *qual)
 {
-	const SearchAttribute *attribute = attribute_of(shown, call->left);
+	const SearchAttribute *attribute = attribute_of(rel, call->left);
 	Node                  *value = call->right;
 
 	if (attribute == NULL)
 	{
-		attribute = attribute_of(shown, call->right);
+		attribute = attribute_of(rel, call->right);
 		value = call->left;
 	}
-	return attribute != NULL && is_known(value) &&
-		   demand_one(shown, condition, attribute, SEARCH_EQUALS, value);
+	return attribute != NULL && is_computable(value) &&
+		   make_value_qual(rel, qual, attribute, SEARCH_EQUALS, value);
 }
 
 /* flag = value, or the other way round */
 static bool
-boolean_condition(const Shown *shown, const Call *call, Condition *condition)
+match_boolean_equality(const SearchRel *rel, const BinaryCall *call, PushedQual *qual)
 {
-	const SearchAttribute *attribute = boolean_attribute_of(shown, call->left);
+	const SearchAttribute *attribute = boolean_attribute_of(rel, call->left);
 	Node                  *value = call->right;
 
 	if (attribute == NULL)
 	{
-		attribute = boolean_attribute_of(shown, call->right);
+		attribute = boolean_attribute_of(rel, call->right);
 		value = call->left;
 	}
-	return attribute != NULL && is_known(value) &&
-		   demand_boolean(shown, condition, attribute, value);
+	return attribute != NULL && is_computable(value) &&
+		   make_boolean_qual(rel, qual, attribute, value);
 }
 
 /* attribute ^@ value */
 static bool
-prefix_condition(const Shown *shown, const Call *call, Condition *condition)
+match_prefix(const SearchRel *rel, const BinaryCall *call, PushedQual *qual)
 {
-	const SearchAttribute *attribute = attribute_of(shown, call->left);
+	const SearchAttribute *attribute = attribute_of(rel, call->left);
 
-	return attribute != NULL && is_known(call->right) &&
-		   demand_one(shown, condition, attribute, SEARCH_STARTS_WITH, call->right);
+	return attribute != NULL && is_computable(call->right) &&
+		   make_value_qual(rel, qual, attribute, SEARCH_STARTS_WITH, call->right);
 }
 
 /* attribute = ANY (array), which is what IN becomes */
 static bool
-list_condition(const Shown *shown, ScalarArrayOpExpr *list, Condition *condition)
+match_any(const SearchRel *rel, ScalarArrayOpExpr *list, PushedQual *qual)
 {
-	const SearchAttribute *attribute = attribute_of(shown, linitial(list->args));
+	const SearchAttribute *attribute = attribute_of(rel, linitial(list->args));
 	Node                  *values = lsecond(list->args);
 	bool                   single = false;
 
 	set_sa_opfuncid(list);
 	if (attribute == NULL || list->opfuncid != F_TEXTEQ || !list->useOr ||
-		!is_bytewise(list->inputcollid) || exprType(values) != TEXTARRAYOID || !is_known(values))
+		!is_deterministic(list->inputcollid) || exprType(values) != TEXTARRAYOID ||
+		!is_computable(values))
 		return false;
 	if (IsA(values, ArrayExpr) && !((ArrayExpr *) values)->multidims)
 		single = list_length(((ArrayExpr *) values)->elements) == 1;
-	return demand_any(shown, condition, attribute, SEARCH_EQUALS, (Expr *) copyObject(values),
-					  single);
+	return make_list_qual(rel, qual, attribute, SEARCH_EQUALS, (Expr *) copyObject(values), single);
 }
 
 /* A condition that a call of a function of pg_catalog makes. */
 static bool
-call_condition(const Shown *shown, const Call *call, Condition *condition)
+match_call(const SearchRel *rel, const BinaryCall *call, PushedQual *qual)
 {
 	switch (call->function)
 	{
 		case F_TEXTEQ:
 		case F_TEXTEQNAME:
 		case F_NAMEEQTEXT:
-			return is_bytewise(call->collation) && equality_condition(shown, call, condition);
+			return is_deterministic(call->collation) && match_equality(rel, call, qual);
 		case F_STARTS_WITH:
-			return is_bytewise(call->collation) && prefix_condition(shown, call, condition);
+			return is_deterministic(call->collation) && match_prefix(rel, call, qual);
 		case F_TEXTLIKE:
 		case F_LIKE_TEXT_TEXT:
-			return is_bytewise(call->collation) && like_condition(shown, call, condition);
+			return is_deterministic(call->collation) && match_like(rel, call, qual);
 		case F_JSONB_CONTAINS:
-			return containment_condition(shown, call, condition);
+			return match_containment(rel, call, qual);
 		case F_BOOLEQ:
-			return boolean_condition(shown, call, condition);
+			return match_boolean_equality(rel, call, qual);
 		default:
 			return false;
 	}
 }
 
 bool
-condition_of(const Shown *shown, Node *clause, Condition *condition)
+qual_match(const SearchRel *rel, Node *clause, PushedQual *qual)
 {
-	Call call;
+	BinaryCall call;
 
 	if (IsA(clause, ScalarArrayOpExpr))
-		return list_condition(shown, (ScalarArrayOpExpr *) clause, condition);
-	if (take_call(clause, &call))
-		return call_condition(shown, &call, condition);
-	return truth_condition(shown, clause, condition);
+		return match_any(rel, (ScalarArrayOpExpr *) clause, qual);
+	if (get_binary_call(clause, &call))
+		return match_call(rel, &call, qual);
+	return match_boolean_expr(rel, clause, qual);
 }
 
 bool
-condition_is_better(const Condition *condition, const Condition *other)
+qual_is_better(const PushedQual *qual, const PushedQual *other)
 {
-	if (condition->selects != other->selects)
-		return condition->selects > other->selects;
-	if (condition->selects == SELECTS_PREFIX && condition->length != other->length)
-		return condition->length > other->length;
-	return condition->attribute < other->attribute;
+	if (qual->selectivity != other->selectivity)
+		return qual->selectivity > other->selectivity;
+	if (qual->selectivity == QUAL_PREFIX && qual->length != other->length)
+		return qual->length > other->length;
+	return qual->attribute < other->attribute;
 }
 
 List *
-condition_arguments(const Searchable *searchable, const Condition *condition)
+qual_arguments(const SearchEntity *entity, const PushedQual *qual)
 {
-	List *arguments = list_make1(make_text(condition->attribute->name));
+	List *arguments = list_make1(make_text(qual->attribute->name));
 
-	if (searchable->has_operator)
-		arguments = lappend(arguments, make_text(condition->op));
-	return lappend(arguments, condition->values);
+	if (entity->has_operator)
+		arguments = lappend(arguments, make_text(qual->op));
+	return lappend(arguments, qual->values);
 }

@@ -17,9 +17,9 @@
 #define MAX_VALUES 60
 
 const SearchAttribute *
-search_attribute(const Searchable *searchable, const char *name)
+search_attribute(const SearchEntity *entity, const char *name)
 {
-	for (const SearchAttribute *a = searchable->attributes; a->name != NULL; a++)
+	for (const SearchAttribute *a = entity->attributes; a->name != NULL; a++)
 		if (strcmp(a->name, name) == 0)
 			return a;
 	return NULL;
@@ -27,24 +27,24 @@ search_attribute(const Searchable *searchable, const char *name)
 
 /* The names of the attributes that can be searched, in words. */
 static char *
-list_attributes(const Searchable *searchable)
+list_attributes(const SearchEntity *entity)
 {
 	StringInfoData names;
 
 	initStringInfo(&names);
-	for (const SearchAttribute *a = searchable->attributes; a->name != NULL; a++)
-		if (search_attribute(searchable, a->name) == a)
+	for (const SearchAttribute *a = entity->attributes; a->name != NULL; a++)
+		if (search_attribute(entity, a->name) == a)
 			appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "", a->name);
 	return names.data;
 }
 
 void
-search_check(const Searchable *searchable, const char *attribute, const char *op)
+search_check(const SearchEntity *entity, const char *attribute, const char *op)
 {
-	if (search_attribute(searchable, attribute) == NULL)
+	if (search_attribute(entity, attribute) == NULL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("attribute \"%s\" cannot be searched", attribute),
-						errhint("Cognito searches: %s.", list_attributes(searchable))));
+						errhint("Cognito searches: %s.", list_attributes(entity))));
 	if (strcmp(op, SEARCH_EQUALS) != 0 && strcmp(op, SEARCH_STARTS_WITH) != 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("unknown operator \"%s\" for attribute \"%s\"", op, attribute),
@@ -86,16 +86,16 @@ make_disjoint(Search *search)
 }
 
 Search *
-search_make(const Searchable *searchable, const char *attribute, const char *op, ArrayType *values)
+search_make(const SearchEntity *entity, const char *attribute, const char *op, ArrayType *values)
 {
 	Search *search = palloc0(sizeof(Search));
 	Datum  *elements;
 	bool   *nulls;
 	int     n;
 
-	search_check(searchable, attribute, op);
-	search->searchable = searchable;
-	search->attribute = search_attribute(searchable, attribute);
+	search_check(entity, attribute, op);
+	search->entity = entity;
+	search->attribute = search_attribute(entity, attribute);
 	search->op = strcmp(op, SEARCH_EQUALS) == 0 ? SEARCH_EQUALS : SEARCH_STARTS_WITH;
 	if (values == NULL)
 		return search;
@@ -156,7 +156,7 @@ search_find_row(const Search *search, const Datum *values, const bool *nulls)
 			value = TextDatumGetCString(column);
 			break;
 		case SEARCH_BOOLEAN:
-			value = attribute->words[DatumGetBool(column)];
+			value = attribute->boolean_words[DatumGetBool(column)];
 			break;
 		case SEARCH_MEMBER:
 			value = member_value(column, attribute->name);
@@ -166,25 +166,25 @@ search_find_row(const Search *search, const Datum *values, const bool *nulls)
 }
 
 bool
-search_can_ask(const Search *search)
+search_can_filter(const Search *search)
 {
 	if (search->nvalues > MAX_VALUES)
 		return false;
 	if (strcmp(search->op, SEARCH_STARTS_WITH) == 0 && !search->attribute->prefixes)
 		return false;
 	for (int i = 0; i < search->nvalues; i++)
-		if (!search->searchable->can_ask(search->attribute, search->op, search->values[i]))
+		if (!search->entity->can_filter(search->attribute, search->op, search->values[i]))
 			return false;
 	return true;
 }
 
 void
-search_list_all(const Searchable *searchable, const CognitoServer *server, Tuplestorestate *rows,
+search_list_all(const SearchEntity *entity, const CognitoServer *server, Tuplestorestate *rows,
 				TupleDesc columns)
 {
 	int64 pages = server->session->pages;
 
-	searchable->list_all(server, rows, columns);
-	server->session->extents[searchable->listing] = (SessionExtent){
+	entity->list_all(server, rows, columns);
+	server->session->extents[entity->listing] = (SessionExtent){
 		.rows = tuplestore_tuple_count(rows), .pages = server->session->pages - pages};
 }

@@ -36,16 +36,16 @@ typedef struct SearchAttribute
 	const char *name;
 	int         column; /* from 0 */
 	SearchForm  form;
-	double      finds;    /* how many rows one value finds; below 1, what share of all */
-	bool        prefixes; /* can it be asked for by its beginning? */
-	const char *usual;    /* the value of most rows, or NULL */
-	const char *words[2];
+	double      finds;        /* how many rows one value finds; below 1, what share of all */
+	bool        prefixes;     /* can it be asked for by its beginning? */
+	const char *common_value; /* the value of most rows, or NULL */
+	const char *boolean_words[2];
 } SearchAttribute;
 
 typedef struct Search Search;
 
 /* What there is to know of an entity that can be searched; each has one constant of it. */
-typedef struct Searchable
+typedef struct SearchEntity
 {
 	/* The most telling first; one without a name ends them.  Columns may show the same one. */
 	const SearchAttribute *attributes;
@@ -64,17 +64,17 @@ typedef struct Searchable
 	SessionListing listing;
 
 	/* Can Cognito be asked for a value, and does it find all that match it? */
-	bool (*can_ask)(const SearchAttribute *attribute, const char *op, const char *value);
+	bool (*can_filter)(const SearchAttribute *attribute, const char *op, const char *value);
 
 	/* List all rows, and those that match a search of values for which Cognito can be asked. */
 	void (*list_all)(const CognitoServer *server, Tuplestorestate *rows, TupleDesc columns);
 	void (*list_found)(const CognitoServer *server, const Search *search, Tuplestorestate *rows,
 					   TupleDesc columns);
-} Searchable;
+} SearchEntity;
 
 struct Search
 {
-	const Searchable      *searchable;
+	const SearchEntity    *entity;
 	const SearchAttribute *attribute; /* the first of that name */
 	const char            *op;        /* SEARCH_EQUALS or SEARCH_STARTS_WITH */
 	int                    nvalues;
@@ -82,17 +82,17 @@ struct Search
 };
 
 /* The first attribute of a name, or NULL. */
-extern const SearchAttribute *search_attribute(const Searchable *searchable, const char *name);
+extern const SearchAttribute *search_attribute(const SearchEntity *entity, const char *name);
 
 /* Raises 22023 for an attribute that cannot be searched, and an operator that there is not. */
-extern void search_check(const Searchable *searchable, const char *attribute, const char *op);
+extern void search_check(const SearchEntity *entity, const char *attribute, const char *op);
 
 /*
  * Makes a search for the elements of a text[] that are not NULL; for none if
  * the array is NULL.  Raises what search_check does.
  */
 extern Search *
-search_make(const Searchable *searchable, const char *attribute, const char *op, ArrayType *values);
+search_make(const SearchEntity *entity, const char *attribute, const char *op, ArrayType *values);
 
 /* The number of the value that an attribute's value matches, or -1. */
 extern int search_find(const Search *search, const char *value);
@@ -101,10 +101,10 @@ extern int search_find(const Search *search, const char *value);
 extern int search_find_row(const Search *search, const Datum *values, const bool *nulls);
 
 /* Can Cognito be asked for the values, and are they not too many? */
-extern bool search_can_ask(const Search *search);
+extern bool search_can_filter(const Search *search);
 
 /* Lists all rows of an entity, and remembers how much that was. */
-extern void search_list_all(const Searchable *searchable, const CognitoServer *server,
+extern void search_list_all(const SearchEntity *entity, const CognitoServer *server,
 							Tuplestorestate *rows, TupleDesc columns);
 
 #endif

@@ -21,75 +21,75 @@
 /* How many pages all rows are taken to need if that is unknown: those of 60,000 users. */
 #define UNKNOWN_PAGES 1000
 
-/* What the calls of one place in a query share. */
-typedef struct Calls
+/* What the state of one place in a query share. */
+typedef struct SearchState
 {
 	char            *server_name; /* of the last call; NULL before the first */
 	int64            pages;       /* that were got by asking for values so far */
 	Tuplestorestate *all;         /* all rows, once they have been listed */
-} Calls;
+} SearchState;
 
-/* Forgets all calls; also the callback of the query's end. */
+/* Forgets all state; also the callback of the query's end. */
 static void
-forget_calls(Datum arg)
+reset_search_state(Datum arg)
 {
-	Calls *calls = (Calls *) DatumGetPointer(arg);
+	SearchState *state = (SearchState *) DatumGetPointer(arg);
 
-	if (calls->all != NULL)
-		tuplestore_end(calls->all);
-	if (calls->server_name != NULL)
-		pfree(calls->server_name);
-	memset(calls, 0, sizeof(Calls));
+	if (state->all != NULL)
+		tuplestore_end(state->all);
+	if (state->server_name != NULL)
+		pfree(state->server_name);
+	memset(state, 0, sizeof(SearchState));
 }
 
 /*
- * The calls so far.  They outlive a rescan, which ends the caller's expression
+ * The state so far.  They outlive a rescan, which ends the caller's expression
  * context, so they get one of their own.
  */
-static Calls *
-find_calls(FunctionCallInfo fcinfo, const char *server_name)
+static SearchState *
+get_search_state(FunctionCallInfo fcinfo, const char *server_name)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	Calls         *calls = fcinfo->flinfo->fn_extra;
+	SearchState   *state = fcinfo->flinfo->fn_extra;
 
-	if (calls == NULL)
+	if (state == NULL)
 	{
-		calls = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(Calls));
-		RegisterExprContextCallback(CreateExprContext(result->econtext->ecxt_estate), forget_calls,
-									PointerGetDatum(calls));
-		fcinfo->flinfo->fn_extra = calls;
+		state = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(SearchState));
+		RegisterExprContextCallback(CreateExprContext(result->econtext->ecxt_estate),
+									reset_search_state, PointerGetDatum(state));
+		fcinfo->flinfo->fn_extra = state;
 	}
-	if (calls->server_name == NULL || strcmp(calls->server_name, server_name) != 0)
+	if (state->server_name == NULL || strcmp(state->server_name, server_name) != 0)
 	{
-		forget_calls(PointerGetDatum(calls));
-		calls->server_name = MemoryContextStrdup(fcinfo->flinfo->fn_mcxt, server_name);
+		reset_search_state(PointerGetDatum(state));
+		state->server_name = MemoryContextStrdup(fcinfo->flinfo->fn_mcxt, server_name);
 	}
-	return calls;
+	return state;
 }
 
 /* Lists everything, to be kept. */
 static void
-keep_all(Calls *calls, FunctionCallInfo fcinfo, const CognitoServer *server,
-		 const Searchable *searchable)
+fetch_all(SearchState *state, FunctionCallInfo fcinfo, const CognitoServer *server,
+		  const SearchEntity *entity)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	MemoryContext  caller = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
 
-	calls->all = tuplestore_begin_heap(true, false, work_mem);
+	state->all = tuplestore_begin_heap(true, false, work_mem);
 	MemoryContextSwitchTo(caller);
-	search_list_all(searchable, server, calls->all, result->setDesc);
+	search_list_all(entity, server, state->all, result->setDesc);
 }
 
 /* Appends the kept rows that match. */
 static void
-search_kept(const Calls *calls, const Search *search, ReturnSetInfo *result)
+filter_all(const SearchState *state, const Search *search, ReturnSetInfo *result)
 {
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(result->setDesc, &TTSOpsMinimalTuple);
 	MemoryContext   row =
 		AllocSetContextCreate(CurrentMemoryContext, "cognito row", ALLOCSET_SMALL_SIZES);
 
-	tuplestore_rescan(calls->all);
-	while (tuplestore_gettupleslot(calls->all, true, false, slot))
+	tuplestore_rescan(state->all);
+	while (tuplestore_gettupleslot(state->all, true, false, slot))
 	{
 		MemoryContext caller = MemoryContextSwitchTo(row);
 
@@ -106,67 +106,69 @@ search_kept(const Calls *calls, const Search *search, ReturnSetInfo *result)
 
 /* Do most rows match?  All of them come many pages at once, those of a value one after another. */
 static bool
-finds_most(const Search *search)
+matches_most_rows(const Search *search)
 {
-	return search->attribute->usual != NULL && search_find(search, search->attribute->usual) >= 0;
+	return search->attribute->common_value != NULL &&
+		   search_find(search, search->attribute->common_value) >= 0;
 }
 
 /* Is asking for the values the way to find the rows, and worth its requests? */
 static bool
-asking_pays(const Calls *calls, const CognitoServer *server, const Search *search)
+should_filter(const SearchState *state, const CognitoServer *server, const Search *search)
 {
-	int64 pages = server->session->extents[search->searchable->listing].pages;
+	int64 pages = server->session->extents[search->entity->listing].pages;
 
-	if (!server->pushdown || !search_can_ask(search) ||
-		(server->max_concurrent_requests > 1 && finds_most(search)))
+	if (!server->pushdown || !search_can_filter(search) ||
+		(server->max_concurrent_requests > 1 && matches_most_rows(search)))
 		return false;
-	return calls->pages + search->nvalues <= (pages > 0 ? pages : UNKNOWN_PAGES);
+	return state->pages + search->nvalues <= (pages > 0 ? pages : UNKNOWN_PAGES);
 }
 
 /* Asks for the values, and appends the rows that match. */
 static void
-ask(Calls *calls, const CognitoServer *server, const Search *search, ReturnSetInfo *result)
+fetch_filtered(SearchState *state, const CognitoServer *server, const Search *search,
+			   ReturnSetInfo *result)
 {
 	int64 before = server->session->pages;
 
-	search->searchable->list_found(server, search, result->setResult, result->setDesc);
-	calls->pages += server->session->pages - before;
+	search->entity->list_found(server, search, result->setResult, result->setDesc);
+	state->pages += server->session->pages - before;
 }
 
 /* Sends what requests it takes: appends the rows that match, or keeps all. */
 static void
-find_rows(FunctionCallInfo fcinfo, Calls *calls, const Search *search)
+fetch_rows(FunctionCallInfo fcinfo, SearchState *state, const Search *search)
 {
-	CognitoServer *server = call_open(calls->server_name, SERVER_USER_POOL);
+	CognitoServer *server = srf_open(state->server_name, POOL_USER);
 
 	if (server == NULL)
 		return;
 	if (search->nvalues > 0)
 	{
-		if (asking_pays(calls, server, search))
-			ask(calls, server, search, (ReturnSetInfo *) fcinfo->resultinfo);
+		if (should_filter(state, server, search))
+			fetch_filtered(state, server, search, (ReturnSetInfo *) fcinfo->resultinfo);
 		else
-			keep_all(calls, fcinfo, server, search->searchable);
+			fetch_all(state, fcinfo, server, search->entity);
 	}
 	server_close(server);
 }
 
 Datum
-matching_call(FunctionCallInfo fcinfo, const Searchable *searchable)
+search_execute(FunctionCallInfo fcinfo, const SearchEntity *entity)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	int            values = PG_NARGS() - 1;
-	char          *op = searchable->has_operator ? call_text(fcinfo, 2) : SEARCH_EQUALS;
+	char          *op = entity->has_operator ? srf_text_arg(fcinfo, 2) : SEARCH_EQUALS;
 	Search        *search;
-	Calls         *calls;
+	SearchState   *state;
 
 	InitMaterializedSRF(fcinfo, 0);
-	search = search_make(searchable, call_text(fcinfo, 1), op,
+	search = search_make(entity, srf_text_arg(fcinfo, 1), op,
 						 PG_ARGISNULL(values) ? NULL : PG_GETARG_ARRAYTYPE_P(values));
-	calls = find_calls(fcinfo, call_text(fcinfo, 0));
-	if (calls->all == NULL)
-		find_rows(fcinfo, calls, search);
-	if (calls->all != NULL)
-		search_kept(calls, search, result);
+	state = get_search_state(fcinfo, srf_text_arg(fcinfo, 0));
+	if (state->all == NULL)
+		fetch_rows(fcinfo, state, search);
+	if (state->all != NULL)
+		filter_all(state, search, result);
 	return (Datum) 0;
 }

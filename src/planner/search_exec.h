@@ -15,6 +15,6 @@
  * A whole call of the SQL function that takes the server's name, an attribute,
  * an operator if the entity has_operator, and a text[] of values.
  */
-extern Datum matching_call(FunctionCallInfo fcinfo, const Searchable *searchable);
+extern Datum search_execute(FunctionCallInfo fcinfo, const SearchEntity *entity);
 
 #endif

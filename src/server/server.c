@@ -27,41 +27,41 @@
 #define MAX_CONCURRENT_REQUESTS 1
 
 /* What is to be done when a server's context goes: above all, every copy of a secret is wiped. */
-typedef struct Opened
+typedef struct ServerCleanup
 {
 	CognitoServer        *server;
 	List                 *server_options;
 	List                 *mapping_options;
 	char                 *from_vault;
 	MemoryContextCallback release;
-} Opened;
+} ServerCleanup;
 
 /* Callback of a server's context. */
 static void
 release(void *arg)
 {
-	Opened *opened = arg;
+	ServerCleanup *cleanup = arg;
 
-	options_wipe(opened->server_options);
-	options_wipe(opened->mapping_options);
-	if (opened->from_vault != NULL)
-		OPENSSL_cleanse(opened->from_vault, strlen(opened->from_vault));
-	if (opened->server->session != NULL && !opened->server->done)
-		opened->server->session->errors++;
+	options_wipe(cleanup->server_options);
+	options_wipe(cleanup->mapping_options);
+	if (cleanup->from_vault != NULL)
+		OPENSSL_cleanse(cleanup->from_vault, strlen(cleanup->from_vault));
+	if (cleanup->server->session != NULL && !cleanup->server->done)
+		cleanup->server->session->errors++;
 }
 
 /* Makes a server whose context, the current one, cleans up after it. */
-static Opened *
-make_server(void)
+static ServerCleanup *
+create_server(void)
 {
-	Opened *opened = palloc0(sizeof(Opened));
+	ServerCleanup *cleanup = palloc0(sizeof(ServerCleanup));
 
-	opened->server = palloc0(sizeof(CognitoServer));
-	opened->server->context = CurrentMemoryContext;
-	opened->release.func = release;
-	opened->release.arg = opened;
-	MemoryContextRegisterResetCallback(CurrentMemoryContext, &opened->release);
-	return opened;
+	cleanup->server = palloc0(sizeof(CognitoServer));
+	cleanup->server->context = CurrentMemoryContext;
+	cleanup->release.func = release;
+	cleanup->release.arg = cleanup;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, &cleanup->release);
+	return cleanup;
 }
 
 /* Finds a server that the calling role may use. */
@@ -113,16 +113,16 @@ append_name(StringInfo names, const char *name)
 
 /* Raises the error for options that a server lacks, all of them in one. */
 static void
-check_complete(const CognitoServer *server, ServerPool pool, bool has_credentials)
+check_complete(const CognitoServer *server, PoolKind pool, bool has_credentials)
 {
 	StringInfoData missing;
 
 	initStringInfo(&missing);
 	if (server->region == NULL)
 		append_name(&missing, "region");
-	if (pool == SERVER_USER_POOL && server->user_pool_id == NULL)
+	if (pool == POOL_USER && server->user_pool_id == NULL)
 		append_name(&missing, "user_pool_id");
-	if (pool == SERVER_IDENTITY_POOL && server->identity_pool_id == NULL)
+	if (pool == POOL_IDENTITY && server->identity_pool_id == NULL)
 		append_name(&missing, "identity_pool_id");
 	if (!has_credentials)
 	{
@@ -179,14 +179,14 @@ find_vault_reader(const ForeignServer *catalog, const UserMapping *mapping)
 
 /* Fills in the credentials from the user mapping if there is one, and else from the server. */
 static void
-resolve_credentials(Opened *opened, ForeignServer *catalog, ServerPool pool)
+resolve_credentials(ServerCleanup *cleanup, ForeignServer *catalog, PoolKind pool)
 {
-	CognitoServer *server = opened->server;
+	CognitoServer *server = cleanup->server;
 	UserMapping   *mapping = find_user_mapping(catalog);
 	List          *options = mapping != NULL ? mapping->options : catalog->options;
 	const char    *vault_name;
 
-	opened->mapping_options = mapping != NULL ? mapping->options : NIL;
+	cleanup->mapping_options = mapping != NULL ? mapping->options : NIL;
 	check_complete(server, pool, options_check_credentials(options));
 
 	server->access_key_id = option_string(options, "aws_access_key_id");
@@ -198,9 +198,9 @@ resolve_credentials(Opened *opened, ForeignServer *catalog, ServerPool pool)
 	{
 		Oid reader = find_vault_reader(catalog, mapping);
 
-		opened->from_vault = vault_secret(vault_name, reader, server->name);
-		option_check_secret(opened->from_vault, server->name);
-		server->secret_access_key = opened->from_vault;
+		cleanup->from_vault = vault_secret(vault_name, reader, server->name);
+		option_check_secret(cleanup->from_vault, server->name);
+		server->secret_access_key = cleanup->from_vault;
 	}
 }
 
@@ -228,9 +228,9 @@ check_endpoints(const CognitoServer *server, Oid owner)
 
 /* Notes the begin of a call in what the session remembers of a server. */
 static Session *
-begin_call(Oid serverid)
+start_call(Oid serverid)
 {
-	Session *session = session_of(serverid);
+	Session *session = session_get(serverid);
 
 	session->calls++;
 	session->last_call = GetCurrentTimestamp();
@@ -238,19 +238,19 @@ begin_call(Oid serverid)
 }
 
 CognitoServer *
-server_open(const char *name, ServerPool pool)
+server_open(const char *name, PoolKind pool)
 {
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "cognito server", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext  caller = MemoryContextSwitchTo(context);
-	Opened        *opened = make_server();
-	CognitoServer *server = opened->server;
+	ServerCleanup *cleanup = create_server();
+	CognitoServer *server = cleanup->server;
 	ForeignServer *catalog = find_server(name);
 	List          *options = catalog->options;
 	int            rate;
 
-	opened->server_options = options;
-	server->session = begin_call(catalog->serverid);
+	cleanup->server_options = options;
+	server->session = start_call(catalog->serverid);
 	server->name = catalog->servername;
 	server->region = option_string(options, "region");
 	server->user_pool_id = option_string(options, "user_pool_id");
@@ -266,20 +266,20 @@ server_open(const char *name, ServerPool pool)
 	server->max_requests_per_second = rate > 0 ? rate : get_float8_infinity();
 	server->pushdown = option_boolean(options, "pushdown", true);
 	check_endpoints(server, catalog->owner);
-	resolve_credentials(opened, catalog, pool);
+	resolve_credentials(cleanup, catalog, pool);
 
 	MemoryContextSwitchTo(caller);
 	return server;
 }
 
 const char *
-server_pool_id(const CognitoServer *server, ServerPool pool)
+server_pool_id(const CognitoServer *server, PoolKind pool)
 {
 	switch (pool)
 	{
-		case SERVER_USER_POOL:
+		case POOL_USER:
 			return server->user_pool_id;
-		case SERVER_IDENTITY_POOL:
+		case POOL_IDENTITY:
 			return server->identity_pool_id;
 		default:
 			return NULL;
@@ -294,14 +294,14 @@ server_close(CognitoServer *server)
 }
 
 bool
-server_has_pool(const char *name, ServerPool pool)
+server_has_pool(const char *name, PoolKind pool)
 {
 	ForeignServer *catalog = find_server(name);
 	CognitoServer  server = {
 		 .user_pool_id = option_string(catalog->options, "user_pool_id"),
 		 .identity_pool_id = option_string(catalog->options, "identity_pool_id"),
     };
-	bool has_pool = pool == SERVER_NO_POOL || server_pool_id(&server, pool) != NULL;
+	bool has_pool = pool == POOL_NONE || server_pool_id(&server, pool) != NULL;
 
 	options_wipe(catalog->options);
 	return has_pool;

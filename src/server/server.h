@@ -11,12 +11,12 @@
 #include "server/session.h"
 
 /* The pools whose ids a server may hold. */
-typedef enum ServerPool
+typedef enum PoolKind
 {
-	SERVER_NO_POOL,
-	SERVER_USER_POOL,
-	SERVER_IDENTITY_POOL
-} ServerPool;
+	POOL_NONE,
+	POOL_USER,
+	POOL_IDENTITY
+} PoolKind;
 
 typedef struct CognitoServer
 {
@@ -58,17 +58,17 @@ typedef struct CognitoServer
  * role for this owner's server; HV00J for missing options or credentials, HV00A and
  * 22023 for malformed ones; and what vault_secret raises.
  */
-extern CognitoServer *server_open(const char *name, ServerPool pool);
+extern CognitoServer *server_open(const char *name, PoolKind pool);
 extern void           server_close(CognitoServer *server);
 
 /* The id of one of a server's pools, NULL if it has none. */
-extern const char *server_pool_id(const CognitoServer *server, ServerPool pool);
+extern const char *server_pool_id(const CognitoServer *server, PoolKind pool);
 
 /*
  * Does a server that the calling role may use have the id of such a pool?
  * Raises 42704 for an unknown server, and 42501 without USAGE.
  */
-extern bool server_has_pool(const char *name, ServerPool pool);
+extern bool server_has_pool(const char *name, PoolKind pool);
 
 /*
  * For the planner: the pushdown option of a server, true if there is no such

@@ -23,7 +23,7 @@ static HTAB *sessions;
 PG_FUNCTION_INFO_V1(cognito_statistics);
 
 Session *
-session_of(Oid serverid)
+session_get(Oid serverid)
 {
 	Session *session;
 	bool     found;
@@ -40,14 +40,14 @@ session_of(Oid serverid)
 	{
 		memset(session, 0, sizeof(Session));
 		session->serverid = serverid;
-		limiter_init(&session->limiter, http_now());
+		limiter_init(&session->limiter, clock_now());
 	}
 	return session;
 }
 
 /* An interval of some milliseconds. */
 static Datum
-interval_of(double milliseconds)
+milliseconds_to_interval(double milliseconds)
 {
 	Interval *interval = palloc0(sizeof(Interval));
 
@@ -57,16 +57,21 @@ interval_of(double milliseconds)
 
 /* Appends a server's row. */
 static void
-put_statistics(const Session *session, const char *name, ReturnSetInfo *result)
+append_statistics(const Session *session, const char *name, ReturnSetInfo *result)
 {
 	bool  nulls[STATISTICS_COLUMNS] = {0};
-	Datum values[STATISTICS_COLUMNS] = {
-		CStringGetTextDatum(name),         Int64GetDatum(session->calls),
-		Int64GetDatum(session->requests),  Int64GetDatum(session->pages),
-		Int64GetDatum(session->rows),      Int64GetDatum(session->retries),
-		Int64GetDatum(session->throttled), Int64GetDatum(session->errors),
-		Int64GetDatum(session->bytes),     Int64GetDatum(session->connections),
-		interval_of(session->waited),      TimestampTzGetDatum(session->last_call)};
+	Datum values[STATISTICS_COLUMNS] = {CStringGetTextDatum(name),
+										Int64GetDatum(session->calls),
+										Int64GetDatum(session->requests),
+										Int64GetDatum(session->pages),
+										Int64GetDatum(session->rows),
+										Int64GetDatum(session->retries),
+										Int64GetDatum(session->throttled),
+										Int64GetDatum(session->errors),
+										Int64GetDatum(session->bytes),
+										Int64GetDatum(session->connections),
+										milliseconds_to_interval(session->waited),
+										TimestampTzGetDatum(session->last_call)};
 
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
@@ -94,7 +99,7 @@ cognito_statistics(PG_FUNCTION_ARGS)
 
 		if (server != NULL && session->calls > 0 &&
 			server_aclcheck(session->serverid, GetUserId()) == ACLCHECK_OK)
-			put_statistics(session, server->servername, result);
+			append_statistics(session, server->servername, result);
 	}
 	return (Datum) 0;
 }

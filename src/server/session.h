@@ -46,6 +46,6 @@ typedef struct Session
 } Session;
 
 /* The session's record of a server, made if there is none; it lasts as long as the session. */
-extern Session *session_of(Oid serverid);
+extern Session *session_get(Oid serverid);
 
 #endif

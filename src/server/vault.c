@@ -113,7 +113,7 @@ check_vault(Oid role, const char *server_name)
 
 /* Takes a copy of the only row's secret, and wipes the row itself. */
 static char *
-take_secret(MemoryContext owner)
+copy_secret(MemoryContext owner)
 {
 	bool  isnull;
 	Datum datum = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
@@ -135,7 +135,7 @@ take_secret(MemoryContext owner)
  * does not show the key, where the log shows plans.
  */
 static uint64
-look_up(const char *condition, Oid type, Datum key)
+query_secret(const char *condition, Oid type, Datum key)
 {
 	char      *query = psprintf(SELECT_SECRET "%s", condition);
 	SPIPlanPtr plan = SPI_prepare_cursor(query, 1, &type, CURSOR_OPT_GENERIC_PLAN);
@@ -172,12 +172,12 @@ find_secret(const char *name, const char *server_name, MemoryContext owner)
 	{
 		Datum uuid = DirectFunctionCall1(uuid_in, CStringGetDatum(name));
 
-		found = look_up("id = $1", UUIDOID, uuid);
+		found = query_secret("id = $1", UUIDOID, uuid);
 		if (found == 0)
-			found = look_up("key_id = $1", UUIDOID, uuid);
+			found = query_secret("key_id = $1", UUIDOID, uuid);
 	}
 	else
-		found = look_up("name = $1", TEXTOID, CStringGetTextDatum(name));
+		found = query_secret("name = $1", TEXTOID, CStringGetTextDatum(name));
 
 	if (found == 0)
 		ereport(
@@ -195,7 +195,7 @@ find_secret(const char *name, const char *server_name, MemoryContext owner)
 				 errdetail("A key_id may be shared by several secrets."),
 				 errhint("Set option \"api_key_id\" to the id or the name of one of them.")));
 
-	secret = take_secret(owner);
+	secret = copy_secret(owner);
 	if (secret == NULL)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
 						errmsg("the Vault secret of server \"%s\" is NULL", server_name)));
@@ -204,7 +204,7 @@ find_secret(const char *name, const char *server_name, MemoryContext owner)
 
 /* Callback of the error context, for what the Vault's own functions raise. */
 static void
-describe_reading(void *server_name)
+vault_error_context(void *server_name)
 {
 	errcontext("reading the Vault secret of server \"%s\"", (char *) server_name);
 }
@@ -214,7 +214,7 @@ char *
 vault_secret(const char *name, Oid role, const char *server_name)
 {
 	MemoryContext        owner = CurrentMemoryContext;
-	ErrorContextCallback context = {.callback = describe_reading,
+	ErrorContextCallback context = {.callback = vault_error_context,
 									.arg = unconstify(char *, server_name)};
 	Oid                  saved_user;
 	int                  saved_security;
