@@ -13,7 +13,7 @@
 
 #include <stdio.h>
 
-#include "../src/sigv4.h"
+#include "aws/sigv4.h"
 
 /* How long a part of a secret is by which it is known. */
 #define PART 16

@@ -18,6 +18,8 @@
 #include "aws/client.h"
 #include "aws/http.h"
 #include "aws/json.h"
+#include "aws/quota.h"
+#include "clock.h"
 #include "aws/error.h"
 #include "server/session.h"
 #include "aws/sigv4.h"
@@ -55,22 +57,22 @@ typedef enum RequestState
 
 struct AwsRequest
 {
-	const CognitoServer *server;
-	const AwsOperation  *operation;
-	const char          *missing; /* the type of error that is none, or NULL */
-	HttpRequest         *http;
-	char                *url;    /* scheme://host/, in the normal form of libcurl */
-	char                *host;   /* as the header host has it */
-	bool                 direct; /* to this machine, without TLS: never through a proxy */
-	char                *target; /* as the header x-amz-target has it */
-	StringInfoData       body;
-	RequestState         state;
-	double               due;             /* in clock_now's milliseconds */
-	double               posted;          /* likewise, when it was sent last */
-	bool                 nothing;         /* there, as the answer says */
-	int                  retries;         /* of this body */
-	bool                 clock_corrected; /* for this body */
-	time_t               clock_offset;    /* what the service's clock is ahead, in seconds */
+	AwsCall        call;
+	const char    *missing; /* the type of error that is none, or NULL */
+	HttpRequest   *http;
+	Limiter       *limiter;
+	char          *url;    /* scheme://host/, in the normal form of libcurl */
+	char          *host;   /* as the header host has it */
+	bool           direct; /* to this machine, without TLS: never through a proxy */
+	char          *target; /* as the header x-amz-target has it */
+	StringInfoData body;
+	RequestState   state;
+	double         due;             /* in clock_now's milliseconds */
+	double         posted;          /* likewise, when it was sent last */
+	bool           nothing;         /* there, as the answer says */
+	int            retries;         /* of this body */
+	bool           clock_corrected; /* for this body */
+	time_t         clock_offset;    /* what the service's clock is ahead, in seconds */
 };
 
 /* The service's own endpoint, or the one that the server names. */
@@ -125,9 +127,10 @@ set_endpoint(AwsRequest *request)
 	char host[MAX_HOST];
 
 	/* The URL has been checked, so what fails here is memory, or the length of the host name. */
-	if (!split_url(endpoint_url(request->server, request->operation->service), scheme, host))
+	if (!split_url(endpoint_url(request->call.server, request->call.operation->service), scheme,
+				   host))
 		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_STRING_FORMAT),
-						errmsg("invalid endpoint of server \"%s\"", request->server->name)));
+						errmsg("invalid endpoint of server \"%s\"", request->call.server->name)));
 	request->host = pstrdup(host);
 	request->url = psprintf("%s://%s/", scheme, host);
 	request->direct = strcmp(scheme, "http") == 0;
@@ -139,10 +142,10 @@ aws_create_request(const CognitoServer *server, const AwsOperation *operation, c
 	MemoryContext caller = MemoryContextSwitchTo(server->context);
 	AwsRequest   *request = palloc0(sizeof(AwsRequest));
 
-	request->server = server;
-	request->operation = operation;
+	request->call = (AwsCall){.server = server, .operation = operation};
 	request->missing = missing;
 	request->http = http_create();
+	request->limiter = quota_get(server->session->serverid);
 	set_endpoint(request);
 	request->target = psprintf("%s.%s", operation->service->target, operation->name);
 	initStringInfo(&request->body);
@@ -169,13 +172,13 @@ add_line(List *lines, const char *name, const char *value)
 static void
 sign_and_send(AwsRequest *request)
 {
-	const CognitoServer *server = request->server;
+	const CognitoServer *server = request->call.server;
 	char                 date[SIGV4_DATE_SIZE];
 	SigV4Header          headers[5];
 	SigV4Request         signing = {.access_key_id = server->access_key_id,
 									.secret_access_key = server->secret_access_key,
 									.region = server->region,
-									.service = request->operation->service->prefix,
+									.service = request->call.operation->service->prefix,
 									.date = date,
 									.headers = headers,
 									.body = request->body.data,
@@ -220,13 +223,13 @@ schedule(AwsRequest *request, double due)
 static double
 send_if_due(AwsRequest *request)
 {
-	const CognitoServer *server = request->server;
+	const CognitoServer *server = request->call.server;
 	double               now = clock_now();
 	double               again;
 
 	if (request->due > now)
 		return request->due;
-	again = limiter_acquire(&server->session->limiter, server->max_requests_per_second, now);
+	again = limiter_acquire(request->limiter, server->max_requests_per_second, now);
 	if (again > 0)
 		return again;
 
@@ -237,11 +240,24 @@ send_if_due(AwsRequest *request)
 	return 0;
 }
 
-void
-aws_send(AwsRequest *request, const char *members)
+/* Write the JSON object that asks for an operation. */
+static void
+write_body(StringInfo body, const AwsCall *call, const char *members)
 {
-	resetStringInfo(&request->body);
-	appendStringInfo(&request->body, "{%s}", members);
+	resetStringInfo(body);
+	appendStringInfoChar(body, '{');
+	for (int i = 0; i < AWS_MAX_PARAMETERS; i++)
+		if (call->arguments[i] != NULL)
+			json_append_string(body, call->operation->parameters[i], call->arguments[i]);
+	json_append_members(body, members);
+	appendStringInfoChar(body, '}');
+}
+
+void
+aws_send(AwsRequest *request, const char *const *arguments, const char *members)
+{
+	memcpy(request->call.arguments, arguments, sizeof(request->call.arguments));
+	write_body(&request->body, &request->call, members);
 	request->retries = 0;
 	request->clock_corrected = false;
 	schedule(request, clock_now());
@@ -282,9 +298,9 @@ correct_clock(AwsRequest *request)
 				(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
 				 errmsg("Cognito's clock differs from this machine's by more than a day for server "
 						"\"%s\"",
-						request->server->name),
+						request->call.server->name),
 				 errdetail("%s: Cognito's clock shows %s UTC, this machine's %s UTC.",
-						   request->operation->name, service_text, text),
+						   request->call.operation->name, service_text, text),
 				 errhint("Set this machine's clock.")));
 	}
 	request->clock_offset = service_time - now;
@@ -314,7 +330,7 @@ is_retryable(const AwsRequest *request, const AwsError *error)
 static void
 record_response(const AwsRequest *request, const AwsError *error)
 {
-	Session *session = request->server->session;
+	Session *session = request->call.server->session;
 	double   now = clock_now();
 
 	session->waited += now - request->posted;
@@ -323,10 +339,10 @@ record_response(const AwsRequest *request, const AwsError *error)
 	if (error != NULL && error->kind == AWS_ERROR_THROTTLED)
 	{
 		session->throttled++;
-		limiter_throttled(&session->limiter, request->posted, now);
+		limiter_throttled(request->limiter, request->posted, now);
 	}
 	else
-		limiter_answered(&session->limiter, request->posted);
+		limiter_answered(request->limiter, request->posted);
 }
 
 /* Schedules a request that brought no reply to be sent again, or raises the error. */
@@ -337,15 +353,14 @@ retry(AwsRequest *request, const AwsError *error)
 
 	if (error->kind == AWS_ERROR_WRONG_CLOCK && !request->clock_corrected && correct_clock(request))
 		request->clock_corrected = true;
-	else if (is_retryable(request, error) && request->retries < request->server->max_retries)
+	else if (is_retryable(request, error) && request->retries < request->call.server->max_retries)
 	{
 		delay = backoff_delay(request);
 		request->retries++;
-		request->server->session->retries++;
+		request->call.server->session->retries++;
 	}
 	else
-		aws_error_raise(error, request->http, request->server, request->operation->service->prefix,
-						request->operation->name, request->body.data, request->retries);
+		aws_error_raise(error, &request->call, request->http, request->retries);
 	schedule(request, clock_now() + delay);
 }
 
@@ -383,7 +398,7 @@ process_response(AwsRequest *request)
 static void
 process_responses(AwsRequest **requests, int nrequests)
 {
-	Limiter *limiter = &requests[0]->server->session->limiter;
+	Limiter *limiter = requests[0]->limiter;
 
 	limiter->in_flight = 0;
 	for (int i = 0; i < nrequests; i++)
@@ -442,13 +457,13 @@ aws_wait(AwsRequest **requests, int nrequests, double until)
 }
 
 AwsRequest *
-aws_perform(const CognitoServer *server, const AwsOperation *operation, const char *members)
+aws_perform(const CognitoServer *server, const AwsOperation *operation,
+			const char *const *arguments)
 {
 	AwsRequest *request = aws_create_request(server, operation, NULL);
 
-	aws_send(request, members);
-	while (aws_wait(&request, 1, -1) != 0)
-		;
+	aws_send(request, arguments, "");
+	(void) aws_wait(&request, 1, -1);
 	return request;
 }
 
@@ -465,10 +480,11 @@ aws_reply(AwsRequest *request)
 	body = http_body(request->http, &length);
 	reply = json_parse(body, length, &problem);
 	if (reply == NULL)
-		ereport(ERROR,
-				(errcode(problem.sqlstate),
-				 errmsg("unusable reply from Cognito for server \"%s\"", request->server->name),
-				 errdetail_internal("%s: %s", request->operation->name, problem.detail)));
+		ereport(
+			ERROR,
+			(errcode(problem.sqlstate),
+			 errmsg("unusable reply from Cognito for server \"%s\"", request->call.server->name),
+			 errdetail_internal("%s: %s", request->call.operation->name, problem.detail)));
 	if (!cJSON_IsObject(reply))
 		aws_reject_reply(request, "The reply is not a JSON object.");
 	return reply;
@@ -503,8 +519,9 @@ aws_reject_reply(const AwsRequest *request, const char *detail, ...)
 		enlargeStringInfo(&text, needed);
 	}
 
-	ereport(ERROR, (errcode(ERRCODE_FDW_ERROR),
-					errmsg("unusable reply from Cognito for server \"%s\"", request->server->name),
-					errdetail_internal("%s: %s", request->operation->name, text.data)));
+	ereport(ERROR,
+			(errcode(ERRCODE_FDW_ERROR),
+			 errmsg("unusable reply from Cognito for server \"%s\"", request->call.server->name),
+			 errdetail_internal("%s: %s", request->call.operation->name, text.data)));
 	pg_unreachable();
 }

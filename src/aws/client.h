@@ -10,25 +10,8 @@
 
 #include <cjson/cJSON.h>
 
+#include "aws/operation.h"
 #include "compat.h"
-#include "server/server.h"
-
-typedef struct AwsService
-{
-	const char *prefix; /* of endpoints, and in signatures */
-	const char *target; /* prefix of the header x-amz-target */
-} AwsService;
-
-extern const AwsService aws_user_pools;
-extern const AwsService aws_identity_pools;
-
-typedef struct AwsOperation
-{
-	const AwsService *service;
-	const char       *name;          /* such as ListUsersInGroup */
-	PoolKind          pool;          /* whose id is the first parameter, if any is */
-	const char       *parameters[3]; /* the strings that it requires */
-} AwsOperation;
 
 typedef struct AwsRequest AwsRequest;
 
@@ -41,14 +24,15 @@ extern AwsRequest *
 aws_create_request(const CognitoServer *server, const AwsOperation *operation, const char *missing);
 
 /*
- * Sends the members of a JSON object, without its braces, as soon as the
- * session's limiter allows; returns without waiting.
+ * Send a request with the arguments of its operation, as AwsCall has them, and
+ * further members of the JSON object, without its braces, as soon as the session's
+ * limiter allows; return without waiting.
  */
-extern void aws_send(AwsRequest *request, const char *members);
+extern void aws_send(AwsRequest *request, const char *const *arguments, const char *members);
 
-/* Sends a request and waits until it has its reply. */
-extern AwsRequest *
-aws_perform(const CognitoServer *server, const AwsOperation *operation, const char *members);
+/* Send a request and wait until it has its reply. */
+extern AwsRequest *aws_perform(const CognitoServer *server, const AwsOperation *operation,
+							   const char *const *arguments);
 
 /*
  * Waits until one of several requests has its reply, and tells which; or until

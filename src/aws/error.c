@@ -385,17 +385,16 @@ describe_answer(StringInfo detail, const AwsError *error, HttpRequest *http,
 
 /* Everything that is known, as a sentence about the operation. */
 static char *
-describe(const AwsError *error, HttpRequest *http, const CognitoServer *server,
-		 const char *operation, int retries)
+describe(const AwsError *error, const AwsCall *call, HttpRequest *http, int retries)
 {
 	StringInfoData detail;
 
 	initStringInfo(&detail);
-	appendStringInfo(&detail, "%s: ", operation);
+	appendStringInfo(&detail, "%s: ", call->operation->name);
 	switch (http_outcome(http))
 	{
 		case HTTP_RESPONSE:
-			describe_answer(&detail, error, http, server);
+			describe_answer(&detail, error, http, call->server);
 			break;
 		case HTTP_CONNECT_TIMEOUT:
 		case HTTP_RESPONSE_TIMEOUT:
@@ -403,8 +402,9 @@ describe(const AwsError *error, HttpRequest *http, const CognitoServer *server,
 							 http_phase(http));
 			break;
 		default:
-			appendStringInfo(&detail, "%s, while %s", quote(http_error(http), server),
-							 http_phase(http));
+			if (http_error(http)[0] != '\0')
+				appendStringInfo(&detail, "%s, ", quote(http_error(http), call->server));
+			appendStringInfo(&detail, "while %s", http_phase(http));
 	}
 	if (retries > 0)
 		appendStringInfo(&detail, ", after %d %s", retries, retries == 1 ? "retry" : "retries");
@@ -412,19 +412,29 @@ describe(const AwsError *error, HttpRequest *http, const CognitoServer *server,
 	return detail.data;
 }
 
+/* Return the value of a parameter in UTF-8, or NULL if it was not given. */
+static const char *
+get_argument(const AwsCall *call, const char *parameter)
+{
+	for (int i = 0; i < AWS_MAX_PARAMETERS; i++)
+		if (call->arguments[i] != NULL && strcmp(call->operation->parameters[i], parameter) == 0)
+			return pg_server_to_any(call->arguments[i], (int) strlen(call->arguments[i]), PG_UTF8);
+	return NULL;
+}
+
 /*
- * The number of the thing that is missing, and its name: of those that were
- * asked for, the one that the service's words quote, or else the first.  -1 if
- * there is none.
+ * Find what the service does not find: of what was asked for, what its words
+ * quote, or else what stands first in not_found_rules.  Set its name, in UTF-8;
+ * return the number of its rule, or -1 if there is none.
  */
 static int
-find_missing(const AwsError *error, const cJSON *asked, const char **name)
+find_missing(const AwsError *error, const AwsCall *call, const char **name)
 {
 	int missing = -1;
 
 	for (int i = lengthof(not_found_rules) - 1; i >= 0; i--)
 	{
-		const char *value = json_string(asked, not_found_rules[i].parameter);
+		const char *value = get_argument(call, not_found_rules[i].parameter);
 
 		if (not_found_rules[i].kind != error->kind || value == NULL)
 			continue;
@@ -436,40 +446,38 @@ find_missing(const AwsError *error, const cJSON *asked, const char **name)
 	return missing;
 }
 
-/* What to do about it, or NULL. */
+/* Return what to do about an error, or NULL. */
 static const char *
-find_hint(const AwsError *error, const cJSON *asked, const char *service, const char *operation)
+find_hint(const AwsError *error, const AwsCall *call)
 {
 	if (error->kind == AWS_ERROR_DENIED)
-		return psprintf("Allow the action %s:%s in the key's IAM policy.", service, operation);
-	if (error->kind == AWS_ERROR_ARGUMENT && json_string(asked, "Filter") != NULL)
+		return psprintf("Allow the action %s:%s in the key's IAM policy.",
+						call->operation->service->prefix, call->operation->name);
+	if (error->kind == AWS_ERROR_ARGUMENT && get_argument(call, "Filter") != NULL)
 		return "A filter is one comparison, such as email = \"a@example.com\" or "
 			   "username ^= \"ab\", of at most 256 characters.";
 	return errors[error->kind].hint;
 }
 
 void
-aws_error_raise(const AwsError *error, HttpRequest *http, const CognitoServer *server,
-				const char *service, const char *operation, const char *body, int retries)
+aws_error_raise(const AwsError *error, const AwsCall *call, HttpRequest *http, int retries)
 {
-	JsonError    ignored;
-	const cJSON *asked = json_parse(body, strlen(body), &ignored);
-	char        *detail = describe(error, http, server, operation, retries);
-	const char  *hint = find_hint(error, asked, service, operation);
-	const char  *name = NULL;
-	int          missing = find_missing(error, asked, &name);
+	char       *detail = describe(error, call, http, retries);
+	const char *hint = find_hint(error, call);
+	const char *name = NULL;
+	int         missing = find_missing(error, call, &name);
 
 	if (missing >= 0)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
 						errmsg("%s \"%s\" of server \"%s\" does not exist",
-							   not_found_rules[missing].noun, quote_name(name), server->name),
+							   not_found_rules[missing].noun, quote_name(name), call->server->name),
 						errdetail_internal("%s", detail),
 						not_found_rules[missing].hint != NULL
 							? errhint("%s", not_found_rules[missing].hint)
 							: 0));
 
 	ereport(ERROR, (errcode(errors[error->kind].sqlstate),
-					errmsg(errors[error->kind].message, server->name),
+					errmsg(errors[error->kind].message, call->server->name),
 					errdetail_internal("%s", detail), hint != NULL ? errhint("%s", hint) : 0));
 	pg_unreachable();
 }

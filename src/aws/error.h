@@ -13,7 +13,7 @@
 
 #include "compat.h"
 #include "aws/http.h"
-#include "server/server.h"
+#include "aws/operation.h"
 
 typedef enum AwsErrorKind
 {
@@ -50,12 +50,8 @@ typedef struct AwsError
  */
 extern bool aws_error_of(HttpRequest *http, AwsError *error);
 
-/*
- * Raises the error.  The names are those of the service and its operation; the
- * body is the request's, which tells what was asked for.
- */
-extern void aws_error_raise(const AwsError *error, HttpRequest *http, const CognitoServer *server,
-							const char *service, const char *operation, const char *body,
+/* Raise the error of a request, which was tried again so many times. */
+extern void aws_error_raise(const AwsError *error, const AwsCall *call, HttpRequest *http,
 							int retries) pg_attribute_noreturn();
 
 #endif

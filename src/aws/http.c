@@ -10,7 +10,6 @@
 
 #include "lib/ilist.h"
 #include "miscadmin.h"
-#include "portability/instr_time.h"
 #include "storage/fd.h"
 #include "utils/memutils.h"
 
@@ -20,6 +19,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "compat.h"
 #include "aws/http.h"
 
@@ -432,15 +432,6 @@ wait_time(double deadline)
 	if (until < 0)
 		return -1;
 	return (long) ceil(Max(until - clock_now(), 0));
-}
-
-double
-clock_now(void)
-{
-	instr_time time;
-
-	INSTR_TIME_SET_CURRENT(time);
-	return INSTR_TIME_GET_MILLISEC(time);
 }
 
 void

@@ -72,9 +72,6 @@ extern void http_send(HttpRequest *request, const HttpMessage *message);
 /* How a request fares. */
 extern HttpOutcome http_outcome(const HttpRequest *request);
 
-/* A monotonic clock, in milliseconds. */
-extern double clock_now(void);
-
 /*
  * Lets transfers go on until one has ended, something else has moved, or the
  * clock shows that time (never, if negative); may return early.  Returns at

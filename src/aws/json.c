@@ -248,11 +248,20 @@ json_string(const cJSON *object, const char *member)
 	return cJSON_GetStringValue(json_member(object, member));
 }
 
-/* Appends a member's key. */
+/* Append a comma, unless what follows is the first member. */
+static void
+append_separator(StringInfo members)
+{
+	if (members->len > 0 && members->data[members->len - 1] != '{')
+		appendStringInfoChar(members, ',');
+}
+
+/* Append a member's key. */
 static void
 append_key(StringInfo members, const char *key)
 {
-	appendStringInfo(members, "%s\"%s\":", members->len > 0 ? "," : "", key);
+	append_separator(members);
+	appendStringInfo(members, "\"%s\":", key);
 }
 
 void
@@ -267,4 +276,13 @@ json_append_integer(StringInfo members, const char *key, int64 value)
 {
 	append_key(members, key);
 	appendStringInfo(members, INT64_FORMAT, value);
+}
+
+void
+json_append_members(StringInfo members, const char *others)
+{
+	if (others[0] == '\0')
+		return;
+	append_separator(members);
+	appendStringInfoString(members, others);
 }

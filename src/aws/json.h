@@ -71,8 +71,14 @@ extern size_t json_size(const cJSON *value);
 /* A member's string, or NULL if the member is missing, null or no string. */
 extern const char *json_string(const cJSON *object, const char *member);
 
-/* Append "key":value and, if others came before, a comma.  The key is a constant. */
+/*
+ * Append "key":value to the text of an object, after a comma unless it is the
+ * first member.  The key is a constant.
+ */
 extern void json_append_string(StringInfo members, const char *key, const char *value);
 extern void json_append_integer(StringInfo members, const char *key, int64 value);
+
+/* Append members that were written with these, if there are any. */
+extern void json_append_members(StringInfo members, const char *others);
 
 #endif

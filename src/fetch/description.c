@@ -24,10 +24,10 @@ find_object(const Description *description, const AwsRequest *request, const cJS
 
 void
 description_fetch(const Description *description, const CognitoServer *server,
-				  const char *parameters, Tuplestorestate *rows, TupleDesc columns)
+				  const char *const *arguments, Tuplestorestate *rows, TupleDesc columns)
 {
 	MemoryContext caller = MemoryContextSwitchTo(server->context);
-	AwsRequest   *request = aws_perform(server, &description->operation, parameters);
+	AwsRequest   *request = aws_perform(server, &description->operation, arguments);
 	Row row = {.request = request, .item = find_object(description, request, aws_reply(request))};
 
 	row_append(&row, description->make_row, rows, columns);

@@ -22,10 +22,11 @@ typedef struct Description
 } Description;
 
 /*
- * Asks for an object, by the members of a JSON object without its braces, and
- * appends its row, or raises an error.
+ * Ask for an object, with the arguments of the operation as AwsCall has them, and
+ * append its row, or raise an error.
  */
-extern void description_fetch(const Description *description, const CognitoServer *server,
-							  const char *parameters, Tuplestorestate *rows, TupleDesc columns);
+extern void
+description_fetch(const Description *description, const CognitoServer *server,
+				  const char *const *arguments, Tuplestorestate *rows, TupleDesc columns);
 
 #endif

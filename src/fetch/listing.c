@@ -10,7 +10,7 @@
 #include "utils/formatting.h"
 #include "utils/memutils.h"
 
-#include "aws/http.h"
+#include "clock.h"
 #include "aws/json.h"
 #include "fetch/listing.h"
 #include "server/session.h"
@@ -71,12 +71,11 @@ request_page(ListingState *state, int index)
 	StringInfoData members;
 
 	initStringInfo(&members);
-	appendStringInfoString(&members, state->active[index].part->parameters);
 	json_append_integer(&members, state->listing->page_size, state->page_size);
 	if (token != NULL)
 		json_append_string(&members, state->listing->token, token);
 	state->active[index].asked = ++state->asked;
-	aws_send(state->requests[index], members.data);
+	aws_send(state->requests[index], state->active[index].part->arguments, members.data);
 }
 
 /* Begins parts as long as there are any and requests may be added. */

@@ -44,7 +44,7 @@ typedef struct Listing
  */
 typedef struct ListingPart
 {
-	const char *parameters; /* the members of a JSON object, without its braces */
+	const char *arguments[AWS_MAX_PARAMETERS];           /* of the operation, as AwsCall has them */
 	bool (*belongs)(const cJSON *item, const void *arg); /* NULL if every item does */
 	const void *arg;                                     /* also the rows' */
 

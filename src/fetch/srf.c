@@ -5,14 +5,12 @@
 #include "postgres.h"
 
 #include "funcapi.h"
-#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
 #include "fetch/srf.h"
-#include "aws/json.h"
 
 bool srf_offline;
 
@@ -51,11 +49,13 @@ srf_text_arg(FunctionCallInfo fcinfo, int number)
 }
 
 CognitoServer *
-srf_open(const char *server_name, PoolKind pool)
+srf_open(const char *server_name, PoolKind pool, bool writes)
 {
 	if (!srf_offline)
 		return server_open(server_name, pool);
-
+	if (writes)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("cannot write to Cognito while cognito_srf.offline is on")));
 	ereport(WARNING,
 			(errmsg("no rows from server \"%s\" while cognito_srf.offline is on", server_name),
 			 errhint("Materialized views are filled by REFRESH MATERIALIZED VIEW, once "
@@ -63,86 +63,102 @@ srf_open(const char *server_name, PoolKind pool)
 	return NULL;
 }
 
+/* Return how many parameters an operation has. */
+static int
+count_parameters(const AwsOperation *operation)
+{
+	int n = 0;
+
+	while (n < AWS_MAX_PARAMETERS && operation->parameters[n] != NULL)
+		n++;
+	return n;
+}
+
 /*
- * Opens the server of a call, or returns NULL as srf_open does.  The arguments
- * become the last of the operation's parameters; one that they leave out is the
- * id of the server's pool.
+ * Open the server of a call, or return NULL as srf_open does.  The arguments after
+ * the server's name become the last of the operation's; if there are too few, the
+ * first is the id of the server's pool.
  */
 static CognitoServer *
-open_with_parameters(FunctionCallInfo fcinfo, const AwsOperation *operation, StringInfo parameters)
+open_with_arguments(FunctionCallInfo fcinfo, const AwsOperation *operation, bool writes,
+					const char *arguments[AWS_MAX_PARAMETERS])
 {
-	int            narguments = PG_NARGS() - 1;
-	int            nparameters = 0;
 	char          *name = srf_text_arg(fcinfo, 0);
+	int            first = count_parameters(operation) - (PG_NARGS() - 1);
 	CognitoServer *server;
-	bool           own_pool;
 
-	while (nparameters < (int) lengthof(operation->parameters) &&
-		   operation->parameters[nparameters] != NULL)
-		nparameters++;
-	own_pool = nparameters > narguments;
-
-	initStringInfo(parameters);
-	for (int i = 1; i <= narguments; i++)
-		json_append_string(parameters, operation->parameters[nparameters - narguments + i - 1],
-						   srf_text_arg(fcinfo, i));
-	server = srf_open(name, own_pool ? operation->pool : POOL_NONE);
-	if (server != NULL && own_pool)
-		json_append_string(parameters, operation->parameters[0],
-						   server_pool_id(server, operation->pool));
+	memset(arguments, 0, AWS_MAX_PARAMETERS * sizeof(char *));
+	for (int i = 1; i < PG_NARGS(); i++)
+		arguments[first + i - 1] = srf_text_arg(fcinfo, i);
+	server = srf_open(name, first > 0 ? operation->pool : POOL_NONE, writes);
+	if (server != NULL && first > 0)
+		arguments[0] = server_pool_id(server, operation->pool);
 	return server;
+}
+
+/* Append the rows of an operation, which a Listing or a Description describes. */
+typedef void (*RowFetcher)(const void *description, const CognitoServer *server,
+						   const char *const *arguments, Tuplestorestate *rows, TupleDesc columns);
+
+/* Append the rows of a listing, a RowFetcher. */
+static void
+fetch_listing(const void *listing, const CognitoServer *server, const char *const *arguments,
+			  Tuplestorestate *rows, TupleDesc columns)
+{
+	ListingPart all = {0};
+
+	memcpy(all.arguments, arguments, sizeof(all.arguments));
+	(void) listing_fetch(listing, server, list_make1(&all), LISTING_ALL, rows, columns);
+}
+
+/* Append the row of a single object, a RowFetcher. */
+static void
+fetch_description(const void *description, const CognitoServer *server,
+				  const char *const *arguments, Tuplestorestate *rows, TupleDesc columns)
+{
+	description_fetch(description, server, arguments, rows, columns);
+}
+
+/* Execute a call that returns rows. */
+static Datum
+execute(FunctionCallInfo fcinfo, const AwsOperation *operation, RowFetcher fetch,
+		const void *description)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	const char    *arguments[AWS_MAX_PARAMETERS];
+	CognitoServer *server;
+
+	InitMaterializedSRF(fcinfo, 0);
+	server = open_with_arguments(fcinfo, operation, false, arguments);
+	if (server != NULL)
+	{
+		fetch(description, server, arguments, result->setResult, result->setDesc);
+		server_close(server);
+	}
+	return (Datum) 0;
 }
 
 Datum
 srf_list(FunctionCallInfo fcinfo, const Listing *listing)
 {
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	StringInfoData parameters;
-	CognitoServer *server;
-
-	InitMaterializedSRF(fcinfo, 0);
-	server = open_with_parameters(fcinfo, &listing->operation, &parameters);
-	if (server != NULL)
-	{
-		ListingPart all = {.parameters = parameters.data};
-
-		listing_fetch(listing, server, list_make1(&all), LISTING_ALL, result->setResult,
-					  result->setDesc);
-		server_close(server);
-	}
-	return (Datum) 0;
+	return execute(fcinfo, &listing->operation, fetch_listing, listing);
 }
 
 Datum
 srf_describe(FunctionCallInfo fcinfo, const Description *description)
 {
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	StringInfoData parameters;
-	CognitoServer *server;
-
-	InitMaterializedSRF(fcinfo, 0);
-	server = open_with_parameters(fcinfo, &description->operation, &parameters);
-	if (server != NULL)
-	{
-		description_fetch(description, server, parameters.data, result->setResult, result->setDesc);
-		server_close(server);
-	}
-	return (Datum) 0;
+	return execute(fcinfo, &description->operation, fetch_description, description);
 }
 
 Datum
 srf_write(FunctionCallInfo fcinfo, const AwsOperation *operation)
 {
-	StringInfoData parameters;
+	const char    *arguments[AWS_MAX_PARAMETERS];
 	CognitoServer *server;
 
 	PreventCommandIfReadOnly(get_func_name(fcinfo->flinfo->fn_oid));
-	if (srf_offline)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("cannot write to Cognito while cognito_srf.offline is on")));
-
-	server = open_with_parameters(fcinfo, operation, &parameters);
-	aws_check_reply(aws_perform(server, operation, parameters.data));
+	server = open_with_arguments(fcinfo, operation, true, arguments);
+	aws_check_reply(aws_perform(server, operation, arguments));
 	server_close(server);
 	PG_RETURN_VOID();
 }

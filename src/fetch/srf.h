@@ -24,10 +24,11 @@ extern void srf_require_arg(FunctionCallInfo fcinfo, int number);
 extern char *srf_text_arg(FunctionCallInfo fcinfo, int number);
 
 /*
- * Opens a server as server_open does.  NULL while Cognito is left alone: the
- * call then returns no rows, of which this warns.
+ * Open a server as server_open does.  Return NULL while Cognito is left alone: the
+ * call then returns no rows, of which this warns.  A call that writes raises 55000
+ * instead, for nothing that is written may be lost.
  */
-extern CognitoServer *srf_open(const char *server_name, PoolKind pool);
+extern CognitoServer *srf_open(const char *server_name, PoolKind pool, bool writes);
 
 /*
  * Whole calls: the first argument is the server's name, those that follow are
@@ -36,7 +37,6 @@ extern CognitoServer *srf_open(const char *server_name, PoolKind pool);
 extern Datum srf_list(FunctionCallInfo fcinfo, const Listing *listing);
 extern Datum srf_describe(FunctionCallInfo fcinfo, const Description *description);
 
-/* Raises 55000 while Cognito is left alone, for nothing that is written may be lost. */
 extern Datum srf_write(FunctionCallInfo fcinfo, const AwsOperation *operation);
 
 #endif

@@ -18,7 +18,6 @@
 #include "planner/estimate.h"
 #include "functions/users_filter.h"
 #include "functions/groups.h"
-#include "aws/json.h"
 #include "planner/search_exec.h"
 #include "functions/memberships.h"
 #include "functions/users_listing.h"
@@ -163,16 +162,12 @@ list_names(const Listing *listing, const CognitoServer *server, List *parts, int
 
 /* A part of a listing, with the name that its operation takes after the user pool, or NULL. */
 static ListingPart *
-make_part(const Listing *listing, const CognitoServer *server, const char *name)
+make_part(const CognitoServer *server, const char *name)
 {
-	ListingPart   *part = palloc0(sizeof(ListingPart));
-	StringInfoData parameters;
+	ListingPart *part = palloc0(sizeof(ListingPart));
 
-	initStringInfo(&parameters);
-	json_append_string(&parameters, listing->operation.parameters[0], server->user_pool_id);
-	if (name != NULL)
-		json_append_string(&parameters, listing->operation.parameters[1], name);
-	part->parameters = parameters.data;
+	part->arguments[0] = server->user_pool_id;
+	part->arguments[1] = name;
 	part->arg = name;
 	return part;
 }
@@ -189,7 +184,7 @@ list_each(const Listing *listing, const CognitoServer *server, List *names, Tupl
 	ListCell *name;
 
 	foreach (name, names)
-		parts = lappend(parts, make_part(listing, server, lfirst(name)));
+		parts = lappend(parts, make_part(server, lfirst(name)));
 	return listing_fetch(listing, server, parts, LISTING_ALL, rows, columns);
 }
 
@@ -200,7 +195,7 @@ list_groups(const CognitoServer *server, int64 max_names)
 	const Listing *names =
 		derive_listing(server, &groups_listing, "groups", make_group_name_row, NULL);
 
-	return list_names(names, server, list_make1(make_part(names, server, NULL)), max_names);
+	return list_names(names, server, list_make1(make_part(server, NULL)), max_names);
 }
 
 /* Those of a search's values that are names of users: a sub or another case of letters is not. */
@@ -268,7 +263,7 @@ cognito_memberships(PG_FUNCTION_ARGS)
 	CognitoServer *server;
 
 	InitMaterializedSRF(fcinfo, 0);
-	server = srf_open(srf_text_arg(fcinfo, 0), POOL_USER);
+	server = srf_open(srf_text_arg(fcinfo, 0), POOL_USER, false);
 	if (server != NULL)
 	{
 		search_list_all(&memberships_search, server, result->setResult, result->setDesc);

@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "funcapi.h"
 #include "utils/builtins.h"
 
 #include "planner/estimate.h"
@@ -12,12 +13,14 @@
 #include "aws/json.h"
 #include "planner/search_exec.h"
 #include "functions/users_listing.h"
+#include "fetch/srf.h"
 #include "functions/users.h"
 
 static bool can_filter(const SearchAttribute *attribute, const char *op, const char *value);
 static void list_found(const CognitoServer *server, const Search *search, Tuplestorestate *rows,
 					   TupleDesc columns);
 
+PG_FUNCTION_INFO_V1(cognito_users);
 PG_FUNCTION_INFO_V1(cognito_filter);
 PG_FUNCTION_INFO_V1(cognito_users_matching);
 PG_FUNCTION_INFO_V1(cognito_users_support);
@@ -120,6 +123,37 @@ list_found(const CognitoServer *server, const Search *search, Tuplestorestate *r
 {
 	listing_fetch(&users_listing, server, users_search_parts(server, search), LISTING_ALL, rows,
 				  columns);
+}
+
+/* cognito_users(server_name [, filter, max_users]) */
+Datum
+cognito_users(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	char          *name = srf_text_arg(fcinfo, 0);
+	char          *filter = NULL;
+	int64          max_users = LISTING_ALL;
+	CognitoServer *server;
+
+	if (PG_NARGS() > 1 && !PG_ARGISNULL(1))
+		filter = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	if (PG_NARGS() > 2 && !PG_ARGISNULL(2))
+		max_users = PG_GETARG_INT64(2);
+	if (max_users < 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("max_users must not be negative")));
+
+	InitMaterializedSRF(fcinfo, 0);
+	server = srf_open(name, POOL_USER, false);
+	if (server == NULL)
+		return (Datum) 0;
+	if (filter == NULL && max_users == LISTING_ALL)
+		search_list_all(&users_search, server, result->setResult, result->setDesc);
+	else
+		listing_fetch(&users_listing, server, list_make1(users_part(server, filter)), max_users,
+					  result->setResult, result->setDesc);
+	server_close(server);
+	return (Datum) 0;
 }
 
 /* cognito_filter(attribute, operator, value) */

@@ -4,16 +4,13 @@
  */
 #include "postgres.h"
 
-#include "fmgr.h"
-#include "funcapi.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
-#include "fetch/srf.h"
 #include "functions/users_filter.h"
 #include "aws/json.h"
 #include "functions/users_listing.h"
-#include "functions/users.h"
+#include "planner/search.h"
 
 #define HEX_DIGITS "0123456789abcdef"
 
@@ -21,7 +18,7 @@
 #define MAX_SUB_DIGITS 2
 
 const Listing users_listing = {
-	.operation = {&aws_user_pools, "ListUsers", POOL_USER, {"UserPoolId"}},
+	.operation = {&aws_user_pools, "ListUsers", POOL_USER, {"UserPoolId", "Filter"}},
 	.page_size = "Limit",
 	.token = "PaginationToken",
 	.items = "Users",
@@ -29,8 +26,6 @@ const Listing users_listing = {
 	.noun = "users",
 	.make_row = users_make_row,
 };
-
-PG_FUNCTION_INFO_V1(cognito_users);
 
 /* A member of an attribute, which must be a string. */
 static const char *
@@ -179,14 +174,10 @@ split_by_sub(const cJSON *users, int nrequests, const void *arg, List **parts)
 static ListingPart *
 make_part(const char *pool_id, const char *filter)
 {
-	ListingPart   *part = palloc0(sizeof(ListingPart));
-	StringInfoData parameters;
+	ListingPart *part = palloc0(sizeof(ListingPart));
 
-	initStringInfo(&parameters);
-	json_append_string(&parameters, "UserPoolId", pool_id);
-	if (filter != NULL)
-		json_append_string(&parameters, "Filter", filter);
-	part->parameters = parameters.data;
+	part->arguments[0] = pool_id;
+	part->arguments[1] = filter;
 	return part;
 }
 
@@ -225,35 +216,4 @@ users_list_pool(const CognitoServer *server, Tuplestorestate *rows, TupleDesc co
 {
 	listing_fetch(&users_listing, server, list_make1(users_part(server, NULL)), LISTING_ALL, rows,
 				  columns);
-}
-
-/* cognito_users(server_name [, filter, max_users]) */
-Datum
-cognito_users(PG_FUNCTION_ARGS)
-{
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	char          *name = srf_text_arg(fcinfo, 0);
-	char          *filter = NULL;
-	int64          max_users = LISTING_ALL;
-	CognitoServer *server;
-
-	if (PG_NARGS() > 1 && !PG_ARGISNULL(1))
-		filter = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	if (PG_NARGS() > 2 && !PG_ARGISNULL(2))
-		max_users = PG_GETARG_INT64(2);
-	if (max_users < 0)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("max_users must not be negative")));
-
-	InitMaterializedSRF(fcinfo, 0);
-	server = srf_open(name, POOL_USER);
-	if (server == NULL)
-		return (Datum) 0;
-	if (filter == NULL && max_users == LISTING_ALL)
-		search_list_all(&users_search, server, result->setResult, result->setDesc);
-	else
-		listing_fetch(&users_listing, server, list_make1(users_part(server, filter)), max_users,
-					  result->setResult, result->setDesc);
-	server_close(server);
-	return (Datum) 0;
 }

@@ -292,9 +292,9 @@ push_down(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
 }
 
 void
-pushdown_init(const SearchEntity *const *entities)
+pushdown_init(const SearchEntity *const *all_entities)
 {
-	entities = entities;
+	entities = all_entities;
 	previous_hook = set_rel_pathlist_hook;
 	set_rel_pathlist_hook = push_down;
 }

@@ -17,6 +17,6 @@
 extern bool pushdown_enabled;
 
 /* Hooks into the planner; the entities are constants, and NULL ends them. */
-extern void pushdown_init(const SearchEntity *const *entities);
+extern void pushdown_init(const SearchEntity *const *all_entities);
 
 #endif

@@ -139,7 +139,7 @@ fetch_filtered(SearchState *state, const CognitoServer *server, const Search *se
 static void
 fetch_rows(FunctionCallInfo fcinfo, SearchState *state, const Search *search)
 {
-	CognitoServer *server = srf_open(state->server_name, POOL_USER);
+	CognitoServer *server = srf_open(state->server_name, POOL_USER, false);
 
 	if (server == NULL)
 		return;

@@ -1,7 +1,6 @@
 /*
  * session.h
- *		What a session remembers of a server: how fast it may be asked, and what
- *		came of it so far (cognito_statistics).
+ *		What a session remembers of a server: counters, and how much it listed.
  */
 #ifndef COGNITO_SERVER_SESSION_H
 #define COGNITO_SERVER_SESSION_H
@@ -9,8 +8,7 @@
 #include "postgres.h"
 
 #include "datatype/timestamp.h"
-
-#include "aws/limiter.h"
+#include "nodes/pg_list.h"
 
 /* What can be listed whole, and is then remembered. */
 typedef enum SessionListing
@@ -30,7 +28,6 @@ typedef struct SessionExtent
 typedef struct Session
 {
 	Oid           serverid; /* the key */
-	Limiter       limiter;  /* of all requests to this server */
 	int64         calls;
 	int64         requests; /* sent, retries included */
 	int64         pages;
@@ -47,5 +44,8 @@ typedef struct Session
 
 /* The session's record of a server, made if there is none; it lasts as long as the session. */
 extern Session *session_get(Oid serverid);
+
+/* Return a list of all of the session's records, in the current memory context. */
+extern List *session_list(void);
 
 #endif

@@ -12,7 +12,7 @@ my %folder = map { chomp(my $folder = `$config --$_`); $_ => $folder }
   qw(includedir-server libdir pkglibdir);
 
 system_or_bail('cc', "-I$folder{'includedir-server'}", '-o', $program,
-	"$FindBin::Bin/../sigv4_leftovers.c", "$FindBin::Bin/../../src/sigv4.c",
+	"$FindBin::Bin/../sigv4_leftovers.c", "-I$FindBin::Bin/../../src", "$FindBin::Bin/../../src/aws/sigv4.c",
 	"-L$folder{pkglibdir}", "-L$folder{libdir}", '-lpgcommon', '-lpgport', '-lcrypto', '-lm');
 command_fails([ $program, 'a secret that is left' ], 'what is left is found');
 command_ok([$program], 'nothing is left of secrets and session tokens of 16 bytes to 64 kB');

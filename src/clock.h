@@ -1,0 +1,11 @@
+/*
+ * clock.h
+ *		The clock by which requests are timed.
+ */
+#ifndef COGNITO_CLOCK_H
+#define COGNITO_CLOCK_H
+
+/* Return the time of a monotonic clock, in milliseconds. */
+extern double clock_now(void);
+
+#endif
