@@ -8,8 +8,8 @@
  * AddressSanitizer sees the bounds of each; an error is a siglongjmp, as in
  * the server.  The database's encoding is UTF-8.
  *
- * What is missing here and in libpgcommon stays undefined: a program that
- * calls it ends with the name of the symbol, which is then to be added.
+ * What is missing here and in libpgcommon is at address zero: a program that
+ * calls it ends there, and the stack shows who called what is to be added.
  */
 #include "fuzz.h"
 
