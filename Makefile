@@ -41,7 +41,7 @@ endif
 
 # From here on: targets that need nothing but git and make, and install the rest themselves.
 
-.PHONY: demo test bench coverage lint format
+.PHONY: demo test bench coverage fuzz lint format
 
 demo: ready-demo
 	test/as-user test/cluster test/cognito.py run test/demo
@@ -55,12 +55,18 @@ bench: ready-bench
 coverage: ready-test
 	test/coverage
 
+# In seconds; CI is content with a minute.
+SECONDS ?= 60
+
+fuzz: ready-fuzz
+	test/fuzz/run $(SECONDS)
+
 lint:
 	test/packages lint
 	test/lint
 
 format:
-	clang-format -i src/*.[ch] src/*/*.[ch] test/*.c test/bench/*.c
+	clang-format -i src/*.[ch] src/*/*.[ch] test/*.c test/*/*.[ch]
 
 # Packages, build and installation, as the target after the hyphen needs them.
 ready-%:

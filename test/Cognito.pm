@@ -211,7 +211,7 @@ sub preload
 	my ($name) = @_;
 	my $library = PostgreSQL::Test::Utils::tempdir() . "/$name.so";
 
-	system_or_bail('cc', '-shared', '-fPIC', '-o', $library, "$FindBin::Bin/../$name.c");
+	system_or_bail('cc', '-D_GNU_SOURCE', '-shared', '-fPIC', '-o', $library, "$FindBin::Bin/../$name.c");
 	return $library;
 }
 

@@ -10,7 +10,6 @@
  * The file holds how many calls succeed before.  It is removed when the fault
  * has happened.
  */
-#define _GNU_SOURCE
 #include <curl/curl.h>
 #include <dlfcn.h>
 #include <stdarg.h>

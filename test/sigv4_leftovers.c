@@ -7,7 +7,6 @@
  * they do in the server; only the allocator below them is replaced.  It prints
  * what it finds, and ends with 1 if that is anything.
  */
-#define _GNU_SOURCE
 
 #include "postgres.h"
 

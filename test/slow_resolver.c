@@ -3,7 +3,6 @@
  *		For LD_PRELOAD: a resolver that takes five seconds to find no host whose
  *		name ends in .stall.test, and is the usual one for all others.
  */
-#define _GNU_SOURCE
 #include <dlfcn.h>
 #include <netdb.h>
 #include <string.h>

@@ -3,7 +3,6 @@
  *		For LD_PRELOAD: makes the directory SYSTEM_CERTIFICATES stand in for
  *		/etc/ssl/certs, which libcurl was built to trust.
  */
-#define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>

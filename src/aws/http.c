@@ -415,7 +415,8 @@ build_wait_set(void)
 	pool.wait_set = NULL;
 	pool.wait_set = create_wait_event_set(pool.nsockets + 2);
 	AddWaitEventToSet(pool.wait_set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
-	AddWaitEventToSet(pool.wait_set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	if (IsUnderPostmaster) /* not in single-user mode */
+		AddWaitEventToSet(pool.wait_set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
 	for (int i = 0; i < pool.nsockets; i++)
 		AddWaitEventToSet(pool.wait_set, pool.sockets[i].events, pool.sockets[i].fd, NULL, NULL);
 	pool.wait_set_stale = false;

@@ -9,7 +9,6 @@
  * for the next token; the signature is a constant of the usual size.  Prints
  * the number of pages and the seconds that they took.
  */
-#define _GNU_SOURCE
 
 #include <curl/curl.h>
 #include <err.h>

@@ -22,7 +22,6 @@
  * service does it: see the sample response of AdminGetUser in the API
  * reference (1.682955829578E9 is a date).
  */
-#define _GNU_SOURCE
 
 #include <arpa/inet.h>
 #include <err.h>

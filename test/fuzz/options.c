@@ -1,0 +1,122 @@
+/*
+ * options.c
+ *		Fuzz target: the options of servers and user mappings.
+ *
+ * The first line of an input is "server" or "mapping"; each line after it is
+ * an option's name and value, separated by a tab.
+ */
+#include "fuzz.h"
+
+#include "catalog/pg_foreign_server.h"
+#include "catalog/pg_user_mapping.h"
+#include "fmgr.h"
+#include "nodes/parsenodes.h"
+
+#include "server/options.h"
+
+extern Datum cognito_fdw_validator(PG_FUNCTION_ARGS);
+
+typedef struct Input
+{
+	const char *bytes;
+	size_t      length;
+} Input;
+
+/* Return a list of DefElem; NIL if one of them is no text. */
+static List *
+read_options(Input *input)
+{
+	List       *options = NIL;
+	const char *line;
+	size_t      length;
+
+	while ((line = fuzz_split(&input->bytes, &input->length, '\n', &length)) != NULL)
+	{
+		DefElem *option = palloc0(sizeof(DefElem));
+		size_t   name_length;
+
+		option->type = T_DefElem;
+		if (!fuzz_is_text(line, length))
+			return NIL;
+		option->defname = fuzz_split(&line, &length, '\t', &name_length);
+		if (option->defname == NULL)
+			return NIL;
+		option->arg = (Node *) fuzz_string(line, length);
+		options = lappend(options, option);
+	}
+	return options;
+}
+
+/* Return an option's value, checked, in memory of its own. */
+static char *
+copy_value(List *options, const char *name)
+{
+	const char *value = option_string(options, name);
+
+	return value != NULL ? pstrdup(value) : NULL;
+}
+
+/* Send a request to a server with these options: its URL and its headers are made of them. */
+static void
+use_options(List *options)
+{
+	fuzz_serve("", 0);
+	if (copy_value(options, "region") != NULL)
+		fuzz_server.region = copy_value(options, "region");
+	if (copy_value(options, "aws_access_key_id") != NULL)
+		fuzz_server.access_key_id = copy_value(options, "aws_access_key_id");
+	if (copy_value(options, "aws_secret_access_key") != NULL)
+		fuzz_server.secret_access_key = copy_value(options, "aws_secret_access_key");
+	if (copy_value(options, "user_pool_id") != NULL)
+		fuzz_server.user_pool_id = copy_value(options, "user_pool_id");
+	fuzz_server.session_token = copy_value(options, "aws_session_token");
+	fuzz_server.endpoint_url = copy_value(options, "endpoint_url");
+	fuzz_server.max_retries = option_number(options, "max_retries", 1);
+	fuzz_server.max_concurrent_requests = option_number(options, "max_concurrent_requests", 1);
+	fuzz_server.max_requests_per_second = option_number(options, "max_requests_per_second", 1);
+	fuzz_server.pushdown = option_boolean(options, "pushdown", true);
+	fuzz_check(option_number(options, "connect_timeout", 1) > 0);
+	fuzz_call("cognito_groups", NIL);
+}
+
+/* Validate the options of an input, and use them if they are valid. */
+static void
+run_input(void *arg)
+{
+	Input      *input = arg;
+	size_t      length;
+	const char *place = fuzz_split(&input->bytes, &input->length, '\n', &length);
+	List       *options = read_options(input);
+	List       *validated = NIL;
+	ListCell   *cell;
+	LOCAL_FCINFO(fcinfo, 2);
+
+	if (place == NULL || options == NIL)
+		return;
+
+	/* The validator wipes what it is given. */
+	foreach (cell, options)
+	{
+		DefElem *copy = palloc(sizeof(DefElem));
+
+		*copy = *(DefElem *) lfirst(cell);
+		copy->arg = (Node *) pstrdup((char *) copy->arg);
+		validated = lappend(validated, copy);
+	}
+	InitFunctionCallInfoData(*fcinfo, NULL, 2, InvalidOid, NULL, NULL);
+	fcinfo->args[0] = (NullableDatum){.value = PointerGetDatum(validated)};
+	fcinfo->args[1] = (NullableDatum){.value = ObjectIdGetDatum(strcmp(place, "server") == 0
+																	? ForeignServerRelationId
+																	: UserMappingRelationId)};
+	cognito_fdw_validator(fcinfo);
+	use_options(options);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	Input input = {(const char *) data, size};
+
+	(void) fuzz_try(run_input, &input);
+	return 0;
+}
