@@ -4,7 +4,9 @@ OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
 PG_CPPFLAGS = -Isrc
 DATA = $(wildcard sql/cognito_srf--*.sql)
 
+# Inputs are in test/sql, expected outputs in expected.
 REGRESS = setup options users pushdown memberships entities views secrets
+REGRESS_OPTS = --inputdir=test
 TAP_TESTS = 1
 PROVE_TESTS = test/t/*.pl test/interop/*.pl
 
