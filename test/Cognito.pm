@@ -1,5 +1,5 @@
-# The local Cognito of the tests, as a Perl object.  It ends with the test that
-# made it: the server stops when its standard input is closed.
+# The local Cognito of the tests as a Perl object, and helpers for clusters, sessions and queries.
+# The server ends with the test that started it: it stops when its standard input is closed.
 package Cognito;
 
 use strict;
@@ -15,7 +15,7 @@ use PostgreSQL::Test::Utils;
 our $KEY = 'AKIAIOSFODNN7EXAMPLE';
 our $SECRET = 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY';
 
-# The database in which the functions below work.
+# The database that the functions below use.
 our $DATABASE = 'postgres';
 
 # Starts a cluster with the extension; the settings are lines of postgresql.conf.
@@ -31,23 +31,23 @@ sub cluster
 	return $node;
 }
 
-# Starts a server; arguments are those of "cognito.py serve".
+# Starts a local Cognito; the arguments are those of "cognito.py serve".
 sub new
 {
 	my ($class, @arguments) = @_;
 	my $pid = open2(my $out, my $in, "$FindBin::Bin/../cognito.py", 'serve', @arguments);
 	my $url = <$out> // die 'the local Cognito did not start';
 
-	my $door = $url =~ /^https:/ ? <$out> : $url;
-	chomp($url, $door);
+	my $control_url = $url =~ /^https:/ ? <$out> : $url;
+	chomp($url, $control_url);
 	return bless
-	  { pid => $pid, in => $in, out => $out, url => $url, door => $door, http => HTTP::Tiny->new },
+	  { pid => $pid, in => $in, out => $out, url => $url, control_url => $control_url, http => HTTP::Tiny->new },
 	  $class;
 }
 
 sub url { return $_[0]->{url} }
 
-# Stops the server, for a test of what happens without it.
+# Stops the local Cognito, for tests without a service.
 sub stop
 {
 	my ($self) = @_;
@@ -56,33 +56,33 @@ sub stop
 	return;
 }
 
-# Asks the control door, and dies where it refuses.
+# Sends a request to the control interface; dies if it is refused.
 sub control
 {
 	my ($self, $method, $path, $content) = @_;
 	my $json = JSON::PP->new->utf8->allow_nonref;
-	my $answer = $self->{http}->request($method, "$self->{door}/_$path",
+	my $answer = $self->{http}->request($method, "$self->{control_url}/_$path",
 		{ defined $content ? (content => $json->encode($content)) : () });
 
 	die "$method /_$path: $answer->{status} $answer->{content}" unless $answer->{success};
 	return length $answer->{content} ? $json->decode($answer->{content}) : undef;
 }
 
-# Replaces the faults; see cognito.py for what each can be.
+# Replaces the faults; cognito.py defines them.
 sub faults
 {
 	my ($self, @faults) = @_;
 	return $self->control('PUT', 'faults', \@faults);
 }
 
-# Makes or replaces a pool.
+# Creates or replaces a user pool.
 sub pool
 {
 	my ($self, $id, %pool) = @_;
 	return $self->control('PUT', "pool/$id", \%pool);
 }
 
-# A user as ListUsers has it, with an e-mail address and whatever else is given.
+# Returns a user as ListUsers does, with an email address and the given members.
 sub user
 {
 	my ($class, $username, %more) = @_;
@@ -97,24 +97,24 @@ sub user
 	};
 }
 
-# Forgets the requests so far; requests gives those since.
-sub forget { return $_[0]->control('DELETE', 'requests') }
+# Clear and return the recorded requests.
+sub clear_requests { return $_[0]->control('DELETE', 'requests') }
 sub requests { return @{ $_[0]->control('GET', 'requests') } }
 
-# Runs a query; its result, and the requests that it made.
-sub watch
+# Runs a query; returns its result, and the requests that it made.
+sub query_with_requests
 {
 	my ($self, $node, $query) = @_;
 
-	$self->forget;
+	$self->clear_requests;
 	my $result = $node->safe_psql($DATABASE, $query);
 	return ($result, $self->requests);
 }
 
-# Everything malformed that was ever sent; a test ends by expecting none.
+# Returns all malformed requests that were ever received; a test ends by expecting none.
 sub violations { return @{ $_[0]->control('GET', 'violations') } }
 
-# Makes a server in a cluster that leads here; options override the usual ones, undef drops one.
+# Creates a foreign server for this local Cognito; options override the defaults, undef drops one.
 sub create_server
 {
 	my ($self, $node, $name, %options) = @_;
@@ -133,7 +133,7 @@ sub create_server
 	return;
 }
 
-# A string as an SQL literal.
+# Returns a string as an SQL literal.
 sub quote
 {
 	my ($text) = @_;
@@ -141,7 +141,7 @@ sub quote
 	return "'$text'";
 }
 
-# Runs a query and gives its error, with SQLSTATE, detail and hint; empty if it succeeds.
+# Runs a query; returns its error with SQLSTATE, detail and hint, or an empty string on success.
 sub error_of
 {
 	my ($node, $query, %options) = @_;
@@ -150,7 +150,7 @@ sub error_of
 	return $code == 0 ? '' : $err;
 }
 
-# Starts a query in a session of its own, without waiting for it.
+# Starts a query in a new session, without waiting for its end; returns the session.
 sub start
 {
 	my ($node, $query) = @_;
@@ -160,7 +160,7 @@ sub start
 	return $session;
 }
 
-# Waits for what was started, and gives its result or its error.
+# Waits for the end of a query that "start" started; returns its result or its error.
 sub finish
 {
 	my ($session) = @_;
@@ -170,7 +170,7 @@ sub finish
 	return $result;
 }
 
-# Puts a Vault into the database, with the key's secret in it under the name "cognito".
+# Creates a Vault in the database, with the secret access key under the name "cognito".
 sub create_vault
 {
 	my ($node) = @_;
@@ -179,7 +179,7 @@ sub create_vault
 	return;
 }
 
-# A session that outlives its errors, which come with SQLSTATE.
+# Opens a session that goes on after errors, and shows them with SQLSTATE.
 sub session
 {
 	my ($node) = @_;
@@ -189,23 +189,23 @@ sub session
 	return $session;
 }
 
-# Runs queries in a session; what they return.
-sub ask
+# Runs queries in a session; returns their result.
+sub query
 {
 	my ($session, $queries) = @_;
 	$session->{stderr} = '';
 	return scalar $session->query($queries);
 }
 
-# Runs queries in a session; what goes wrong.
-sub complaints
+# Runs queries in a session; returns their errors and notices.
+sub query_error
 {
 	my ($session, $queries) = @_;
-	ask($session, $queries);
+	query($session, $queries);
 	return $session->{stderr};
 }
 
-# Builds a library of this directory, to be put into LD_PRELOAD while a cluster starts.
+# Compiles a library of this directory, for the LD_PRELOAD of a cluster; returns its path.
 sub preload
 {
 	my ($name) = @_;

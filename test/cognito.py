@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The local Cognito of the tests and the demo: the operations on user and identity pools that the extension asks for.
+"""The local Cognito of the tests and the demo: the operations on user and identity pools that the extension uses.
 
     cognito.py run CMD…            serve while CMD runs, with COGNITO_ENDPOINT set to the server's URL
     cognito.py serve [--tls DIR]   print the URL, serve until SIGTERM or the end of standard input;
@@ -10,8 +10,9 @@ It listens on a free port of 127.0.0.1, and checks each request as strictly as A
 botocore's own signer, its body with botocore's models of the services. `GET /_violations` lists what was malformed.
 
 Pools: <region>_UsersN has N generated users, for any N; eu-west-1_AbCdEf123 has the 300 people of the demo, and
-eu-west-1:11111111-2222-4333-8444-555555555555 is the demo's identity pool. Others come through the control door, which
-is the paths that begin with `/_` (see Cognito.door). A region lists all its pools but the generated ones.
+eu-west-1:11111111-2222-4333-8444-555555555555 is the demo's identity pool. Tests add others through the control
+interface: the paths that begin with `/_` (see Cognito.handle_control). A region lists all its pools but the generated
+ones.
 """
 
 import base64
@@ -66,14 +67,14 @@ RARE_STATUSES = ("UNCONFIRMED", "EXTERNAL_PROVIDER", "ARCHIVED", "COMPROMISED", 
                  "FORCE_CHANGE_PASSWORD")
 
 
-def dice(username):
-    """Sixteen bytes that are always the same for a user name: its sub, and what varies from user to user."""
+def digest(username):
+    """Return 16 bytes that depend on the user name only: the source of its sub and of what varies between users."""
     return hashlib.md5(username.encode()).digest()
 
 
 def user_type(username, attributes, status, enabled, created, modified, mfa):
-    """A user as ListUsers shows it; an attribute that is None is left out."""
-    attributes = {"sub": str(uuid.UUID(bytes=dice(username), version=4)), **attributes}
+    """Return a user as ListUsers returns it, without the attributes that are None."""
+    attributes = {"sub": str(uuid.UUID(bytes=digest(username), version=4)), **attributes}
     return {
         "Username": username,
         "Attributes": [{"Name": name, "Value": value} for name, value in attributes.items() if value is not None],
@@ -87,7 +88,7 @@ def user_type(username, attributes, status, enabled, created, modified, mfa):
 
 @functools.lru_cache(maxsize=20_000)
 def generated_user(number):
-    """User `number` of any generated pool."""
+    """Return user `number` of any generated pool."""
     username = f"user{number:06d}"
     attributes = {
         "email": f"{username}@example.com",
@@ -102,7 +103,7 @@ def generated_user(number):
 
 
 class GeneratedUsers(Sequence):
-    """Users 1 to `count`, each made when it is looked at."""
+    """Users 1 to `count`, each generated on access."""
 
     def __init__(self, count):
         self.numbers = range(1, count + 1)
@@ -116,31 +117,31 @@ class GeneratedUsers(Sequence):
 
 
 def demo_user(given, family):
-    """A person of the demo pool: the user name is the name in ASCII."""
+    """Return a person of the demo pool; the user name is the name in ASCII."""
     username = unicodedata.normalize("NFKD", f"{given}.{family}").encode("ascii", "ignore").decode().lower()
-    throw = dice(username)
-    address = f"{username}@example.com" if throw[1] > 25 else None
-    phone = f"+4930{throw[2]:03d}{throw[3]:03d}" if throw[2] < 100 else None
+    hashed = digest(username)
+    address = f"{username}@example.com" if hashed[1] > 25 else None
+    phone = f"+4930{hashed[2]:03d}{hashed[3]:03d}" if hashed[2] < 100 else None
     attributes = {
         "email": address,
-        "email_verified": address and ("true" if throw[3] < 220 else "false"),
+        "email_verified": address and ("true" if hashed[3] < 220 else "false"),
         "name": f"{given} {family}",
         "given_name": given,
         "family_name": family,
         "phone_number": phone,
         "phone_number_verified": phone and "true",
-        "custom:plan": "free" if throw[4] < 150 else "pro" if throw[4] < 225 else "enterprise",
+        "custom:plan": "free" if hashed[4] < 150 else "pro" if hashed[4] < 225 else "enterprise",
     }
-    status = "CONFIRMED" if throw[5] < 200 else RARE_STATUSES[throw[5] % len(RARE_STATUSES)]
-    created = 1_640_995_200 + int.from_bytes(throw[9:12], "big") * 5.625
-    modified = created + 86_400.001 * throw[12]
-    return user_type(username, attributes, status, throw[7] > 20, created, modified, phone and throw[9] < 128)
+    status = "CONFIRMED" if hashed[5] < 200 else RARE_STATUSES[hashed[5] % len(RARE_STATUSES)]
+    created = 1_640_995_200 + int.from_bytes(hashed[9:12], "big") * 5.625
+    modified = created + 86_400.001 * hashed[12]
+    return user_type(username, attributes, status, hashed[7] > 20, created, modified, phone and hashed[9] < 128)
 
 
 def demo_pool():
-    """300 people in no order that one sees, as Cognito's, and three groups."""
+    """Return the demo pool: 300 people in no apparent order, as in Cognito, and three groups."""
     users = [demo_user(*names) for names in itertools.product(GIVEN.split(), FAMILY.split())]
-    users.sort(key=lambda user: dice(user["Username"])[::-1])
+    users.sort(key=lambda user: digest(user["Username"])[::-1])
     usernames = [user["Username"] for user in users]
     groups = [{"GroupName": name, "Description": f"May {rights} documents", "Precedence": rank, **DEMO_DATES}
               for rank, (name, rights) in enumerate({"admins": "manage", "editors": "edit", "viewers": "read"}.items())]
@@ -159,8 +160,8 @@ def demo_pool():
 
 
 def demo_identity_pool():
-    """Seven identities, of which every third has not logged in."""
-    identities = [{"IdentityId": f"eu-west-1:{uuid.UUID(bytes=dice(str(i)), version=4)}",
+    """Return the demo identity pool: seven identities, every third of which has not logged in."""
+    identities = [{"IdentityId": f"eu-west-1:{uuid.UUID(bytes=digest(str(i)), version=4)}",
                    "Logins": [["accounts.google.com"], ["accounts.google.com", "login.example.com"], []][i % 3],
                    "CreationDate": 1_650_000_000.125 + 3600 * i, "LastModifiedDate": 1_660_000_000 + 60 * i}
                   for i in range(7)]
@@ -171,7 +172,7 @@ def demo_identity_pool():
 
 @dataclass(eq=False)
 class Pages:
-    """How something shows the pages of its lists."""
+    """How the listings of a resource are divided into pages."""
 
     empty_pages: int = field(default=0, kw_only=True)
     token_length: int = field(default=0, kw_only=True)
@@ -224,28 +225,28 @@ class Pool(Pages):
                         "Arn": f"arn:aws:cognito-idp:{region}:123456789012:userpool/{self.id}", **self.details}
 
     def user(self, name):
-        """The user of that name, or the local user of that sub."""
+        """Return the user with that name, or the local user with that sub."""
         local = (user for user in self.users if user.get("UserStatus") != "EXTERNAL_PROVIDER")
         for attribute, users in (("username", self.users), ("sub", local)):
             for user in users:
-                if searched(user, attribute) == name:
+                if filter_value(user, attribute) == name:
                     return user
-        raise Refusal("UserNotFoundException", "User does not exist.")
+        raise ServiceError("UserNotFoundException", "User does not exist.")
 
     def client(self, client_id):
         for client in self.clients:
             if client.get("ClientId") == client_id:
                 return client
-        raise Refusal("ResourceNotFoundException", f"User pool client {client_id} does not exist.")
+        raise ServiceError("ResourceNotFoundException", f"User pool client {client_id} does not exist.")
 
     def members(self, group):
         if group not in self.memberships:
-            raise Refusal("ResourceNotFoundException", "Group not found.")
+            raise ServiceError("ResourceNotFoundException", "Group not found.")
         return self.memberships[group]
 
     @functools.lru_cache(maxsize=1000)
     def search(self, text):
-        """The users that a filter selects."""
+        """Return the users that match a filter."""
         if not text or self.ignore_filter:
             return self.users
         matches = parse_filter(text)
@@ -254,7 +255,7 @@ class Pool(Pages):
 
 @functools.cache
 def generated_pool(pool_id):
-    """The pool that is there without being made, if the id is of one."""
+    """Return the generated pool with that id, or None if the id is not of a generated pool."""
     generated = re.fullmatch(r"[\w-]+_Users(\d+)", pool_id)
     return generated and Pool(pool_id, GeneratedUsers(int(generated[1])))
 
@@ -266,8 +267,8 @@ SEARCHABLE = {"username", "email", "phone_number", "name", "given_name", "family
               "cognito:user_status", "status", "sub"}
 
 
-def searched(user, name):
-    """What a filter compares; None where the user lacks it."""
+def filter_value(user, name):
+    """Return the value of a user that a filter compares, or None if the user has none."""
     if name == "username":
         return user.get("Username")
     if name == "status":
@@ -278,112 +279,112 @@ def searched(user, name):
 
 
 def parse_filter(text):
-    """A predicate on users out of `attribute = "value"` or `attribute ^= "value"`."""
+    """Convert `attribute = "value"` or `attribute ^= "value"` to a predicate on users."""
     parts = FILTER.fullmatch(text)
     if not parts:
-        raise Refusal("InvalidParameterException", "Error while parsing filter.")
+        raise ServiceError("InvalidParameterException", "Error while parsing filter.")
     name, operator, value = parts[1], parts[2], parts[3].replace('\\"', '"')
     if name not in SEARCHABLE:
-        raise Refusal("InvalidParameterException", f"Invalid search attribute: {name}")
-    if name == "cognito:user_status":  # the only one without regard to case
+        raise ServiceError("InvalidParameterException", f"Invalid search attribute: {name}")
+    if name == "cognito:user_status":  # the only attribute that is compared case-insensitively
         value = value.upper()
     if operator == "=":
-        return lambda user: searched(user, name) == value
-    return lambda user: (searched(user, name) or "").startswith(value)
+        return lambda user: filter_value(user, name) == value
+    return lambda user: (filter_value(user, name) or "").startswith(value)
 
 
-def page_token(shower, listing, number):
-    """The token of a listing's page: it fits no other page, and no listing with other parameters."""
+def page_token(resource, listing, number):
+    """Return the token of a page, valid only for this page of a listing with the same parameters."""
     seal = hashlib.sha512(json.dumps([number, listing], sort_keys=True).encode()).digest()
-    return f"{number}.{base64.b64encode(seal).decode()}".ljust(shower.token_length, "+")
+    return f"{number}.{base64.b64encode(seal).decode()}".ljust(resource.token_length, "+")
 
 
-def page(shower, ask, key, items, token_key="NextToken"):
-    """The page asked for. What shows it has empty pages after each page with items, the last one too."""
-    size = len(items) or 1 if shower.ignore_limit else ask.get("Limit") or ask.get("MaxResults") or 60
-    pages = (-(-len(items) // size) or 1) * (shower.empty_pages + 1)
-    listing, token, number = {**ask, "listed": key}, ask.get(token_key), 0
+def page(resource, parameters, key, items, token_key="NextToken"):
+    """Return the requested page. Each page with items, also the last one, is followed by `empty_pages` empty ones."""
+    size = len(items) or 1 if resource.ignore_limit else parameters.get("Limit") or parameters.get("MaxResults") or 60
+    pages = (-(-len(items) // size) or 1) * (resource.empty_pages + 1)
+    listing, token, number = {**parameters, "listed": key}, parameters.get(token_key), 0
     listing.pop(token_key, None)
     if token is not None:
         start = re.match(r"(\d{1,9})\.", token)
         number = int(start[1]) if start else 0
-        if token != page_token(shower, listing, number):
-            raise Refusal("InvalidParameterException", "Invalid pagination token given.")
-    full, empty = divmod(number, shower.empty_pages + 1)
-    more = {token_key: page_token(shower, listing, number + 1)} if number + 1 < pages else {}
+        if token != page_token(resource, listing, number):
+            raise ServiceError("InvalidParameterException", "Invalid pagination token given.")
+    full, empty = divmod(number, resource.empty_pages + 1)
+    more = {token_key: page_token(resource, listing, number + 1)} if number + 1 < pages else {}
     return {key: [] if empty else items[full * size:(full + 1) * size], **more}
 
 
-def list_users(pool, ask):
-    """A page of users with the attributes asked for: an error if one is missing, as in the service."""
-    answer = page(pool, ask, "Users", pool.search(ask.get("Filter")), "PaginationToken")
-    wanted = set(ask.get("AttributesToGet", ()))
+def list_users(pool, query):
+    """Return a page of users with the requested attributes; raise an error if one is missing, as the service does."""
+    response = page(pool, query, "Users", pool.search(query.get("Filter")), "PaginationToken")
+    wanted = set(query.get("AttributesToGet", ()))
     if wanted:
-        answer["Users"] = [{**user, "Attributes": [item for item in user["Attributes"] if item["Name"] in wanted]}
-                           for user in answer["Users"]]
-        if any(len(user["Attributes"]) < len(wanted) for user in answer["Users"]):
-            raise Refusal("InvalidParameterException", "One or more requested attributes do not exist.")
-    return answer
+        response["Users"] = [{**user, "Attributes": [item for item in user["Attributes"] if item["Name"] in wanted]}
+                           for user in response["Users"]]
+        if any(len(user["Attributes"]) < len(wanted) for user in response["Users"]):
+            raise ServiceError("InvalidParameterException", "One or more requested attributes do not exist.")
+    return response
 
 
-def list_users_in_group(pool, ask):
-    members = pool.members(ask["GroupName"])
-    return page(pool, ask, "Users", [user for user in pool.users if user.get("Username") in members])
+def list_users_in_group(pool, query):
+    members = pool.members(query["GroupName"])
+    return page(pool, query, "Users", [user for user in pool.users if user.get("Username") in members])
 
 
-def list_groups_for_user(pool, ask):
-    username = pool.user(ask["Username"])["Username"]
-    return page(pool, ask, "Groups",
+def list_groups_for_user(pool, query):
+    username = pool.user(query["Username"])["Username"]
+    return page(pool, query, "Groups",
                 [group for group in pool.groups if username in pool.members(group.get("GroupName"))])
 
 
-def get_user(pool, ask):
-    user = pool.user(ask["Username"])
+def get_user(pool, query):
+    user = pool.user(query["Username"])
     return {"UserAttributes" if key == "Attributes" else key: value for key, value in user.items()}
 
 
-def list_clients(pool, ask):
+def list_clients(pool, query):
     shown = ("ClientId", "UserPoolId", "ClientName")
-    return page(pool, ask, "UserPoolClients",
+    return page(pool, query, "UserPoolClients",
                 [{key: client[key] for key in shown if key in client} for client in pool.clients])
 
 
-# Each takes what the request is about (a user pool, an identity pool or an account's region) and the request's
-# parameters, and gives the answer's content, or None for an empty one
+# Each function takes the resource that the request names (a user pool, an identity pool or an account's region) and the
+# request's parameters, and returns the response's content, or None for an empty body
 OPERATIONS = {
     "ListUsers": list_users,
-    "ListGroups": lambda pool, ask: page(pool, ask, "Groups", pool.groups),
+    "ListGroups": lambda pool, query: page(pool, query, "Groups", pool.groups),
     "ListUsersInGroup": list_users_in_group,
     "AdminListGroupsForUser": list_groups_for_user,
     "AdminGetUser": get_user,
     "AdminAddUserToGroup":
-        lambda pool, ask: pool.members(ask["GroupName"]).add(pool.user(ask["Username"])["Username"]),
+        lambda pool, query: pool.members(query["GroupName"]).add(pool.user(query["Username"])["Username"]),
     "AdminRemoveUserFromGroup":
-        lambda pool, ask: pool.members(ask["GroupName"]).discard(pool.user(ask["Username"])["Username"]),
-    "DescribeUserPool": lambda pool, ask: {"UserPool": pool.details},
+        lambda pool, query: pool.members(query["GroupName"]).discard(pool.user(query["Username"])["Username"]),
+    "DescribeUserPool": lambda pool, query: {"UserPool": pool.details},
     "ListUserPoolClients": list_clients,
-    "DescribeUserPoolClient": lambda pool, ask: {"UserPoolClient": pool.client(ask["ClientId"])},
-    "ListIdentityProviders": lambda pool, ask: page(pool, ask, "Providers", pool.identity_providers),
-    "ListUserPools": lambda account, ask: page(account, ask, "UserPools", account.user_pools),
-    "ListIdentityPools": lambda account, ask: page(account, ask, "IdentityPools", account.identity_pools),
-    "DescribeIdentityPool": lambda pool, ask: pool.details,
+    "DescribeUserPoolClient": lambda pool, query: {"UserPoolClient": pool.client(query["ClientId"])},
+    "ListIdentityProviders": lambda pool, query: page(pool, query, "Providers", pool.identity_providers),
+    "ListUserPools": lambda account, query: page(account, query, "UserPools", account.user_pools),
+    "ListIdentityPools": lambda account, query: page(account, query, "IdentityPools", account.identity_pools),
+    "DescribeIdentityPool": lambda pool, query: pool.details,
     "ListIdentities":
-        lambda pool, ask: {"IdentityPoolId": pool.id, **page(pool, ask, "Identities", pool.identities)},
+        lambda pool, query: {"IdentityPoolId": pool.id, **page(pool, query, "Identities", pool.identities)},
 }
 
 
-# ---- Requests and answers ----
+# ---- Requests and responses ----
 
-class Refusal(Exception):
-    """An error that the service answers with."""
+class ServiceError(Exception):
+    """An error response of the service."""
 
     def __init__(self, error, message):
         super().__init__(message)
         self.error = error
 
 
-class Malformed(Refusal):
-    """The answer to a request that no correct client sends; it is remembered as a violation."""
+class MalformedRequest(ServiceError):
+    """The response to a request that no correct client sends; it is recorded as a violation."""
 
 
 class Call:
@@ -405,8 +406,8 @@ class Call:
 
 
 @dataclass
-class Answer:
-    """What goes back: the body, and headers besides those that every answer has."""
+class Response:
+    """A response: the body, and headers in addition to those that every response has."""
 
     status: int = 200
     body: bytes = b""
@@ -414,33 +415,33 @@ class Answer:
     error: str = None
 
 
-def error_answer(error, message, status=400, headers=None, type_in="body"):
-    """An error's answer; `type_in` says where and how it names its type."""
+def error_response(error, message, status=400, headers=None, type_in="body"):
+    """Return an error response; `type_in` tells where and in which form it contains the error's type."""
     headers, content = dict(headers or {}), {"message": message}
     if type_in == "header":
         headers["x-amzn-errortype"] = error
     else:
         content["__type"] = f"com.amazonaws.cognito#{error}:http://localhost/" if type_in == "prefixed" else error
-    return Answer(status, json.dumps(content).encode(), headers, error)
+    return Response(status, json.dumps(content).encode(), headers, error)
 
 
-# ---- Faults: the entries of `PUT /_faults`, as they came ----
+# ---- Faults: the entries of `PUT /_faults` ----
 
 FAULT_KINDS = {"reply", "error", "close", "stall", "delay"}
 FAULT_KEYS = FAULT_KINDS | {"operation", "skip", "times", "status", "message", "headers", "type_in"}
-FAULT_WORDS = {"close": ("before", "midway"), "stall": ("answer", "body"), "type_in": ("body", "header", "prefixed")}
+FAULT_WORDS = {"close": ("before", "midway"), "stall": ("response", "body"), "type_in": ("body", "header", "prefixed")}
 
 
-def checked_fault(entry):
-    """The entry, if it has one kind and nothing that would be overlooked."""
+def validate_fault(entry):
+    """Return the fault with its defaults and, where it has one, its response. Raise ValueError if it is invalid."""
     wrong = [word for word, values in FAULT_WORDS.items() if word in entry and entry[word] not in values]
     if wrong or not entry.keys() <= FAULT_KEYS or len(entry.keys() & FAULT_KINDS) != 1:
         raise ValueError(f"not a fault: {entry}")
-    return {"skip": 0, "times": 1, **entry}
+    return {"skip": 0, "times": 1, **entry, "response": fault_response(entry)}
 
 
-def strikes(fault, operation):
-    """Whether it is this request that goes wrong; counts it (below zero, so from -1 on, for ever)."""
+def fault_applies(fault, operation):
+    """Return whether the fault applies to this request, and count the request. A negative `times` means for ever."""
     if fault["times"] == 0 or fault.get("operation", operation) != operation:
         return False
     counter = "skip" if fault["skip"] else "times"
@@ -448,34 +449,34 @@ def strikes(fault, operation):
     return counter == "times"
 
 
-def false_answer(fault):
-    """What the fault answers instead of the real answer, if anything."""
+def fault_response(fault):
+    """Return the response that replaces the real one, or None if the fault leaves it as it is."""
     if "error" in fault:
-        return error_answer(fault["error"], fault.get("message", "Ordered by the test."), fault.get("status", 400),
-                            fault.get("headers"), fault.get("type_in"))
+        return error_response(fault["error"], fault.get("message", "Ordered by the test."), fault.get("status", 400),
+                              fault.get("headers"), fault.get("type_in"))
     if "reply" in fault:
         reply = fault["reply"]
         body = base64.b64decode(reply["body_base64"]) if "body_base64" in reply else reply.get("body", "").encode()
-        return Answer(reply.get("status", 200), body, reply.get("headers", {}))
+        return Response(reply.get("status", 200), body, reply.get("headers", {}))
     return None
 
 
 # ---- Checks ----
 
 def check_protocol(call):
-    """AWS JSON 1.1, on a port that is not the scheme's own."""
+    """Check the parts of AWS JSON 1.1. The port is never the scheme's default, so the host header must contain it."""
     if (call.method, call.path) != ("POST", "/") or not call.model:
-        raise Malformed("UnknownOperationException", f"no operation: {call.method} {call.path} {call.prefix}")
+        raise MalformedRequest("UnknownOperationException", f"no operation: {call.method} {call.path} {call.prefix}")
     if call.operation not in OPERATIONS or call.operation not in call.model.operation_names:
-        raise Malformed("UnknownOperationException", "not served here")
+        raise MalformedRequest("UnknownOperationException", "not served here")
     if call.headers.get("content-type") != CONTENT_TYPE:
-        raise Malformed("UnknownOperationException", f"content-type is not {CONTENT_TYPE}")
+        raise MalformedRequest("UnknownOperationException", f"content-type is not {CONTENT_TYPE}")
     if call.repeats or not re.search(r":\d+$", call.headers.get("host", "")):
-        raise Malformed("SerializationException", "a header is sent twice, or host is without the port")
+        raise MalformedRequest("SerializationException", "a header is sent twice, or host is without the port")
 
 
 def check_shape(value, shape, name="the body"):
-    """A value and all in it against its shape; what fails is a ValueError."""
+    """Check a value against its shape, recursively; raise ValueError on a mismatch."""
     report = ParamValidator().validate(value, shape)
     if report.has_errors():
         raise ValueError(report.generate_report())
@@ -483,13 +484,13 @@ def check_shape(value, shape, name="the body"):
 
 
 def check_limits(value, shape, name):
-    """What botocore's validator does not know: patterns, maxima, and that true is not 1."""
+    """Check what botocore's validator ignores: patterns, maxima, and that true is not 1."""
     limits = shape.metadata
     size = value if isinstance(value, (int, float)) else len(value)
-    # Python has no \p{…}: the model's class of them all is that of the visible characters
+    # Python has no \p{…}: the model uses all of these classes together, for the visible characters
     pattern = limits.get("pattern", "(?s).*").replace(r"\p{L}\p{M}\p{S}\p{N}\p{P}", r"\S")
-    unlike = isinstance(value, str) and not re.fullmatch(pattern, value)
-    if unlike or size > limits.get("max", size) or isinstance(value, bool) != (shape.type_name == "boolean"):
+    mismatch = isinstance(value, str) and not re.fullmatch(pattern, value)
+    if mismatch or size > limits.get("max", size) or isinstance(value, bool) != (shape.type_name == "boolean"):
         raise ValueError(f"Value {value!r} at {name} fails to satisfy its constraint")
     if shape.type_name == "structure":
         for member, part in value.items():
@@ -500,31 +501,31 @@ def check_limits(value, shape, name):
 
 
 def check_parameters(call):
-    """The body against the operation's shape."""
+    """Check the body against the operation's shape."""
     if not isinstance(call.parameters, dict):
-        raise Malformed("SerializationException", "the body is not a JSON object")
+        raise MalformedRequest("SerializationException", "the body is not a JSON object")
     try:
         check_shape(call.parameters, call.model.operation_model(call.operation).input_shape)
-    except ValueError as misfit:
-        raise Malformed("InvalidParameterException", str(misfit)) from None
+    except ValueError as error:
+        raise MalformedRequest("InvalidParameterException", str(error)) from None
 
 
 def check_age(date, now):
-    """The age of a signature made at `date`, which is the header's text."""
+    """Check the age of a signature; `date` is the text of the header x-amz-date."""
     def text(seconds):
         return time.strftime(DATE_FORMAT, time.gmtime(seconds))
 
     signed = calendar.timegm(time.strptime(date, DATE_FORMAT))
     if signed < now - MAX_SKEW:
-        raise Refusal("InvalidSignatureException", f"Signature expired: {date} is now earlier than "
-                      f"{text(now - MAX_SKEW)} ({text(now)} - 5 min.)")
+        raise ServiceError("InvalidSignatureException", f"Signature expired: {date} is now earlier than "
+                           f"{text(now - MAX_SKEW)} ({text(now)} - 5 min.)")
     if signed > now + MAX_SKEW:
-        raise Refusal("InvalidSignatureException", f"Signature not yet current: {date} is still later than "
-                      f"{text(now + MAX_SKEW)} ({text(now)} + 5 min.)")
+        raise ServiceError("InvalidSignatureException", f"Signature not yet current: {date} is still later than "
+                           f"{text(now + MAX_SKEW)} ({text(now)} + 5 min.)")
 
 
 def check_signature(call, credentials, region, signed, signature):
-    """Sign what was received with botocore, and compare."""
+    """Sign the received request with botocore, and compare the signatures."""
     headers = {name: call.headers[name] for name in signed if name in call.headers}
     request = AWSRequest(call.method, f"http://{call.headers['host']}{call.path}", headers, call.body)
     request.context["timestamp"] = call.headers["x-amz-date"]
@@ -532,11 +533,11 @@ def check_signature(call, credentials, region, signed, signature):
     canonical = signer.canonical_request(request)
     to_sign = signer.string_to_sign(request, canonical)
     if signer.signature(to_sign, request) != signature:
-        raise Refusal("InvalidSignatureException",
-                      "The request signature we calculated does not match the signature you provided. Check your AWS "
-                      "Secret Access Key and signing method. Consult the service documentation for details.\n\n"
-                      f"The Canonical String for this request should have been\n'{canonical}'\n\n"
-                      f"The String-to-Sign should have been\n'{to_sign}'\n")
+        raise ServiceError("InvalidSignatureException",
+                           "The request signature we calculated does not match the signature you provided. Check your AWS "
+                           "Secret Access Key and signing method. Consult the service documentation for details.\n\n"
+                           f"The Canonical String for this request should have been\n'{canonical}'\n\n"
+                           f"The String-to-Sign should have been\n'{to_sign}'\n")
 
 
 # ---- The service ----
@@ -553,27 +554,27 @@ class Key:
 
 @dataclass
 class Quota:
-    """A token bucket (fields as of `PUT /_quota`): requests a second, and how many may be saved up."""
+    """A token bucket (fields as of `PUT /_quota`): requests per second, and the size of the bucket."""
 
     rate: float
     burst: float
 
     def __post_init__(self):
-        self.saved, self.reckoned = self.burst, time.monotonic()
+        self.tokens, self.updated = self.burst, time.monotonic()
 
-    def take(self):
-        """Take leave for a request; False if there is none."""
+    def acquire(self):
+        """Take a token for a request; return False if there is none."""
         now = time.monotonic()
-        self.saved = min(self.burst, self.saved + (now - self.reckoned) * self.rate)
-        self.reckoned = now
-        if self.saved < 1:
+        self.tokens = min(self.burst, self.tokens + (now - self.updated) * self.rate)
+        self.updated = now
+        if self.tokens < 1:
             return False
-        self.saved -= 1
+        self.tokens -= 1
         return True
 
 
 class Cognito:
-    """The pools and keys, what tests have set, and what they may ask."""
+    """The state of the service: pools, access keys, what tests have set, and what was received."""
 
     def __init__(self):
         self.lock = threading.Lock()
@@ -589,22 +590,22 @@ class Cognito:
         return time.time() + self.ahead
 
     def authorize(self, call):
-        """Check who calls, and that it is so; the key, and the region that the call is signed for."""
+        """Check the signature; return the key, and the region that the request is signed for."""
         parts = AUTHORIZATION.fullmatch(call.headers.get("authorization", ""))
         if not parts:
-            raise Malformed("IncompleteSignatureException", "no Authorization header of Signature Version 4")
+            raise MalformedRequest("IncompleteSignatureException", "no Authorization header of Signature Version 4")
         key_id, day, region, service, names, signature = parts.groups()
         signed, date = names.split(";"), call.headers.get("x-amz-date", "")
         required = SIGNED_ALWAYS | {"x-amz-security-token"} & call.headers.keys()
         if not required <= set(signed) or signed != sorted(signed):
-            raise Malformed("InvalidSignatureException", f"SignedHeaders lacks one of {required}, or is not in order")
+            raise MalformedRequest("InvalidSignatureException", f"SignedHeaders lacks one of {required}, or is unsorted")
         if not re.fullmatch(r"\d{8}T\d{6}Z", date) or (day, service) != (date[:8], call.model.endpoint_prefix):
-            raise Malformed("InvalidSignatureException", "Credential has not x-amz-date's day and the service's name")
+            raise MalformedRequest("InvalidSignatureException", "Credential lacks x-amz-date's day or the service's name")
         key = self.keys.get(key_id)
         if not key or call.headers.get("x-amz-security-token") != key.token:
-            raise Refusal("UnrecognizedClientException", "The security token included in the request is invalid.")
+            raise ServiceError("UnrecognizedClientException", "The security token included in the request is invalid.")
         if key.expired:
-            raise Refusal("ExpiredTokenException", "The security token included in the request is expired")
+            raise ServiceError("ExpiredTokenException", "The security token included in the request is expired")
         check_age(date, self.now())
         check_signature(call, Credentials(key_id, key.secret), region, signed, signature)
         return key, region
@@ -612,16 +613,16 @@ class Cognito:
     def pool(self, pool_id, region):
         pool = self.pools.get(pool_id) or generated_pool(pool_id)
         if not pool or pool_id.partition("_")[0] != region:
-            raise Refusal("ResourceNotFoundException", f"User pool {pool_id} does not exist.")
+            raise ServiceError("ResourceNotFoundException", f"User pool {pool_id} does not exist.")
         return pool
 
     def identity_pool(self, pool_id, region):
         if pool_id not in self.identity_pools or pool_id.partition(":")[0] != region:
-            raise Refusal("ResourceNotFoundException", f"IdentityPool '{pool_id}' not found.")
+            raise ServiceError("ResourceNotFoundException", f"IdentityPool '{pool_id}' not found.")
         return self.identity_pools[pool_id]
 
     def account(self, region):
-        """What a test has put there, or else all pools of the region."""
+        """Return the account that a test has set, or else one with all pools of the region."""
         def of_region(pools, *keys):
             return [{key: pool.details[key] for key in keys if key in pool.details}
                     for pool in pools.values() if re.match(rf"{region}[_:]", pool.id)]
@@ -630,8 +631,8 @@ class Cognito:
             region, of_region(self.pools, "Id", "Name", "CreationDate", "LastModifiedDate"),
             of_region(self.identity_pools, "IdentityPoolId", "IdentityPoolName"))
 
-    def subject(self, parameters, region):
-        """What a request is about."""
+    def resource(self, parameters, region):
+        """Return the resource that a request names."""
         match parameters:
             case {"UserPoolId": pool_id}:
                 return self.pool(pool_id, region)
@@ -640,51 +641,52 @@ class Cognito:
         return self.account(region)
 
     def check(self, call):
-        """Everything that is checked before an operation begins; what it is about."""
+        """Check a request before its operation is performed; return its resource."""
         check_protocol(call)
         key, region = self.authorize(call)
         check_parameters(call)
-        if self.quota and not self.quota.take():
-            raise Refusal("TooManyRequestsException", "Rate exceeded")
+        if self.quota and not self.quota.acquire():
+            raise ServiceError("TooManyRequestsException", "Rate exceeded")
         if call.operation in key.denied:
             action = f"{call.model.endpoint_prefix}:{call.operation}"
-            raise Refusal("AccessDeniedException", "User: arn:aws:iam::123456789012:user/example is not authorized to "
-                          f"perform: {action} because no identity-based policy allows the {action} action")
-        return self.subject(call.parameters, region)
+            raise ServiceError("AccessDeniedException", "User: arn:aws:iam::123456789012:user/example is not authorized "
+                               f"to perform: {action} because no identity-based policy allows the {action} action")
+        return self.resource(call.parameters, region)
 
-    def perform(self, call, instead):
-        """The answer to a call. The call is checked even if there is another answer instead."""
+    def perform(self, call, replacement):
+        """Return the response to a request. The request is checked even if a fault replaces the response."""
         try:
-            subject = self.check(call)
-            content = None if instead else OPERATIONS[call.operation](subject, call.parameters)
-        except Refusal as refusal:
-            if isinstance(refusal, Malformed):
-                self.violations.append(f"{call.operation}: {refusal}")
-            return instead or error_answer(refusal.error, str(refusal))
-        return instead or Answer(200, b"" if content is None else json.dumps(content, ensure_ascii=False).encode())
+            resource = self.check(call)
+            content = None if replacement else OPERATIONS[call.operation](resource, call.parameters)
+        except ServiceError as service_error:
+            if isinstance(service_error, MalformedRequest):
+                self.violations.append(f"{call.operation}: {service_error}")
+            return replacement or error_response(service_error.error, str(service_error))
+        body = b"" if content is None else json.dumps(content, ensure_ascii=False).encode()
+        return replacement or Response(200, body)
 
-    def answer(self, call):
-        """The answer to a call, and the fault (or {}) that its delivery suffers."""
+    def respond(self, call):
+        """Return the response to a request, and the fault (or {}) to apply to its delivery."""
         with self.lock:
             self.requests.append(call.record)
-            fault = next((fault for fault in self.faults if strikes(fault, call.operation)), {})
-            answer = self.perform(call, false_answer(fault))
-            if fault.get("close") != "before" and fault.get("stall") != "answer":
-                call.record.update(status=answer.status, error=answer.error)
-            return answer, fault
+            fault = next((fault for fault in self.faults if fault_applies(fault, call.operation)), {})
+            response = self.perform(call, fault.get("response"))
+            if fault.get("close") != "before" and fault.get("stall") != "response":
+                call.record.update(status=response.status, error=response.error)
+            return response, fault
 
     def control(self, method, path, body):
-        """What tests set and ask; a mistake in it is answered with 400, and told."""
+        """Serve a request of a test to the control interface; an invalid one gets a 400 response with the error."""
         with self.lock:
             try:
                 content = json.loads(body) if method == "PUT" else None
-                return Answer(200, json.dumps(self.door([method, *path.split("/")[1:]], content)).encode())
-            except (AttributeError, KeyError, TypeError, ValueError) as mistake:
-                return Answer(400, f"{method} {path}: {mistake!r}\n".encode())
+                return Response(200, json.dumps(self.handle_control([method, *path.split("/")[1:]], content)).encode())
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                return Response(400, f"{method} {path}: {error!r}\n".encode())
 
-    def door(self, way, content):
-        """The doors, each a method and a path."""
-        match way:
+    def handle_control(self, route, content):
+        """Perform a request to the control interface; `route` is its method and the parts of its path."""
+        match route:
             case ["PUT", "_pool", pool_id]:
                 self.pools[pool_id] = Pool(pool_id, **content)
             case ["PUT", "_identity_pool", pool_id]:
@@ -692,7 +694,7 @@ class Cognito:
             case ["PUT", "_account", region]:
                 self.accounts[region] = Account(region, **content)
             case ["PUT", "_faults"]:
-                self.faults = [checked_fault(entry) for entry in content]
+                self.faults = [validate_fault(entry) for entry in content]
             case ["PUT", "_clock"]:
                 self.ahead = float(content)
             case ["PUT", "_quota"]:
@@ -706,7 +708,7 @@ class Cognito:
             case ["GET", "_violations"]:
                 return self.violations
             case _:
-                raise ValueError("no such door")
+                raise ValueError("no such path")
 
 
 # ---- The server ----
@@ -722,20 +724,21 @@ class Handler(BaseHTTPRequestHandler):
         self.number = next(self.server.numbers)
 
     def receive(self):
-        """Read a request, have it answered, and deliver the answer."""
-        self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)  # the body may wait for it
+        """Read a request and send the response."""
+        # the client may delay the body until the headers are acknowledged
+        self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
         if self.path.startswith("/_"):
             self.deliver(self.server.cognito.control(self.command, self.path, body), {})
         else:
             call = Call(self.command, self.path, self.headers.items(), body, self.number)
-            self.deliver(*self.server.cognito.answer(call))
+            self.deliver(*self.server.cognito.respond(call))
 
     do_DELETE = do_GET = do_POST = do_PUT = receive
 
-    def deliver(self, answer, fault):
-        """Send an answer in one piece, or as the fault has it."""
-        head, body = self.head(answer), answer.body
+    def deliver(self, response, fault):
+        """Send a response, in one piece unless the fault says otherwise."""
+        head, body = self.head(response), response.body
         self.close_connection |= "close" in fault or "stall" in fault
         time.sleep(fault.get("delay", 0))
         match fault:
@@ -743,7 +746,7 @@ class Handler(BaseHTTPRequestHandler):
                 pass
             case {"close": "midway"}:
                 self.wfile.write(head + body[:len(body) // 2])
-            case {"stall": "answer"}:
+            case {"stall": "response"}:
                 self.rfile.read(1)  # until the client goes away
             case {"stall": "body"}:
                 self.wfile.write(head)
@@ -753,23 +756,23 @@ class Handler(BaseHTTPRequestHandler):
             case _:
                 self.wfile.write(head + body)
 
-    def head(self, answer):
-        """The status line and the headers; the answer's own headers win, and may promise more than will come."""
-        length = str(len(answer.body))
+    def head(self, response):
+        """Return the status line and the headers. The response's own headers, also content-length, take precedence."""
+        length = str(len(response.body))
         headers = {
             "date": email.utils.formatdate(self.server.cognito.now(), usegmt=True),
             "content-type": CONTENT_TYPE,
             "content-length": length,
             "x-amzn-requestid": str(uuid.uuid4()),
-            **{name.lower(): str(value) for name, value in answer.headers.items()},
+            **{name.lower(): str(value) for name, value in response.headers.items()},
         }
         self.close_connection |= headers.get("connection") == "close" or headers["content-length"] != length
-        reason = self.responses.get(answer.status, ("",))[0]
-        lines = [f"HTTP/1.1 {answer.status} {reason}", *(f"{name}: {value}" for name, value in headers.items())]
+        reason = self.responses.get(response.status, ("",))[0]
+        lines = [f"HTTP/1.1 {response.status} {reason}", *(f"{name}: {value}" for name, value in headers.items())]
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
     def log_message(self, *_):
-        """Say nothing: tests read `/_requests`."""
+        """Log nothing: tests read `/_requests`."""
 
 
 class Server(socketserver.ThreadingTCPServer):
@@ -786,27 +789,28 @@ class Server(socketserver.ThreadingTCPServer):
         self.numbers = itertools.count(1)
 
     def handle_error(self, request, address):
-        """A client that goes away or fails the handshake is nothing to report."""
+        """Ignore clients that disconnect or fail the TLS handshake."""
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, address)
 
 
 def start(cognito, tls=None):
-    """A server at work in the background; its URL."""
+    """Start a server in the background and return its URL."""
     server = Server(cognito, tls)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return f"{'https://localhost' if tls else 'http://127.0.0.1'}:{server.server_address[1]}"
 
 
 def tls_context(folder):
-    """TLS with a certificate, made here and signed by a CA made here."""
+    """Return a TLS context with a new certificate, signed by a new CA."""
     def certificate(name, *options):
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
                         "-nodes", "-keyout", f"{folder}/{name}.key", "-out", f"{folder}/{name}.pem", *options],
                        check=True, capture_output=True)
 
     os.makedirs(folder, exist_ok=True)
-    certificate("ca", "-subj", f"/CN=CA of the local Cognito, {os.path.basename(folder)}", "-addext", "keyUsage=critical,keyCertSign")
+    certificate("ca", "-subj", f"/CN=CA of the local Cognito, {os.path.basename(folder)}",
+                "-addext", "keyUsage=critical,keyCertSign")
     certificate("server", "-subj", "/CN=localhost", "-CA", f"{folder}/ca.pem", "-CAkey", f"{folder}/ca.key",
                 "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-addext", "basicConstraints=CA:FALSE")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -818,7 +822,7 @@ def tls_context(folder):
 # ---- The command line ----
 
 def serve(tls=None):
-    """Serve until standard input ends, or SIGTERM comes."""
+    """Serve until the end of standard input, or SIGTERM."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     cognito = Cognito()
     urls = [start(cognito, tls), start(cognito)] if tls else [start(cognito)]
@@ -827,14 +831,14 @@ def serve(tls=None):
 
 
 def run(command):
-    """Serve while the command runs; its exit code. Signals are handed on to it, so that they end both."""
+    """Serve while the command runs, and return its exit code. Signals are forwarded to it, so that they end both."""
     child, early = None, []
 
-    def hand_on(number, _):
+    def forward(number, _):
         child.send_signal(number) if child else early.append(number)
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, hand_on)
+        signal.signal(number, forward)
     child = subprocess.Popen(command, env={**os.environ, "COGNITO_ENDPOINT": start(Cognito())})
     for number in early:
         child.send_signal(number)

@@ -727,7 +727,7 @@ class Faults(Case):
         self.assertEqual(self.codes(), [5])
 
     def test_stall_and_delay(self):
-        self.order({"stall": "answer"}, {"stall": "body"}, {"delay": 0.3}, {"stall": "body"})
+        self.order({"stall": "response"}, {"stall": "body"}, {"delay": 0.3}, {"stall": "body"})
         impatient = server.client(read_timeout=0.2)
         with self.assertRaises(ReadTimeoutError):
             impatient.list_users(UserPoolId=DEMO)
@@ -793,7 +793,7 @@ class Commands(unittest.TestCase):
 
     def test_serve_ends(self):
         stalled = Server()
-        stalled.control("PUT", "/_faults", [{"stall": "answer"}])
+        stalled.control("PUT", "/_faults", [{"stall": "response"}])
         waiting = http.client.HTTPConnection(stalled.url.removeprefix("http://"))
         waiting.request("POST", "/", "{}")
         while not stalled.control("GET", "/_requests"):

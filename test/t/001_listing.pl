@@ -28,7 +28,7 @@ sub lists
 	my ($name, $pool, $rows, $requests, $arguments) = @_;
 
 	use_pool($pool);
-	my ($counts, @requests) = $cognito->watch($node,
+	my ($counts, @requests) = $cognito->query_with_requests($node,
 		"SELECT count(*), count(DISTINCT username) FROM cognito_users('srv'"
 		  . (defined $arguments ? ", $arguments)" : ')'));
 	is($counts, "$rows|$rows", "$name: $rows distinct users");
@@ -122,13 +122,13 @@ for (
 	[ 'nothing', '', "n1\nn2\nn3\nn4" ])
 {
 	my ($name, $filter, $usernames) = @$_;
-	my ($result, $request) = $cognito->watch($node,
+	my ($result, $request) = $cognito->query_with_requests($node,
 		encode_utf8("SELECT username FROM cognito_users('srv', " . Cognito::quote($filter) . ')'));
 	is($request->{body}{Filter}, $filter, "filter with $name: passed through");
 	is($result, $usernames, "filter with $name: the right users");
 }
 my (undef, $request) =
-  $cognito->watch($node, "SELECT count(*) FROM cognito_users('srv', NULL)");
+  $cognito->query_with_requests($node, "SELECT count(*) FROM cognito_users('srv', NULL)");
 ok(!exists $request->{body}{Filter}, 'filter NULL: none is sent');
 
 @requests = lists('filter over two pages', $pool, 100, 2, q('username ^= "user0001"'));
@@ -143,7 +143,7 @@ is_deeply(
 use_pool($pool);
 $cognito->faults(
 	{ times => 5, reply => { body => '{"Users": [{"Username": "u"}], "PaginationToken": "t"}' } });
-$cognito->forget;
+$cognito->clear_requests;
 like(
 	Cognito::error_of($node, "SELECT * FROM cognito_users('srv')"),
 	qr/ERROR:  HV000: unusable reply from .* "srv"\n.*"PaginationToken" is the one just sent/,
@@ -155,7 +155,7 @@ is($cognito->requests, 2, 'a token that repeats is noticed at once');
 
 $cognito->faults(
 	{ reply => { body => '{"Users": [{"Username": 7}], "PaginationToken": "t"}' } });
-$cognito->forget;
+$cognito->clear_requests;
 like(
 	Cognito::error_of($node, "SELECT * FROM cognito_users('srv')"),
 	qr/ERROR:  HV000: .*\n.*Item 1: member "Username" is not a string/,
@@ -171,7 +171,7 @@ $other->create_server($node, 'other', user_pool_id => 'eu-west-1_Users61');
 
 my $count = "SELECT count(*) FROM cognito_users('srv')";
 my $counts;
-($counts, @requests) = $cognito->watch($node, "$count; BEGIN; $count; ROLLBACK; $count");
+($counts, @requests) = $cognito->query_with_requests($node, "$count; BEGIN; $count; ROLLBACK; $count");
 is($counts, "300\n300\n300", 'three calls in one session');
 is(@requests, 15, 'three calls: each asks for itself');
 is(uniq(map { $_->{connection} } @requests), 1, 'three calls: one connection');
@@ -184,7 +184,7 @@ $cognito->faults({
 });
 $cognito->create_server($node, 'brittle', max_retries => 0);
 my $session = $node->background_psql('postgres');
-$cognito->forget;
+$cognito->clear_requests;
 is($session->query_safe("SELECT count(*) FROM cognito_users('brittle')"),
 	240, 'a call after which the server closes the connection');
 is($session->query_safe("SELECT count(*) FROM cognito_users('brittle')"),
@@ -196,8 +196,8 @@ is_deeply(
 is(uniq(map { $_->{connection} } $cognito->requests), 2, 'a new connection took its place');
 $session->quit;
 
-$other->forget;
-($counts, @requests) = $cognito->watch($node, "SELECT (SELECT count(*) FROM cognito_users('srv')),
+$other->clear_requests;
+($counts, @requests) = $cognito->query_with_requests($node, "SELECT (SELECT count(*) FROM cognito_users('srv')),
 	(SELECT count(*) FROM cognito_users('other')); $count");
 is($counts, "300|61\n300", 'two servers in one session');
 is(@requests, 10, 'two servers: the first one got its requests');

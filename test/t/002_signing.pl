@@ -26,7 +26,7 @@ sub is_accepted
 {
 	my ($name, $filter) = @_;
 
-	$cognito->forget;
+	$cognito->clear_requests;
 	$node->psql('postgres', encode_utf8(
 		"SELECT count(*) FROM cognito_users('srv', " . Cognito::quote($filter // '') . ')'));
 	my @requests = $cognito->requests;
@@ -98,7 +98,7 @@ for my $region (qw(us-east-1 us-gov-west-1 ap-southeast-2 cn-north-1 cn-northwes
 
 my $other = Cognito->new;
 $other->create_server($node, 'other');
-$other->watch($node, "SELECT count(*) FROM cognito_users('other', NULL, 1)");
+$other->query_with_requests($node, "SELECT count(*) FROM cognito_users('other', NULL, 1)");
 for ([ $cognito, 'the one' ], [ $other, 'the other' ])
 {
 	my ($server, $name) = @$_;

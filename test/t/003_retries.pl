@@ -22,7 +22,7 @@ my $listing =
 sub attempt
 {
 	my ($query) = @_;
-	$cognito->forget;
+	$cognito->clear_requests;
 	my $error = Cognito::error_of($node, $query // $listing);
 	return ($error, $cognito->requests);
 }
@@ -32,7 +32,7 @@ sub recovers
 {
 	my ($name, $extra, @faults) = @_;
 	$cognito->faults(@faults);
-	$cognito->forget;
+	$cognito->clear_requests;
 	my ($code, $result, $error) = $node->psql('postgres', $listing);
 
 	is($result, $undisturbed, "$name: every row once") or diag $error;

@@ -190,7 +190,7 @@ for (
 	my ($stall, $phase, $page) = @$_;
 	my $name = "request_timeout on page $page while $phase";
 	$cognito->faults({ stall => $stall, skip => $page - 1 });
-	$cognito->forget;
+	$cognito->clear_requests;
 	times_out($name, 'HV000', q(Cognito's answer timed out for server "srv"),
 		"gave up after .* s while $phase", '"request_timeout"');
 	is($cognito->requests, $page, "$name: at once");
@@ -295,7 +295,7 @@ for (
 # Arguments
 
 $cognito->create_server($node, 'srv');
-$cognito->forget;
+$cognito->clear_requests;
 for (
 	[ q('none'), '42704: server "none" does not exist', 'CREATE SERVER' ],
 	[ q(NULL), q(22004: argument "server_name" of cognito_users must not be null) ],
@@ -336,7 +336,7 @@ $node->safe_psql('postgres', "CREATE SERVER foreign_server FOREIGN DATA WRAPPER 
 	user_pool_id 'eu-west-1_AbCdEf123', endpoint_url '$url', something 'else')");
 is($node->safe_psql('postgres', "SELECT count(*) FROM cognito_users('foreign_server')"),
 	300, 'a server of another wrapper with the options');
-$cognito->forget;
+$cognito->clear_requests;
 for (
 	[ 'region', 'eu west', 'HV00A' ],
 	[ 'user_pool_id', 'abc', 'HV00A' ],

@@ -246,7 +246,7 @@ is( result_of('{"Users": [{"Username": "", "Attributes": [], "UserStatus": "BRAN
 
 for my $token ('""', 'null')
 {
-	$cognito->forget;
+	$cognito->clear_requests;
 	is( result_of(
 			qq({"Users": [{}], "PaginationToken": $token}),
 			q(SELECT count(*) FROM cognito_users('srv'))),

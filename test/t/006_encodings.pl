@@ -92,7 +92,7 @@ for (
 			is(bytes_of($name), $bytes{$name}, "$encoding: $name in the database's encoding");
 
 			my $filter = qq(name = "$texts{$name}");
-			$cognito->forget;
+			$cognito->clear_requests;
 			run_sql("SELECT * FROM cognito_users('srv', '$filter')");
 			is(($cognito->requests)[0]{body}{Filter}, $filter, "$encoding: $name in a filter");
 			next;
@@ -137,7 +137,7 @@ for (
 {
 	local $Cognito::DATABASE = 'sql_ascii';
 	$cognito->create_server($node, 'srv');
-	$cognito->forget;
+	$cognito->clear_requests;
 	like(run_sql(q(SELECT * FROM cognito_users('srv', E'name = "\xff"'))),
 		qr/ERROR:  22021: invalid byte sequence for encoding "UTF8": 0xff/,
 		'SQL_ASCII: a filter that is not UTF-8');

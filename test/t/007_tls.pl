@@ -130,7 +130,7 @@ is(outcome("SET ROLE ordinary; $count"), 300, 'set for the database it serves al
 
 my $plain_url = $plain->url =~ s/^http:/https:/r;
 $cognito->create_server($node, 'srv', endpoint_url => $plain_url);
-$plain->forget;
+$plain->clear_requests;
 is_refused('a port that speaks plain HTTP', $count);
 is($plain->requests, 0, 'a port that speaks plain HTTP: nothing was asked');
 like(

@@ -46,7 +46,7 @@ my @phases = (
 	},
 	{
 		name => 'answer',
-		fault => { stall => 'answer' },
+		fault => { stall => 'response' },
 		words => 'while waiting for the answer'
 	},
 	{
@@ -93,7 +93,7 @@ sub call
 sub session
 {
 	my $session = Cognito::session($node);
-	return ($session, Cognito::ask($session, 'SELECT pg_backend_pid()'));
+	return ($session, Cognito::query($session, 'SELECT pg_backend_pid()'));
 }
 
 # Starts a query in a session and does not wait for its end.
@@ -124,7 +124,7 @@ sub watch
 	do
 	{
 		sleep 0.002;
-		$answer = Cognito::ask($watcher, $query);
+		$answer = Cognito::query($watcher, $query);
 	} until $answer eq $expected || time > $deadline;
 	return $answer;
 }
@@ -156,7 +156,7 @@ sub cancel
 	my ($session, $pid) = @_;
 	my $start = time;
 
-	Cognito::ask($watcher, "SELECT pg_cancel_backend($pid)");
+	Cognito::query($watcher, "SELECT pg_cancel_backend($pid)");
 	my $error = end($session);
 	return (time - $start, $error);
 }
@@ -183,7 +183,7 @@ sub goes_on
 	my ($session, $name) = @_;
 	my $start = time;
 
-	is(Cognito::ask($session, call('good')), 300, "$name: then the session answers");
+	is(Cognito::query($session, call('good')), 300, "$name: then the session answers");
 	cmp_ok(time - $start, '<', 4, "$name: without a pause");
 	return;
 }
@@ -213,14 +213,14 @@ for my $phase (@phases)
 	}
 	if ($name eq 'retry_after')
 	{
-		$bad->forget;
+		$bad->clear_requests;
 		begin_and_hang($session, $pid, $phase);
 		sleep 0.3;
 		is($bad->requests, 1, "$name: that is what it waits for, and asks no more");
 		cancel($session, $pid);
 	}
 
-	Cognito::ask($session, "SET statement_timeout = '200ms'");
+	Cognito::query($session, "SET statement_timeout = '200ms'");
 	at_once(
 		"$name: statement_timeout",
 		sub {
@@ -230,7 +230,7 @@ for my $phase (@phases)
 			return time - $start - 0.2;
 		});
 	like($error, qr/57014: canceling statement due to statement timeout/, "$name: it is an error");
-	Cognito::ask($session, 'RESET statement_timeout');
+	Cognito::query($session, 'RESET statement_timeout');
 	goes_on($session, $name);
 	$session->quit;
 
@@ -240,7 +240,7 @@ for my $phase (@phases)
 			my ($session, $pid) = session();
 			begin_and_hang($session, $pid, $phase);
 			my $start = time;
-			Cognito::ask($watcher, "SELECT pg_terminate_backend($pid)");
+			Cognito::query($watcher, "SELECT pg_terminate_backend($pid)");
 			sleep 0.001 while kill 0, $pid;
 			return time - $start;
 		});
@@ -254,7 +254,7 @@ for my $phase (@phases)
 	my ($seconds, $error);
 
 	$bad->faults({ reply => { body => qq({"Users":[$users]}) }, times => -1 });
-	Cognito::ask($session, "SET work_mem = '64kB'");
+	Cognito::query($session, "SET work_mem = '64kB'");
 	at_once(
 		'rows: pg_cancel_backend',
 		sub {
@@ -265,7 +265,7 @@ for my $phase (@phases)
 		});
 	like($error, qr/57014: canceling statement due to user request/, 'rows: it is an error');
 	goes_on($session, 'rows');
-	is(Cognito::ask($session, call('answer')), 100_000, 'rows: without a cancel all of them come');
+	is(Cognito::query($session, call('answer')), 100_000, 'rows: without a cancel all of them come');
 	$session->quit;
 }
 

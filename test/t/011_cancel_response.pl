@@ -100,7 +100,7 @@ for (
 	begin($users);
 	until (has_ended())
 	{
-		Cognito::ask($watcher, "SELECT pg_log_backend_memory_contexts($pid)");
+		Cognito::query($watcher, "SELECT pg_log_backend_memory_contexts($pid)");
 		$interrupts++;
 	}
 	diag("$interrupts interrupts");
@@ -119,7 +119,7 @@ sub taken
 sub session
 {
 	my $new = Cognito::session($node);
-	return ($new, Cognito::ask($new, 'SELECT pg_backend_pid()'));
+	return ($new, Cognito::query($new, 'SELECT pg_backend_pid()'));
 }
 
 # Starts a call, and does not wait for its end.

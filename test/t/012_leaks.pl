@@ -75,16 +75,16 @@ my $hasty = "BEGIN; SET LOCAL statement_timeout = '4ms'; $call ROLLBACK;\n";
 my @rounds = (
 	[ $calls, $calls, @faults ],
 	[ $block, $block, @faults ],
-	[ $hasty x 10, $calls, { stall => 'answer', times => -1 } ]);
+	[ $hasty x 10, $calls, { stall => 'response', times => -1 } ]);
 
 my $session = Cognito::session($node);
-my $pid = Cognito::ask($session, 'SELECT pg_backend_pid()');
+my $pid = Cognito::query($session, 'SELECT pg_backend_pid()');
 
 # Runs queries; how often what they say matches.
 sub count_of
 {
 	my ($pattern, $queries) = @_;
-	my $said = Cognito::ask($session, $queries) . $session->{stderr};
+	my $said = Cognito::query($session, $queries) . $session->{stderr};
 	return scalar(() = $said =~ /$pattern/gm);
 }
 
@@ -127,7 +127,7 @@ sub descriptors { return scalar(() = glob "/proc/$pid/fd/*") }
 # What the backend holds, memory in kB.
 sub holdings
 {
-	my $contexts = Cognito::ask($session,
+	my $contexts = Cognito::query($session,
 		'SELECT sum(used_bytes)::bigint / 1024 FROM pg_backend_memory_contexts');
 	my %holdings = (contexts => $contexts, memory => status('VmRSS'), descriptors => descriptors());
 

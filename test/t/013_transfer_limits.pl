@@ -30,11 +30,11 @@ sub fails_once
 
 	append_to_file("$faults/$fault", $skip // 0);
 	my $start = time;
-	like(Cognito::complaints($session, $count),
+	like(Cognito::query_error($session, $count),
 		qr/ERROR:  53200: out of memory .* "srv"/, "$name: an error");
 	cmp_ok(time - $start, '<', 10, "$name: at once");
 	ok(!-e "$faults/$fault", "$name: it happened");
-	is(Cognito::ask($session, $count), 300, "$name: the next call succeeds");
+	is(Cognito::query($session, $count), 300, "$name: the next call succeeds");
 	return;
 }
 
@@ -61,16 +61,16 @@ $cognito->create_server($node, 'srv',
 	request_timeout => '30s',
 	max_concurrent_requests => 16,
 	user_pool_id => 'eu-west-1_Users2000');
-is(Cognito::ask($session, $count), 2000, 'sixteen requests at once');
+is(Cognito::query($session, $count), 2000, 'sixteen requests at once');
 append_to_file("$faults/socket", 20);
-like(Cognito::complaints($session, $count),
+like(Cognito::query_error($session, $count),
 	qr/ERROR:  53200: /, 'a socket of one of them cannot be watched: an error');
-is(Cognito::ask($session, $count), 2000, 'and then all of them succeed');
+is(Cognito::query($session, $count), 2000, 'and then all of them succeed');
 
 
 # Descriptors: a backend that may open few leaves room for its own files.
 
-is(Cognito::ask($session, 'SHOW max_files_per_process'), 1000, 'a thousand files a backend');
+is(Cognito::query($session, 'SHOW max_files_per_process'), 1000, 'a thousand files a backend');
 $node->append_conf('postgresql.conf', 'max_files_per_process = 80');
 $node->restart;
 $session = Cognito::session($node);
@@ -79,15 +79,15 @@ $cognito->create_server($node, 'srv',
 	user_pool_id => 'eu-west-1_Users2000');
 $cognito->faults({ delay => 0.05, times => -1 });
 like(
-	Cognito::complaints($session, $count),
+	Cognito::query_error($session, $count),
 	qr/ERROR:  53000: no file descriptor left for a connection .* "srv"\nDETAIL: .*\nHINT: .*max_concurrent_requests/,
 	'64 connections of 80 files are refused');
 $cognito->faults();
 $cognito->create_server($node, 'srv',
 	max_concurrent_requests => 4,
 	user_pool_id => 'eu-west-1_Users2000');
-is(Cognito::ask($session, $count), 2000, 'four are not');
-is(Cognito::ask($session, 'CREATE TEMP TABLE copy AS SELECT * FROM pg_proc; SELECT count(*) > 0 FROM copy'),
+is(Cognito::query($session, $count), 2000, 'four are not');
+is(Cognito::query($session, 'CREATE TEMP TABLE copy AS SELECT * FROM pg_proc; SELECT count(*) > 0 FROM copy'),
 	't', 'and other files can be opened');
 
 
@@ -126,7 +126,7 @@ $cognito->create_server($node, 'srv',
 	request_timeout => '40s',
 	max_concurrent_requests => 6);
 like(
-	Cognito::complaints($session,
+	Cognito::query_error($session,
 		"SELECT FROM cognito_users('srv', 'email', '=', '{a,b,c,d,e,f}')"),
 	qr/ERROR:  HV000: Cognito's answers .* "srv" are together larger than 128 MB\nDETAIL: .*\nHINT: .*max_concurrent_requests/,
 	'six answers of 31 MB are too much');
@@ -139,7 +139,7 @@ is(join('', $cognito->violations), '', 'every request was well-formed');
 $cognito->create_server($node, 'srv', max_retries => 0);
 $cognito->faults({ error => 'AccessDeniedException',
 	headers => { map { ("x-filler-$_" => 'x' x 60_000) } 1 .. 5 } });
-like(Cognito::complaints($session, $count),
+like(Cognito::query_error($session, $count),
 	qr/ERROR:  HV000: Cognito's answer for server "srv" is larger/, '300 kB of header lines are too much');
 
 done_testing();

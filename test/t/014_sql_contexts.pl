@@ -18,7 +18,7 @@ my $session = Cognito::session($node);
 sub returns
 {
 	my ($expected, $name, $queries) = @_;
-	my $answer = Cognito::ask($session, $queries) . $session->{stderr};
+	my $answer = Cognito::query($session, $queries) . $session->{stderr};
 	return is($answer, $expected, $name);
 }
 
@@ -28,7 +28,7 @@ my $spoiled = { reply => { body => '{"Users":[{},{"Enabled":"yes"}],"PaginationT
 
 # Errors, and what is done after them
 
-Cognito::ask($session, <<'SQL');
+Cognito::query($session, <<'SQL');
 CREATE FUNCTION counted_or(instead bigint) RETURNS bigint LANGUAGE plpgsql AS $$
 BEGIN
 	CREATE TEMP TABLE undone ();
@@ -52,7 +52,7 @@ DROP TABLE undone;
 SQL
 
 	$cognito->faults($fault);
-	my $error = Cognito::complaints($session,
+	my $error = Cognito::query_error($session,
 		"BEGIN; SAVEPOINT before; SELECT count(*) FROM cognito_users('srv')");
 	like($error, qr/^psql\S* ERROR:  (42501|HV000): /, "$name: an error");
 	returns("300", "$name: rolled back to a savepoint, it lists", <<'SQL');
@@ -95,7 +95,7 @@ SQL
 
 # In a parallel plan: the table is read in parallel, the pool once, by the leader.
 
-Cognito::ask($session, <<'SQL');
+Cognito::query($session, <<'SQL');
 CREATE TABLE visits AS
 	SELECT 'user' || to_char(1 + n % 100, 'FM000000') AS username FROM generate_series(1, 100000) n;
 ANALYZE visits;
@@ -104,15 +104,15 @@ SET parallel_tuple_cost = 0;
 SET min_parallel_table_scan_size = 0;
 SQL
 my $join = "SELECT count(*) FROM visits JOIN cognito_users('small') USING (username)";
-like(Cognito::ask($session, "EXPLAIN $join"),
+like(Cognito::query($session, "EXPLAIN $join"),
 	qr/Gather.*Parallel Seq Scan on visits/s, 'a parallel plan');
-$cognito->forget;
+$cognito->clear_requests;
 returns('61000', 'in a parallel plan', $join);
 is(scalar($cognito->requests), 2, 'it asks for each page once');
 my $forced = $node->pg_version >= 16 ? 'debug_parallel_query' : 'force_parallel_mode';
 returns('61', 'where all plans that can be are parallel by force',
 	"SET $forced = on;\nSELECT count(*) FROM cognito_users('small')");
-Cognito::ask($session, 'RESET ALL');
+Cognito::query($session, 'RESET ALL');
 
 # In cursors
 
@@ -183,8 +183,8 @@ SELECT count(*) FROM stored;
 SQL
 
 $cognito->pool('eu-west-1_Spoiled', users => [ { Username => 'a' }, { Username => 1 } ]);
-Cognito::ask($session, "ALTER SERVER small OPTIONS (SET user_pool_id 'eu-west-1_Spoiled')");
-like(Cognito::complaints($session, 'REFRESH MATERIALIZED VIEW CONCURRENTLY stored'),
+Cognito::query($session, "ALTER SERVER small OPTIONS (SET user_pool_id 'eu-west-1_Spoiled')");
+like(Cognito::query_error($session, 'REFRESH MATERIALIZED VIEW CONCURRENTLY stored'),
 	qr/HV000: unusable reply/, 'a refresh that fails');
 returns('61', 'leaves the rows of before', 'SELECT count(*) FROM stored');
 returns('300', 'after DISCARD ALL',
@@ -200,7 +200,7 @@ $node->poll_query_until('postgres',
 	"SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event_type = 'Extension'");
 returns('300', 'while another session waits', "SELECT count(*) FROM cognito_users('srv')");
 is($other->{stdout}, '', 'which goes on waiting');
-is(Cognito::ask($other, '\\echo now'), "300\nnow", 'and gets its own rows');
+is(Cognito::query($other, '\\echo now'), "300\nnow", 'and gets its own rows');
 
 is(join("\n", $cognito->violations), '', 'no request was malformed');
 done_testing();

@@ -23,7 +23,7 @@ my @notices = $err =~ /^.*NOTICE:  (.*)$/mg;
 cmp_ok(@notices, '>=', 2, 'tells more than once');
 like($_, qr/^cognito_users: [\d,]+ users, \d+ pages, 0 throttled, \d+ s$/, "tells: $_") for @notices;
 like("@notices", qr/ 1,\d{3} users/, 'counts with commas');
-$cognito->faults({ stall => 'answer', times => -1 });
+$cognito->faults({ stall => 'response', times => -1 });
 ($code, $out, $err) = $node->psql('postgres', "SET cognito_srf.progress_interval = '100ms';
 	SET statement_timeout = '950ms'; SELECT count(*) FROM cognito_users('srv')");
 my $notices = () = $err =~ /NOTICE:  cognito_users: 0 users, 0 pages, 0 throttled, [01] s/g;

@@ -411,8 +411,8 @@ sub run_queries
 {
 	my ($session, $count, $setting, $column) = @_;
 
-	$cognito->forget;
-	is( Cognito::complaints(
+	$cognito->clear_requests;
+	is( Cognito::query_error(
 			$session,
 			"SET cognito_srf.enable_pushdown = $setting;
 			 UPDATE queries SET $column = answer(prepared, statement) WHERE n <= $count"),
@@ -428,7 +428,7 @@ sub compare
 	my $session = Cognito::session($node);
 
 	$node->safe_psql('postgres', 'UPDATE queries SET pushed = NULL, local = NULL');
-	Cognito::ask($session,
+	Cognito::query($session,
 		"SET cognito_srf.default_server = pool; SET plan_cache_mode = force_generic_plan;
 		 SET test.value = 'ana\@example.com'");
 	my @requests = (

@@ -27,7 +27,7 @@ sub filters
 sub asks
 {
 	my ($name, $query, $rows, @filters) = @_;
-	my ($result, @requests) = $cognito->watch($node, encode_utf8($query));
+	my ($result, @requests) = $cognito->query_with_requests($node, encode_utf8($query));
 
 	is($result, $rows, "$name: the right rows");
 	is_deeply(filters(@requests), \@filters, "$name: the right requests");
@@ -165,7 +165,7 @@ asks(
 asks('a list longer than the pool, its size being known',
 	"$count; $count WHERE username IN (" . join(', ', map { Cognito::quote(username($_)) } 1 .. 6) . ')',
 	"300\n6", @whole_pool, @whole_pool);
-my (undef, @requests) = $cognito->watch($node, sprintf($each, 1100));
+my (undef, @requests) = $cognito->query_with_requests($node, sprintf($each, 1100));
 is(@requests, 1005, 'for each of 1100 rows, the size of the pool being unknown: 1000 filters, then the pool');
 
 
@@ -178,7 +178,7 @@ my @parts = map { "sub ^= \"$_\"" } 0 .. 9, 'a' .. 'f';
 for ([ 'enabled', 270 ], [ "status = 'CONFIRMED'", 263 ], [ "status IN ('UNCONFIRMED', 'CONFIRMED')", 268 ])
 {
 	my ($condition, $rows) = @$_;
-	my ($result, @requests) = $cognito->watch($node, "$wide $condition");
+	my ($result, @requests) = $cognito->query_with_requests($node, "$wide $condition");
 
 	is($result, $rows, "$condition, four pages at once: the right rows");
 	is_deeply([ sort @{ filters(@requests) } ], [ '', @parts ],
@@ -189,13 +189,13 @@ asks('a rare status, four pages at once', "$wide status = 'UNCONFIRMED'", 5, 'co
 
 $cognito->create_server($node, 'large', user_pool_id => 'eu-west-1_Users6000');
 my $session = Cognito::session($node);
-is( Cognito::complaints($session, "SET work_mem = '64kB'; SELECT count(*) FROM cognito_users('large');
+is( Cognito::query_error($session, "SET work_mem = '64kB'; SELECT count(*) FROM cognito_users('large');
 		SELECT count(*) FROM generate_series(1, 120) n, LATERAL
 			(SELECT * FROM cognito_users('large') u WHERE username ^@ to_char(n, '\"user\"FM000000') OFFSET 0) u"),
 	'',
 	'a kept pool that spills leaves nothing behind');
 $cognito->create_server($node, 'small', user_pool_id => 'eu-west-1_Users61');
-is( Cognito::ask(
+is( Cognito::query(
 		$session,
 		"SELECT count(*) FROM cognito_users('srv') a, cognito_users('small') b;
 		 SELECT s, count(u.username) FROM

@@ -19,7 +19,7 @@ sub list
 	my ($query, %options) = @_;
 
 	$cognito->create_server($node, 'srv', %options);
-	$cognito->forget;
+	$cognito->clear_requests;
 	return ($node->safe_psql('postgres', $query), $cognito->requests);
 }
 
@@ -62,10 +62,10 @@ sub sent_into_silence
 {
 	my ($session, $answers) = @_;
 
-	$cognito->faults({ stall => 'answer', times => -1, skip => $answers });
-	$cognito->forget;
+	$cognito->faults({ stall => 'response', times => -1, skip => $answers });
+	$cognito->clear_requests;
 	like(
-		Cognito::complaints($session, "BEGIN; SET LOCAL statement_timeout = '2s'; $count; ROLLBACK"),
+		Cognito::query_error($session, "BEGIN; SET LOCAL statement_timeout = '2s'; $count; ROLLBACK"),
 		qr/57014/, "silence after $answers: a cancel ends all requests");
 	$cognito->faults;
 	return scalar $cognito->requests;
@@ -79,7 +79,7 @@ $cognito->create_server($node, 'srv', user_pool_id => 'eu-west-1_Users6000', max
 is(sent_into_silence($session, 1), 1 + 8, '16 at once: a session begins with eight');
 is(sent_into_silence($session, 9), 9 + 10, 'and adds one for four answers');
 is(sent_into_silence($session, 33), 33 + 16, 'up to the option');
-is(Cognito::ask($session, $count), '6000|6000', 'and the next call is well');
+is(Cognito::query($session, $count), '6000|6000', 'and the next call is well');
 
 # A service that ignores filters
 my @subs = map { sprintf '%08x-0000', $_ * 2654435761 % 2**32 } 1 .. 150;

@@ -24,8 +24,8 @@ my $session = Cognito::session($node);
 # Lists the pool; the part of its requests that was throttled.
 sub throttled_part
 {
-	$cognito->forget;
-	is(Cognito::ask($session, $count), '6000|6000', 'every user once');
+	$cognito->clear_requests;
+	is(Cognito::query($session, $count), '6000|6000', 'every user once');
 
 	my @requests = $cognito->requests;
 	my @throttled = grep { ($_->{error} // '') eq 'TooManyRequestsException' } @requests;

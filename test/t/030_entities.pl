@@ -258,7 +258,7 @@ sub result_of
 {
 	my ($entity, $reply, $query) = @_;
 	$cognito->faults({ operation => $entity->{operation}, reply => { body => $reply } });
-	my $result = Cognito::ask($session, $query // "SELECT * FROM $entity->{call}");
+	my $result = Cognito::query($session, $query // "SELECT * FROM $entity->{call}");
 	$cognito->faults;
 	return $result . $session->{stderr};
 }
@@ -298,7 +298,7 @@ for my $listing (@listings)
 	for my $n (0, 1, 60, 61, 200)
 	{
 		$listing->{fill}->($n);
-		my ($counts, @requests) = $cognito->watch($node,
+		my ($counts, @requests) = $cognito->query_with_requests($node,
 			"SELECT count(*), count(DISTINCT r) FROM $listing->{call} AS r");
 		is($counts, "$n|$n", "$listing->{operation}: $n distinct rows of $n");
 		is(@requests, max(1, int(($n + 59) / 60)), "$listing->{operation}: requests for $n");
@@ -306,7 +306,7 @@ for my $listing (@listings)
 	}
 
 	$listing->{fill}->(130, empty_pages => 3);
-	my ($count, @requests) = $cognito->watch($node, "SELECT count(*) FROM $listing->{call}");
+	my ($count, @requests) = $cognito->query_with_requests($node, "SELECT count(*) FROM $listing->{call}");
 	is($count, 130, "$listing->{operation}: empty pages end nothing");
 	is(@requests, 12, "$listing->{operation}: requests with three empty pages after each");
 }
@@ -389,8 +389,8 @@ for my $entity (@listings, @descriptions)
 		my $name = "$entity->{operation}: " . ($fault->{error} // 'a broken connection');
 
 		$cognito->faults({ operation => $entity->{operation}, %$fault });
-		$cognito->forget;
-		unlike(Cognito::complaints($session, "SELECT count(*) FROM $entity->{call}"),
+		$cognito->clear_requests;
+		unlike(Cognito::query_error($session, "SELECT count(*) FROM $entity->{call}"),
 			qr/ERROR/, "$name: no error");
 		is_deeply([ map { $_->{operation} } $cognito->requests ],
 			[ ($entity->{operation}) x 2 ], "$name: tried again");
@@ -546,7 +546,7 @@ $cognito->create_server(
 	identity_pool_id => $IDENTITY_POOL,
 	identity_endpoint_url => $other->url);
 $other->control('PUT', "identity_pool/$IDENTITY_POOL", {});
-for my $service ($cognito, $other) { $service->forget }
+for my $service ($cognito, $other) { $service->clear_requests }
 $node->safe_psql('postgres',
 	"SELECT FROM cognito_groups('two_endpoints'); SELECT FROM cognito_identities('two_endpoints')");
 is_deeply(
@@ -573,7 +573,7 @@ my ($views) = $node->safe_psql('postgres',
 for my $entity (@listings, @descriptions)
 {
 	my ($function) = $entity->{call} =~ /^(\w+)\('srv'\)$/ or next;
-	my ($rows, @requests) = $cognito->watch($node, "SELECT count(*) FROM $function");
+	my ($rows, @requests) = $cognito->query_with_requests($node, "SELECT count(*) FROM $function");
 
 	is($requests[0]{operation}, $entity->{operation}, "$function: the view asks the default server");
 	like($views, qr/\b$function\b/, "$function: has a view");

@@ -37,7 +37,7 @@ sub about
 sub asks
 {
 	my ($name, $query, $rows, @asked) = @_;
-	my ($result, @requests) = $cognito->watch($node, encode_utf8($query));
+	my ($result, @requests) = $cognito->query_with_requests($node, encode_utf8($query));
 
 	is(decode_utf8($result), $rows, "$name: the right rows");
 	is_deeply([ map { about($_) } @requests ], \@asked, "$name: the right requests");
@@ -57,7 +57,7 @@ asks('all, through the view', "SET cognito_srf.default_server = srv; $all", '166
 asks('of several groups at random', "$count WHERE group_name ~ 'n'", 16, @everything);
 $cognito->create_server($node, 'wide', user_pool_id => 'eu-west-1_Club', max_concurrent_requests => 3);
 $cognito->faults({ delay => 0.3, times => -1 });
-my ($result, @requests) = $cognito->watch($node, "$all('wide')");
+my ($result, @requests) = $cognito->query_with_requests($node, "$all('wide')");
 my @times = map { $_->{time} } @requests;
 is($result, '166|3|150', 'three requests at once: the right rows');
 is_deeply([ sort map { about($_) } @requests ], [ sort @everything ], 'the right requests');
@@ -211,7 +211,7 @@ for my $n (0, 1, 60, 61, 200)
 			$cognito->pool('eu-west-1_Sized', %{ $sizes{$what} }, empty_pages => $empty);
 			for my $server ('sized', 'sized_wide')
 			{
-				my ($result, @requests) = $cognito->watch($node,
+				my ($result, @requests) = $cognito->query_with_requests($node,
 					"SELECT count(*), count(DISTINCT (group_name, username)) FROM cognito_memberships('$server')");
 				is($result, "$n|$n", "$n $what, $empty empty pages, $server: each once");
 				is(@requests, $requests, "$n $what, $empty empty pages, $server: requests");

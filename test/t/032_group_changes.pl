@@ -29,7 +29,7 @@ sub run
 sub attempt
 {
 	my ($statements) = @_;
-	$cognito->forget;
+	$cognito->clear_requests;
 	my $error = Cognito::error_of($node, encode_utf8($statements));
 	return (decode_utf8($error), grep { $SIGNS{ $_->{operation} } } $cognito->requests);
 }
@@ -213,10 +213,10 @@ $cognito->faults;
 sub cancelled
 {
 	my ($session, $statement) = @_;
-	my $pid = Cognito::ask($session, 'SELECT pg_backend_pid()');
+	my $pid = Cognito::query($session, 'SELECT pg_backend_pid()');
 
-	$cognito->faults({ stall => 'answer' });
-	$cognito->forget;
+	$cognito->faults({ stall => 'response' });
+	$cognito->clear_requests;
 	$session->{stderr} = '';
 	$session->query_until(qr/started/, "\\echo started\n$statement\n");
 	$node->poll_query_until('postgres',
@@ -233,7 +233,7 @@ for my $verb ('add', 'remove')
 	my $call = call($verb, 'liam.smith', 'viewers');
 	like(cancelled($session, $call), $user_request, "$verb: cancelled");
 	is(scalar(my @requests = $cognito->requests), 1, "$verb: while it waited for the answer");
-	is(Cognito::complaints($session, $call), '', "$verb: the session goes on");
+	is(Cognito::query_error($session, $call), '', "$verb: the session goes on");
 }
 
 
@@ -398,10 +398,10 @@ $cognito->faults;
 
 {
 	my $session = Cognito::session($node);
-	$cognito->forget;
-	Cognito::ask($session, "BEGIN; SELECT sub FROM users LIMIT 1; $no_viewer");
+	$cognito->clear_requests;
+	Cognito::query($session, "BEGIN; SELECT sub FROM users LIMIT 1; $no_viewer");
 	is(scalar(my @before = $cognito->requests), 0, 'before the commit there is no request');
-	is(Cognito::complaints($session, 'COMMIT'), '', 'then the commit');
+	is(Cognito::query_error($session, 'COMMIT'), '', 'then the commit');
 	is(scalar(my @after = $cognito->requests), 1, 'makes it');
 	$session->quit;
 }
@@ -436,10 +436,10 @@ is(differences(), "$liam|viewers|t", 'the call before it has been made');
 run($repair);
 
 my $before = stored();
-Cognito::ask($session, "BEGIN; $viewer");
+Cognito::query($session, "BEGIN; $viewer");
 like(cancelled($session, 'COMMIT;'), $user_request, 'a commit that waits: can be cancelled');
 is(stored(), $before, 'a commit that was cancelled: nothing is stored');
-is(Cognito::ask($session, 'SELECT 1'), 1, 'a commit that was cancelled: the session goes on');
+is(Cognito::query($session, 'SELECT 1'), 1, 'a commit that was cancelled: the session goes on');
 $session->quit;
 fails('offline', qr/55000/, "LOAD 'cognito_srf'; SET cognito_srf.offline = on; $viewer");
 fails('read-only in the end', qr/25006/, "BEGIN; $viewer SET TRANSACTION READ ONLY; COMMIT");
@@ -486,17 +486,17 @@ SQL
 
 # Two sessions with the same row: the calls are in the order of the commits
 
-$cognito->forget;
+$cognito->clear_requests;
 my ($first, $second) = (Cognito::session($node), Cognito::session($node));
-my $waiting = Cognito::ask($second, 'SELECT pg_backend_pid()');
-Cognito::ask($first, "BEGIN; $no_viewer");
+my $waiting = Cognito::query($second, 'SELECT pg_backend_pid()');
+Cognito::query($first, "BEGIN; $no_viewer");
 $second->query_until(qr/started/, "\\echo started\n$viewer\n\\echo inserted\n");
 ok(
 	$node->poll_query_until('postgres',
 		"SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = $waiting"),
 	'the second session waits for the first');
-Cognito::ask($first, 'COMMIT');
-Cognito::ask($second, '');
+Cognito::query($first, 'COMMIT');
+Cognito::query($second, '');
 is_deeply(
 	[ map { $SIGNS{ $_->{operation} } } $cognito->requests ],
 	[ '-', '+' ],

@@ -34,7 +34,7 @@ sub call
 sub signer_of
 {
 	my ($query) = @_;
-	$cognito->forget;
+	$cognito->clear_requests;
 	my $error = Cognito::error_of($node, $query);
 	return $error || join ' ',
 	  uniq map { $_->{headers}{authorization} =~ m{Credential=([^/]+)/} } $cognito->requests;
@@ -353,8 +353,8 @@ sub attack
 	my $session = Cognito::session($node);
 
 	run("UPDATE vault.attack SET command = " . Cognito::quote($command));
-	my $error = Cognito::complaints($session, "SELECT count(*) FROM cognito_users('vaulted')");
-	my $after = Cognito::ask($session,
+	my $error = Cognito::query_error($session, "SELECT count(*) FROM cognito_users('vaulted')");
+	my $after = Cognito::query($session,
 		"SELECT current_user, current_setting('search_path'), current_setting('work_mem')");
 	is($after, "$superuser|\"\$user\", public|4MB", "$command: the session is as it was");
 	$session->quit;

@@ -33,7 +33,7 @@ sub run
 sub outcome
 {
 	my ($query) = @_;
-	$cognito->forget;
+	$cognito->clear_requests;
 	my $error = Cognito::error_of($node, $query);
 	my @requests = $cognito->requests;
 
@@ -171,12 +171,12 @@ run(create_mapping('caller', 'caller', 'Vault'));
 	my $session = Cognito::session($node);
 	my $count = q(SET ROLE caller; SELECT count(*) FROM cognito_users('srv'); RESET ROLE);
 
-	is(Cognito::ask($session, $count), 300, "a superuser's server");
+	is(Cognito::query($session, $count), 300, "a superuser's server");
 	run('ALTER SERVER srv OWNER TO third');
-	like(Cognito::complaints($session, $count), qr/42501: Vault is not read as role caller/,
+	like(Cognito::query_error($session, $count), qr/42501: Vault is not read as role caller/,
 		'a server that goes to a third role, in the same session');
 	run("ALTER SERVER srv OWNER TO $superuser");
-	is(Cognito::ask($session, $count), 300, 'and comes back');
+	is(Cognito::query($session, $count), 300, 'and comes back');
 	$session->quit;
 }
 

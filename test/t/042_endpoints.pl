@@ -86,13 +86,13 @@ is(run("SET ROLE caller; $count"), 300, "a superuser's server is read by every r
 {
 	my $session = Cognito::session($node);
 
-	is(Cognito::ask($session, $count), 300, 'before it goes to somebody else');
+	is(Cognito::query($session, $count), 300, 'before it goes to somebody else');
 	run('ALTER SERVER srv OWNER TO mallory');
-	like(Cognito::complaints($session, $count), $denied, 'then it is refused, in the same session');
+	like(Cognito::query_error($session, $count), $denied, 'then it is refused, in the same session');
 	run('ALTER ROLE mallory SUPERUSER');
-	is(Cognito::ask($session, $count), 300, 'a superuser by whatever name may own it');
+	is(Cognito::query($session, $count), 300, 'a superuser by whatever name may own it');
 	run('ALTER ROLE mallory NOSUPERUSER');
-	like(Cognito::complaints($session, $count), $denied, 'as long as he is one');
+	like(Cognito::query_error($session, $count), $denied, 'as long as he is one');
 	$session->quit;
 }
 

@@ -225,7 +225,7 @@ spoiled('HV000', 'a redirect',
 	reply => { status => 302, headers => { Location => 'http://127.0.0.1:1/' } });
 spoiled('HV000', 'a broken connection', close => 'before');
 spoiled('HV000', 'half an answer', close => 'midway');
-spoiled('HV000', 'an answer that never comes', stall => 'answer');
+spoiled('HV000', 'an answer that never comes', stall => 'response');
 spoiled('HV000', 'an answer that trickles', stall => 'body');
 
 # Calls that go wrong on this side
@@ -272,7 +272,7 @@ misled('42704', 'an unknown secret', @vaulted, api_key_id => 'none');
 misled('22023', "a secret with a line's end", @vaulted, api_key_id => 'pasted');
 $cognito->faults({ error => 'UnrecognizedClientException', message => "Was it $secrets{vault}?" });
 query_fails('28000', 'a refused secret of Vault', "SELECT count(*) FROM cognito_users('vaulted')");
-$cognito->faults({ stall => 'answer' });
+$cognito->faults({ stall => 'response' });
 query_fails('57014', 'a cancelled call with a secret of Vault',
 	"SET statement_timeout = '100ms'; SELECT count(*) FROM cognito_users('vaulted')");
 
@@ -294,7 +294,7 @@ for my $name ('server', 'vaulted')
 {
 	my $session = Cognito::session($node);
 
-	$cognito->faults({ stall => 'answer' });
+	$cognito->faults({ stall => 'response' });
 	$node->safe_psql('postgres', "ALTER SERVER $name OPTIONS (SET request_timeout '10s')");
 	$session->{stdin} .= "SELECT count(*) FROM cognito_users('$name');\n";
 	$session->{run}->pump_nb;
@@ -314,7 +314,7 @@ $activity = '';
 run(qq(${LOUD}SELECT 1 / 0 AS "$planted"));
 run(qq(${LOUD}SELECT '$planted', '$planted'::bytea));
 run(qq(SELECT 1 AS "$planted"));
-Cognito::ask($session, qq(SELECT 1 AS "$planted"));
+Cognito::query($session, qq(SELECT 1 AS "$planted"));
 $activity .= $node->safe_psql('postgres', 'SELECT * FROM pg_stat_activity');
 my ($plain, $hexadecimal, $bytes) = forms($planted);
 is_deeply(

@@ -49,9 +49,9 @@ is($standby->safe_psql('postgres', "SET work_mem = '64kB'; SELECT count(*) FROM 
 
 # Promoted, it goes on.
 my $session = Cognito::session($standby);
-is(Cognito::ask($session, 'SELECT count(*) FROM cognito_users'), 300, 'a session lists');
+is(Cognito::query($session, 'SELECT count(*) FROM cognito_users'), 300, 'a session lists');
 $standby->promote;
-is(Cognito::ask($session, 'SELECT count(*) FROM cognito_users'),
+is(Cognito::query($session, 'SELECT count(*) FROM cognito_users'),
 	300, 'and goes on when the standby is promoted');
 
 done_testing();

@@ -181,7 +181,7 @@ is(filled($source, 'app'), '1 300 61', 'all is there');
 
 # Dumps
 
-$cognito->forget;
+$cognito->clear_requests;
 for my $dump (
 	[ 'pg_dumpall', '--roles-only', '-f', "$directory/roles.sql" ],
 	[ 'pg_dump', '-Fc', '-f', "$directory/app.dump" ],
