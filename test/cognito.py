@@ -449,6 +449,17 @@ def fault_applies(fault, operation):
     return counter == "times"
 
 
+def reply_body(reply):
+    """Return the body of a fault's reply: text, bytes in base64, or the contents of a file."""
+    match reply:
+        case {"body_base64": encoded}:
+            return base64.b64decode(encoded)
+        case {"body_file": name}:
+            with open(name, "rb") as file:
+                return file.read()
+    return reply.get("body", "").encode()
+
+
 def fault_response(fault):
     """Return the response that replaces the real one, or None if the fault leaves it as it is."""
     if "error" in fault:
@@ -456,8 +467,7 @@ def fault_response(fault):
                               fault.get("headers"), fault.get("type_in"))
     if "reply" in fault:
         reply = fault["reply"]
-        body = base64.b64decode(reply["body_base64"]) if "body_base64" in reply else reply.get("body", "").encode()
-        return Response(reply.get("status", 200), body, reply.get("headers", {}))
+        return Response(reply.get("status", 200), reply_body(reply), reply.get("headers", {}))
     return None
 
 

@@ -182,9 +182,9 @@ times_out('connect_timeout in TLS', 'HV00N', 'connecting to Cognito timed out fo
 
 $cognito->create_server($node, 'srv', request_timeout => '1s');
 for (
-	[ 'answer', 'waiting for the answer', 1 ],
+	[ 'response', 'waiting for the answer', 1 ],
 	[ 'body', 'receiving the answer', 1 ],
-	[ 'answer', 'waiting for the answer', 2 ],
+	[ 'response', 'waiting for the answer', 2 ],
 	[ 'body', 'receiving the answer', 2 ])
 {
 	my ($stall, $phase, $page) = @$_;

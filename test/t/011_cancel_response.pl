@@ -5,7 +5,6 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/..";
 use Cognito;
-use MIME::Base64;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep time);
@@ -21,6 +20,7 @@ my $TRIES = 3;
 my $SIZE = 32 * 1024 * 1024 - 1000;
 
 my $IDENTITIES = 'eu-west-1:11111111-2222-4333-8444-555555555555';
+my $body_file = PostgreSQL::Test::Utils::tempdir() . '/body';
 my $cognito = Cognito->new;
 my $node = Cognito::cluster('main', "work_mem = '1MB'");
 my ($session, $pid) = session();
@@ -148,11 +148,11 @@ sub cancel_after
 	my $cancelled;
 
 	begin($query);
-	sleep 0.0005 until has_ended() || taken() - $start >= $seconds;
+	sleep 0.001 until has_ended() || taken() - $start >= $seconds;
 	$cancelled = taken();
 	return if has_ended();
 	kill 'INT', $pid;
-	sleep 0.0005 until has_ended();
+	sleep 0.002 until has_ended();
 	my $more = taken() - $cancelled;
 	return $session->{stderr} =~ /57014/ ? $more : undef;
 }
@@ -166,12 +166,14 @@ sub is_cancelled
 	my $start;
 	my $all;
 
-	$cognito->faults({ times => -1, reply => { body_base64 => encode_base64($body, ''), status => $status // 200 } });
+	unlink $body_file;
+	append_to_file($body_file, $body);
+	$cognito->faults({ times => -1, reply => { body_file => $body_file, status => $status // 200 } });
 	$session->quit;
 	($session, $pid) = session();
 	$start = taken();
 	begin($query);
-	sleep 0.001 until has_ended();
+	sleep 0.005 until has_ended();
 	$all = taken() - $start;
 
 	for my $step (0 .. $STEPS - 1)
