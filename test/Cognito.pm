@@ -189,6 +189,24 @@ sub session
 	return $session;
 }
 
+# Opens a session; returns it and the process ID of its backend.
+sub session_with_pid
+{
+	my ($node) = @_;
+	my $session = session($node);
+	return ($session, query($session, 'SELECT pg_backend_pid()'));
+}
+
+# Starts a query in a session without waiting for its end, which prints "ended" to standard error.
+sub begin
+{
+	my ($session, $query) = @_;
+	$session->{stderr} = '';
+	$session->{stdin} .= "$query;\n\\warn ended\n";
+	$session->{run}->pump_nb;
+	return;
+}
+
 # Runs queries in a session; returns their result.
 sub query
 {

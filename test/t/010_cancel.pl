@@ -89,23 +89,6 @@ sub call
 	return "SELECT count(*) FROM cognito_users('$server')";
 }
 
-# A new session, and the process of its backend.
-sub session
-{
-	my $session = Cognito::session($node);
-	return ($session, Cognito::query($session, 'SELECT pg_backend_pid()'));
-}
-
-# Starts a query in a session and does not wait for its end.
-sub begin
-{
-	my ($session, $query) = @_;
-	$session->{stderr} = '';
-	$session->{stdin} .= "$query;\n\\warn ended\n";
-	$session->{run}->pump_nb;
-	return;
-}
-
 # Waits until a session is ready for the next query; the error of the one begun.
 sub end
 {
@@ -114,8 +97,8 @@ sub end
 	return $session->{stderr};
 }
 
-# Asks until the answer is the expected one, for 10 seconds at the most; the last answer.
-sub watch
+# Repeats a query until its result is as expected, for at most 10 seconds; returns the last result.
+sub wait_for_result
 {
 	my ($query, $expected) = @_;
 	my $deadline = time + 10;
@@ -140,8 +123,8 @@ sub begin_and_hang
 		endpoint_url => $phase->{endpoint},
 		max_retries => 100);
 	$bad->faults({ %{ $phase->{fault} }, times => -1 }) if $phase->{fault};
-	begin($session, call($phase->{name}));
-	my $seen = watch(
+	Cognito::begin($session, call($phase->{name}));
+	my $seen = wait_for_result(
 		"SELECT state, wait_event_type, wait_event FROM pg_stat_activity WHERE pid = $pid",
 		$WAITING);
 	my $deadline = time + 10;
@@ -191,7 +174,7 @@ sub goes_on
 for my $phase (@phases)
 {
 	my $name = $phase->{name};
-	my ($session, $pid) = session();
+	my ($session, $pid) = Cognito::session_with_pid($node);
 	my ($seen, $seconds, $error);
 
 	at_once(
@@ -225,7 +208,7 @@ for my $phase (@phases)
 		"$name: statement_timeout",
 		sub {
 			my $start = time;
-			begin($session, call($name));
+			Cognito::begin($session, call($name));
 			$error = end($session);
 			return time - $start - 0.2;
 		});
@@ -237,7 +220,7 @@ for my $phase (@phases)
 	at_once(
 		"$name: pg_terminate_backend",
 		sub {
-			my ($session, $pid) = session();
+			my ($session, $pid) = Cognito::session_with_pid($node);
 			begin_and_hang($session, $pid, $phase);
 			my $start = time;
 			Cognito::query($watcher, "SELECT pg_terminate_backend($pid)");
@@ -250,7 +233,7 @@ for my $phase (@phases)
 {
 	my $users = join ',',
 	  map { qq({"Username":"u$_","Attributes":[{"Name":"name","Value":"U $_"}]}) } 1 .. 100_000;
-	my ($session, $pid) = session();
+	my ($session, $pid) = Cognito::session_with_pid($node);
 	my ($seconds, $error);
 
 	$bad->faults({ reply => { body => qq({"Users":[$users]}) }, times => -1 });
@@ -258,8 +241,8 @@ for my $phase (@phases)
 	at_once(
 		'rows: pg_cancel_backend',
 		sub {
-			begin($session, call('answer'));
-			watch('SELECT count(*) FROM pg_ls_tmpdir()', '1');
+			Cognito::begin($session, call('answer'));
+			wait_for_result('SELECT count(*) FROM pg_ls_tmpdir()', '1');
 			($seconds, $error) = cancel($session, $pid);
 			return $seconds;
 		});
@@ -271,7 +254,7 @@ for my $phase (@phases)
 
 # A fast shutdown, with a call in each phase
 {
-	my @sessions = map { [ session() ] } @phases;
+	my @sessions = map { [ Cognito::session_with_pid($node) ] } @phases;
 	begin_and_hang(@{ $sessions[$_] }, $phases[$_]) for 0 .. $#phases;
 	$watcher->quit;
 
@@ -286,7 +269,7 @@ for my $phase (@phases)
 {
 	$node->start;
 	$watcher = Cognito::session($node);
-	my ($session, $pid) = session();
+	my ($session, $pid) = Cognito::session_with_pid($node);
 	my ($phase) = grep { $_->{name} eq 'answer' } @phases;
 	begin_and_hang($session, $pid, $phase);
 

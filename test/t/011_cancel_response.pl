@@ -23,7 +23,7 @@ my $IDENTITIES = 'eu-west-1:11111111-2222-4333-8444-555555555555';
 my $body_file = PostgreSQL::Test::Utils::tempdir() . '/body';
 my $cognito = Cognito->new;
 my $node = Cognito::cluster('main', "work_mem = '1MB'");
-my ($session, $pid) = session();
+my ($session, $pid) = Cognito::session_with_pid($node);
 $cognito->create_server($node, 'srv', identity_endpoint_url => $cognito->url);
 
 # A list of as many copies of a text as a reply may hold, or as many as are given.
@@ -94,10 +94,10 @@ for (
 	my $interrupts = 0;
 
 	$session->quit;
-	($session, $pid) = session();
+	($session, $pid) = Cognito::session_with_pid($node);
 	$cognito->faults({ times => -1, reply => { body => '{"Users":[' . list('{}', 1_000_000) . ']}' } });
 	$session->{stdout} = '';
-	begin($users);
+	Cognito::begin($session, $users);
 	until (has_ended())
 	{
 		Cognito::query($watcher, "SELECT pg_log_backend_memory_contexts($pid)");
@@ -115,23 +115,6 @@ sub taken
 	return $nanoseconds / 1e9;
 }
 
-# A new session, and the process of its backend.
-sub session
-{
-	my $new = Cognito::session($node);
-	return ($new, Cognito::query($new, 'SELECT pg_backend_pid()'));
-}
-
-# Starts a call, and does not wait for its end.
-sub begin
-{
-	my ($query) = @_;
-	$session->{stderr} = '';
-	$session->{stdin} .= "$query;\n\\warn ended\n";
-	$session->{run}->pump_nb;
-	return;
-}
-
 # Does what the session has written so far say that the call has ended?
 sub has_ended
 {
@@ -147,7 +130,7 @@ sub cancel_after
 	my $start = taken();
 	my $cancelled;
 
-	begin($query);
+	Cognito::begin($session, $query);
 	sleep 0.001 until has_ended() || taken() - $start >= $seconds;
 	$cancelled = taken();
 	return if has_ended();
@@ -170,9 +153,9 @@ sub is_cancelled
 	append_to_file($body_file, $body);
 	$cognito->faults({ times => -1, reply => { body_file => $body_file, status => $status // 200 } });
 	$session->quit;
-	($session, $pid) = session();
+	($session, $pid) = Cognito::session_with_pid($node);
 	$start = taken();
-	begin($query);
+	Cognito::begin($session, $query);
 	sleep 0.005 until has_ended();
 	$all = taken() - $start;
 

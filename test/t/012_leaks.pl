@@ -77,8 +77,7 @@ my @rounds = (
 	[ $block, $block, @faults ],
 	[ $hasty x 10, $calls, { stall => 'response', times => -1 } ]);
 
-my $session = Cognito::session($node);
-my $pid = Cognito::query($session, 'SELECT pg_backend_pid()');
+my ($session, $pid) = Cognito::session_with_pid($node);
 
 # Runs queries; how often what they say matches.
 sub count_of
