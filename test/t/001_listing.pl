@@ -23,7 +23,7 @@ sub use_pool
 }
 
 # Lists a pool and checks rows and requests; more arguments of the function may be given.
-sub lists
+sub check_listing
 {
 	my ($name, $pool, $rows, $requests, $arguments) = @_;
 
@@ -59,29 +59,29 @@ sub wait_for_requests
 
 # Pools of all sizes
 
-lists("pool of $_->[0]", "eu-west-1_Users$_->[0]", @$_)
+check_listing("pool of $_->[0]", "eu-west-1_Users$_->[0]", @$_)
   for [ 0, 1 ], [ 1, 1 ], [ 60, 1 ], [ 61, 2 ], [ 10_000, 167 ];
 
 my @users = map { Cognito->user("u$_") } 1 .. 130;
 $cognito->pool('eu-west-1_Gaps', users => \@users, empty_pages => 3);
-lists('three empty pages after each', 'eu-west-1_Gaps', 130, 12);
+check_listing('three empty pages after each', 'eu-west-1_Gaps', 130, 12);
 
 $cognito->pool('eu-west-1_Tokens', users => \@users, token_length => 20_000);
-my @requests = lists('long tokens', 'eu-west-1_Tokens', 130, 3);
+my @requests = check_listing('long tokens', 'eu-west-1_Tokens', 130, 3);
 is_deeply(
 	[ map { length($_ // '') } @{ parameter('PaginationToken', @requests) } ],
 	[ 0, 20_000, 20_000 ],
 	'tokens of 20,000 characters go back whole');
 
 $cognito->pool('eu-west-1_Deaf', users => \@users, ignore_limit => 1);
-lists('a service that ignores Limit', 'eu-west-1_Deaf', 130, 1);
-lists('a service that ignores Limit, max_users 10', 'eu-west-1_Deaf', 10, 1, 'NULL, 10');
+check_listing('a service that ignores Limit', 'eu-west-1_Deaf', 130, 1);
+check_listing('a service that ignores Limit, max_users 10', 'eu-west-1_Deaf', 10, 1, 'NULL, 10');
 
 
 # max_users: no request too many, and no row
 
 my $pool = 'eu-west-1_Users300';
-lists('max_users 0', $pool, 0, 0, 'NULL, 0');
+check_listing('max_users 0', $pool, 0, 0, 'NULL, 0');
 for (
 	[ 10, 1, 10 ],
 	[ 60, 1, 60 ],
@@ -90,18 +90,18 @@ for (
 	[ 121, 3, 41 ])
 {
 	my ($max_users, $pages, $limit) = @$_;
-	@requests = lists("max_users $max_users", $pool, $max_users, $pages, "NULL, $max_users");
+	@requests = check_listing("max_users $max_users", $pool, $max_users, $pages, "NULL, $max_users");
 	is_deeply(parameter('Limit', @requests),
-		[ ($limit) x $pages ], "max_users $max_users: each asks Limit $limit");
+		[ ($limit) x $pages ], "max_users $max_users: each has Limit $limit");
 }
-@requests = lists('max_users beyond the pool', $pool, 300, 6, 'NULL, 1000');
+@requests = check_listing('max_users beyond the pool', $pool, 300, 6, 'NULL, 1000');
 is(uniq(@{ parameter('Limit', @requests) }), 1, 'max_users beyond the pool: one Limit throughout');
-lists('max_users NULL', $pool, 300, 5, 'NULL, NULL');
-lists('the largest max_users', $pool, 300, 5, 'NULL, 9223372036854775807');
-lists('max_users over empty pages', 'eu-west-1_Gaps', 61, 5, 'NULL, 61');
+check_listing('max_users NULL', $pool, 300, 5, 'NULL, NULL');
+check_listing('the largest max_users', $pool, 300, 5, 'NULL, 9223372036854775807');
+check_listing('max_users over empty pages', 'eu-west-1_Gaps', 61, 5, 'NULL, 61');
 
 
-# Filters go to Cognito as they are
+# Filters are sent to Cognito unchanged
 
 $cognito->pool('eu-west-1_Names',
 	users => [
@@ -131,7 +131,7 @@ my (undef, $request) =
   $cognito->query_with_requests($node, "SELECT count(*) FROM cognito_users('srv', NULL)");
 ok(!exists $request->{body}{Filter}, 'filter NULL: none is sent');
 
-@requests = lists('filter over two pages', $pool, 100, 2, q('username ^= "user0001"'));
+@requests = check_listing('filter over two pages', $pool, 100, 2, q('username ^= "user0001"'));
 is_deeply(
 	parameter('Filter', @requests),
 	[ ('username ^= "user0001"') x 2 ],
@@ -151,7 +151,7 @@ like(
 is($cognito->requests, 2, 'a token that repeats is noticed at once');
 
 
-# The next page is asked for before a page becomes rows: else the bad user would end it all
+# The next page is requested before a page is converted to rows: the invalid user must not prevent it
 
 $cognito->faults(
 	{ reply => { body => '{"Users": [{"Username": 7}], "PaginationToken": "t"}' } });
@@ -163,7 +163,7 @@ like(
 is(wait_for_requests(2), 2, 'the second page was asked for before the first became rows');
 
 
-# Connections are kept, and replaced where they break
+# Connections are kept, and replaced when they break
 
 my $other = Cognito->new;
 $cognito->create_server($node, 'srv');
@@ -176,7 +176,7 @@ is($counts, "300\n300\n300", 'three calls in one session');
 is(@requests, 15, 'three calls: each asks for itself');
 is(uniq(map { $_->{connection} } @requests), 1, 'three calls: one connection');
 
-# The server closes a connection without a word if the answer's length is not as it would write it.
+# The local Cognito closes a connection if the content-length is not in its own format.
 my $last = '{"Users": []}';
 $cognito->faults({
 	skip => 4,
@@ -207,7 +207,7 @@ is(uniq(map { $_->{connection} } @requests), 1, 'two servers: the other one dist
 is_deeply([ $cognito->violations, $other->violations ], [], 'every request was well-formed');
 
 
-# Too long for Cognito: what a user sends is no client's mistake, though the local Cognito notes it
+# A filter that is too long: the local Cognito records it as a violation, so this test comes last
 
 like(
 	Cognito::error_of($node,

@@ -11,7 +11,7 @@ use IO::Socket::INET;
 use List::Util qw(uniq);
 use Test::More;
 
-# A proxy stands between the cluster and AWS.  One for http:// must not matter, so there is none.
+# A proxy for https://. That for http:// must not be used, so nothing listens there.
 my $proxy = IO::Socket::INET->new(Listen => 8, LocalAddr => '127.0.0.1', Timeout => 10);
 my $cognito = Cognito->new;
 my $node = do
@@ -113,7 +113,7 @@ $cognito->create_server($node, 'srv', endpoint_url => "$by_name/");
 ($request) = is_accepted('an endpoint with a final slash');
 is("http://$request->{headers}{host}", $by_name, 'header host by name');
 
-# An endpoint that is written in another way is the same: signed alike, and without the proxy
+# Other spellings of the same endpoint: signed alike, and without the proxy
 
 my $port = $cognito->url =~ s/.*://r;
 for my $url ("HTTP://127.0.0.1:$port", "Http://LocalHost:$port/", "http://127.1:$port")
@@ -123,7 +123,7 @@ for my $url ("HTTP://127.0.0.1:$port", "Http://LocalHost:$port/", "http://127.1:
 }
 
 
-# What the proxy is asked for tells the host; it does not answer, for here no region is in reach.
+# The request to the proxy contains the host. The proxy does not respond, as AWS cannot be reached here.
 for (
 	[ 'eu-west-1', 'cognito-idp.eu-west-1.amazonaws.com' ],
 	[ 'us-gov-west-1', 'cognito-idp.us-gov-west-1.amazonaws.com' ],
@@ -152,7 +152,7 @@ like(Cognito::finish($session),
 	'a proxy that refuses');
 
 
-# What is signed: filters, tokens
+# Filters and tokens are part of what is signed
 
 my @users = map { Cognito->user("u$_") } 1 .. 130;
 $cognito->pool('eu-west-1_Tokens', users => \@users, token_length => 20_000);
@@ -167,7 +167,7 @@ is_accepted('filter with characters of three and four bytes', 'name = "日本 �
 is_accepted("filter with what JSON, SQL and URLs escape", q(name = "'/%2B+&?#</script>"));
 
 
-# A wrong key is refused, so the checks above do check
+# Wrong credentials are refused: the checks above can fail
 
 for (
 	[ 'another secret', aws_secret_access_key => lc $Cognito::SECRET ],

@@ -1,4 +1,4 @@
-# Retries: what is tried again, how often and after how long; what fails at once; a wrong clock.
+# Retries: which errors are retried, how often and after which delay; which fail at once; clock skew.
 use strict;
 use warnings;
 
@@ -18,7 +18,7 @@ my $undisturbed;
 my $listing =
   "SELECT count(*), md5(string_agg(u::text, ',' ORDER BY username)) FROM cognito_users('srv') u";
 
-# Calls, and gives the error if there is one, and the requests.
+# Runs a query; returns its error, or an empty string, and the requests.
 sub attempt
 {
 	my ($query) = @_;
@@ -60,14 +60,14 @@ sub gaps
 }
 
 
-# In the background, for it takes its time: sessions that are throttled to the end
+# Sessions that are throttled until they give up; in the background, as this takes long
 
 $throttling->create_server($node, 'throttled');
 $throttling->faults({ error => 'TooManyRequestsException', times => -1 });
 my @sessions = map { Cognito::start($node, "SELECT * FROM cognito_users('throttled')") } 1 .. 4;
 
 
-# What passes is tried again
+# Transient errors are retried
 
 $cognito->create_server($node, 'srv');
 $undisturbed = $node->safe_psql('postgres', $listing);
@@ -149,7 +149,7 @@ fails("status $_", 1, { reply => { status => $_, headers => $html, body => 'x' }
 fails('an empty reply', 1, { reply => { body => '' } }, qr/ERROR:  HV000/);
 
 
-# How long to wait, if the service says so
+# Retry-After is respected
 
 for (
 	[ 'Retry-After as a date', strftime('%a, %d %b %Y %H:%M:%S GMT', gmtime(time + 3)) ],

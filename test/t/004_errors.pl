@@ -1,4 +1,4 @@
-# The table of errors: SQLSTATE, a message that names the server, what AWS said, and the remedy.
+# Errors: SQLSTATE, a message that names the server, a detail with AWS's message, and a hint.
 use strict;
 use warnings;
 use utf8;
@@ -17,7 +17,7 @@ my $node = Cognito::cluster('main');
 my $call = q(SELECT * FROM cognito_users('srv', 'username ^= ""'));
 my $id = '[0-9a-f]{8}-[0-9a-f-]{27}';
 
-# The text of an error as psql shows it; each part is a pattern, and without a hint there is none.
+# Returns a pattern for an error as psql shows it; each argument is a pattern. Without a hint, none may be shown.
 sub text_of
 {
 	my ($state, $message, $detail, $hint) = @_;
@@ -35,7 +35,7 @@ sub is_error
 }
 
 
-# What AWS answers
+# Error responses of AWS
 
 my $denied = 'IAM does not allow the access key of server "srv" to do this';
 my $allow = 'cognito-idp:ListUsers';
@@ -110,7 +110,7 @@ for (
 }
 
 
-# The same without a fault, as one would meet them
+# The same errors without a fault
 
 $cognito->control('PUT', 'keys',
 	{
@@ -136,7 +136,7 @@ like(Cognito::error_of($node, q(SELECT * FROM cognito_users('srv', 'email like "
 	text_of('22023', '.*', '.*, "Error while parsing filter.", .*', 'A filter is'), 'a bad filter');
 
 
-# Nobody answers
+# Connection failures and timeouts
 
 my $unreachable = 'could not connect to Cognito for server "srv"';
 my $closed = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1')->sockport;
@@ -150,7 +150,7 @@ like(Cognito::error_of($node, $call),
 	text_of('HV00N', $unreachable, '.* nohost\.invalid, while resolving the host name', '"region"'),
 	'a host that is not known');
 
-# Checks that a time-out of a second took about as long, and what it says of it.
+# Checks the error of a timeout of one second, and that it took about as long.
 sub times_out
 {
 	my ($name, @text) = @_;
@@ -200,7 +200,7 @@ $cognito->faults({ delay => 0.6 });
 is(Cognito::error_of($node, $call), '', 'an answer in time is none');
 
 
-# The service's words
+# The service's messages
 
 $cognito->create_server($node, 'srv');
 for (
@@ -217,7 +217,7 @@ for (
 		"$name in a message");
 }
 
-# What controls a terminal, is not seen, or changes the order or the lines of what is
+# Characters that control terminals, are invisible, or change order or lines of text are replaced
 for my $range (
   [ 0x01, 0x1f ], [ 0x7f, 0x9f ], [0xad], [0x61c], [0x180e], [ 0x200b, 0x200f ], [ 0x2028, 0x202e ],
   [ 0x2060, 0x206f ], [0xfeff], [ 0xfff9, 0xfffb ], [ 0x1d173, 0x1d17a ], [ 0xe0000, 0xe007f ])
@@ -272,7 +272,7 @@ for (
 	unlike($error, qr/$parts/, "secrets in $name: not shown");
 }
 
-# Secrets that are like their masks, or like each other: not even a part of one is shown, and masking ends.
+# Secrets that resemble their masks or each other: no part of one is shown, and masking terminates.
 for (
 	[ '*', 'T', 'a*b**cT', 'a\*b\*\*c\*' ],
 	[ '**', '*', '***** a', '\*{5} a' ],
@@ -310,7 +310,7 @@ for (
 }
 is($cognito->requests, 0, 'bad arguments: no request');
 
-# A name is a name, whatever is in it.
+# A server name with special characters
 $cognito->create_server($node, '"100%s ""é"""', user_pool_id => 'eu-west-1_None');
 like(
 	decode_utf8(Cognito::error_of($node, encode_utf8(q(SELECT * FROM cognito_users('100%s "é"'))))),
@@ -318,7 +318,7 @@ like(
 	'a server of an odd name');
 
 
-# Servers of another wrapper, which checks no options
+# Servers of another foreign-data wrapper, which does not validate options
 
 $node->safe_psql('postgres',
 	'CREATE FOREIGN DATA WRAPPER other; CREATE SERVER bare FOREIGN DATA WRAPPER other');

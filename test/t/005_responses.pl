@@ -1,4 +1,4 @@
-# Replies: whatever is not as the service promises is a clear error, with nothing half-done.
+# Responses: each violation of the service's contract is an error, and leaves no partial result.
 use strict;
 use warnings;
 
@@ -16,15 +16,15 @@ my $node = Cognito::cluster('main', "timezone = 'UTC'");
 $cognito->create_server($node, 'srv');
 $node->safe_psql('postgres', q(CREATE TABLE kept AS SELECT * FROM cognito_users('srv', NULL, 0)));
 
-# A fault that answers with these bytes.
+# Returns a fault that responds with these bytes.
 sub answer
 {
 	my ($bytes, %more) = @_;
 	return { reply => { body_base64 => encode_base64($bytes, ''), %more } };
 }
 
-# Lets the second page of a listing be the given answer, for two statements that would keep it.
-# They fail alike, keep nothing, and then the session can list again.
+# Replaces the second page of a listing by the given response, for two statements that store the rows.
+# Checks that both fail, that nothing is stored, and that the session can list again.
 sub is_rejected
 {
 	my ($name, $answer, $state, $message, $detail) = @_;
@@ -46,7 +46,7 @@ sub is_rejected
 	return;
 }
 
-# Checks the error for a reply that is not what ListUsers promises.
+# Checks the error for a response that violates the contract of ListUsers.
 sub is_unusable
 {
 	my ($name, $body, $detail, $state) = @_;
@@ -54,10 +54,10 @@ sub is_unusable
 		$detail);
 }
 
-# The user that is no user, after a good one.
+# Returns a page whose second user is the given, invalid one.
 sub second_user { return qq({"Users": [{"Username": "u"}, $_[0]]}) }
 
-# What a query returns if this is the reply.
+# Returns the result of a query for this response, or its error.
 sub result_of
 {
 	my ($body, $query) = @_;
@@ -67,7 +67,7 @@ sub result_of
 }
 
 
-# No JSON object
+# The response is not a JSON object
 
 my $no_json = 'The reply is not valid JSON\.';
 is_unusable(@$_)
@@ -92,7 +92,7 @@ is_unusable(@$_)
 	[ 'null', 'null', 'The reply is not a JSON object\.' ]);
 
 
-# No page of users
+# The object is not a page of users
 
 is_unusable(@$_)
   for (
@@ -107,7 +107,7 @@ is_unusable(@$_)
 		'Member "PaginationToken" is not a string\.' ]);
 
 
-# No users
+# An item is not a user
 
 is_unusable("a user that is $_", second_user($_), 'Item 2 is not an object\.')
   for '7', '"u"', 'null', 'true', '[]';
@@ -136,7 +136,7 @@ for (
 }
 
 
-# No text
+# The response is not valid text
 
 my $no_utf8 = 'The reply is not valid UTF-8\.';
 is_unusable("$_->[0]", second_user(qq({"Username": "$_->[1]"})), $no_utf8, '22021')
@@ -161,7 +161,7 @@ is_unusable($_->[0], $_->[1], 'The reply holds \\\\u0000, .*', '22P05')
 	[ 'U+0000 after an escaped backslash', second_user('{"Username": "\\\\\u0000"}') ]);
 
 
-# No answer that one can use
+# Status, size and HTTP framing
 
 is_rejected("status $_", answer('{"Users": []}', status => $_),
 	'HV000', 'Cognito refused the request for', "answered with status $_, request id .*")
@@ -191,7 +191,7 @@ $cognito->create_server($node, 'raw',
 	endpoint_url => 'http://127.0.0.1:' . $listener->sockport,
 	max_retries => 0);
 
-# Calls a server that sends these bytes; what the call returns, or else its error.
+# Calls a server that sends these bytes; returns the result or the error.
 sub answer_raw
 {
 	my ($bytes) = @_;
@@ -223,7 +223,7 @@ is(answer_raw("${ok}\r\n{\"Users\": [{\"Username\": \"raw\"}]}"),
 	'raw', 'an answer that ends with its connection is read');
 
 
-# What looks odd and is fine
+# Unusual but valid responses
 
 is(result_of('{"Users": [{"Username": "a\\\\u0000b"}]}', q(SELECT username FROM cognito_users('srv'))),
 	'a\u0000b', 'an escaped backslash before u0000 is text');

@@ -1,4 +1,4 @@
-# Databases of other encodings: replies are converted from UTF-8, and filters to it, or it is an error.
+# Database encodings: responses are converted from UTF-8 and filters to it, or an error is raised.
 use strict;
 use warnings;
 use utf8;
@@ -69,7 +69,7 @@ my %texts = (Accent => 'Zoë', Euro => '5 €', Japanese => '日本', Duck => '�
 make_pools($_, $texts{$_}) for keys %texts;
 
 
-# What each encoding makes of each text; undef where it lacks a character
+# Each text in each encoding; undef if the encoding lacks a character
 
 for (
 	[ 'UTF8', %utf8 ],
@@ -108,7 +108,7 @@ for (
 			't', "$encoding: $name leaves nothing half-done");
 	}
 
-	# The service's words are not worth an error of their own.
+	# The service's messages are not worth an error of their own.
 	my $words = "Refus(?:é|\\?+) (?:$texts{Duck}|\\?+) until";
 	$cognito->faults({ error => 'OddException', message => "Refusé $texts{Duck} until" });
 	like(run_sql(q(SELECT * FROM cognito_users('srv'))),

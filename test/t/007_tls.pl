@@ -1,4 +1,4 @@
-# TLS: the service's certificate is always verified, and nothing older than TLS 1.2 will do.
+# TLS: the service's certificate is always verified, and TLS 1.2 is the oldest accepted version.
 use strict;
 use warnings;
 
@@ -20,7 +20,7 @@ my $plain = Cognito->new;
 my ($port) = $cognito->url =~ /:(\d+)$/;
 my $ca_file = "$folder/tls/ca.pem";
 
-# An OpenSSL that would take anything: so what is refused is refused by the extension.
+# OpenSSL's most permissive configuration: what is refused is refused by the extension.
 append_to_file("$folder/lax.cnf", <<'EOT');
 openssl_conf = all
 [all]
@@ -37,7 +37,7 @@ my $node = Cognito::cluster('main');
 my $count = q(SELECT count(*) FROM cognito_users('srv'));
 my $trust = "SET cognito_srf.ca_file = '$ca_file'";
 
-# What the statements return, or else their error.
+# Returns the result of statements, or their error.
 sub outcome
 {
 	my ($sql) = @_;
@@ -112,7 +112,7 @@ for my $place (qw(bundle directory))
 }
 
 
-# Who may say what is trusted
+# Who may set cognito_srf.ca_file
 
 $cognito->create_server($node, 'srv');
 $node->safe_psql('postgres', 'CREATE ROLE ordinary; GRANT USAGE ON FOREIGN SERVER srv TO ordinary');

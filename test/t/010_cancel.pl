@@ -10,16 +10,16 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-# What "at once" means, in seconds.  The machine may have other things to do, so
-# one good try counts, of so many at the most.
+# The limit for "at once" in seconds. As other processes may delay a try, one good try of at most
+# $TRIES suffices.
 my $AT_ONCE = 0.05;
 my $TRIES = 10;
 
 my $good = Cognito->new;
 my $bad = Cognito->new;
 
-# Nobody accepts what comes to these ports: the kernel does for the first, and
-# the queue of the second is full, so that it does not answer at all.
+# Nothing accepts connections of these ports: the kernel completes those to the first; the queue of
+# the second is full, so that connecting never ends.
 my $mute = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 128) or die $!;
 my $full = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1) or die $!;
 my @queue = map {
@@ -27,7 +27,7 @@ my @queue = map {
 		PeerAddr => '127.0.0.1', PeerPort => $full->sockport, Blocking => 0)
 } 1 .. 5;
 
-# What a call can wait for: the endpoint and the fault that make it, and how errors call it.
+# Phases in which a call can wait: the endpoint and the fault that cause it, and the error's words.
 my @phases = (
 	{
 		name => 'resolving',
@@ -89,7 +89,7 @@ sub call
 	return "SELECT count(*) FROM cognito_users('$server')";
 }
 
-# Waits until a session is ready for the next query; the error of the one begun.
+# Waits for the end of the started query; returns its error.
 sub end
 {
 	my ($session) = @_;
@@ -112,8 +112,8 @@ sub wait_for_result
 	return $answer;
 }
 
-# Starts a call that hangs, gives it the time to do so, and tells what pg_stat_activity says of it.
-# The server is a new one each time: of the last, the session may remember that it throttles.
+# Starts a call that hangs, and waits until it does; returns its state in pg_stat_activity. Each call
+# has a new server, as the session remembers which server throttled it.
 sub begin_and_hang
 {
 	my ($session, $pid, $phase) = @_;
@@ -133,7 +133,7 @@ sub begin_and_hang
 	return $seen;
 }
 
-# Cancels the query of a session; seconds until the session is ready for the next, and its error.
+# Cancels the query of a session; returns the seconds until the session is ready, and the error.
 sub cancel
 {
 	my ($session, $pid) = @_;
@@ -144,7 +144,8 @@ sub cancel
 	return (time - $start, $error);
 }
 
-# Tries, each of which returns seconds, until one is good; not in step with what else runs.
+# Repeats a function that returns seconds until it is below the limit; pauses at random, so as not to
+# be in step with other periodic work.
 sub at_once
 {
 	my ($what, $try) = @_;
@@ -160,7 +161,7 @@ sub at_once
 	return;
 }
 
-# A session that was interrupted is as good as before.
+# Checks that a session works after an interrupt.
 sub goes_on
 {
 	my ($session, $name) = @_;
@@ -229,7 +230,7 @@ for my $phase (@phases)
 		});
 }
 
-# Not only where it waits: a page is turned into rows once a part of them has left the memory.
+# A cancel during the conversion to rows, once a part of the rows has been spilled to disk.
 {
 	my $users = join ',',
 	  map { qq({"Username":"u$_","Attributes":[{"Name":"name","Value":"U $_"}]}) } 1 .. 100_000;
@@ -265,7 +266,7 @@ for my $phase (@phases)
 	cmp_ok($seconds, '<', 2, 'a fast shutdown waits for no call');
 }
 
-# A server that dies takes the calls with it.
+# A call ends if the postmaster dies.
 {
 	$node->start;
 	$watcher = Cognito::session($node);

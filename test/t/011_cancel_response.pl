@@ -1,4 +1,4 @@
-# A cancel takes effect at once while a reply of any kind is worked on, however large it is.
+# A cancel takes effect at once while a response is processed, whatever it contains and however large it is.
 use strict;
 use warnings;
 
@@ -9,14 +9,14 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-# The processor time that a backend may take after a cancel, in seconds: other
-# work of the machine does not count.  It is looked at after so many steps of the
-# call, and what takes too long may be a matter of the machine that many times.
+# The limit for a backend's processor time after a cancel, in seconds; other processes do not count.
+# A call is cancelled at each of $STEPS points of its processor time, up to $TRIES times if it is over
+# the limit.
 my $AT_ONCE = 0.05;
 my $STEPS = 8;
 my $TRIES = 3;
 
-# The largest reply, less what is around its content.
+# The maximal size of a response, minus what surrounds its content.
 my $SIZE = 32 * 1024 * 1024 - 1000;
 
 my $IDENTITIES = 'eu-west-1:11111111-2222-4333-8444-555555555555';
@@ -26,21 +26,21 @@ my $node = Cognito::cluster('main', "work_mem = '1MB'");
 my ($session, $pid) = Cognito::session_with_pid($node);
 $cognito->create_server($node, 'srv', identity_endpoint_url => $cognito->url);
 
-# A list of as many copies of a text as a reply may hold, or as many as are given.
+# Returns a list with that many copies of a text, by default as many as a response may have.
 sub list
 {
 	my ($text, $number) = @_;
 	return join ',', ($text) x ($number // int($SIZE / (1 + length $text)));
 }
 
-# A list of texts that are all different, with numbers in the place of %s; in no order.
+# Returns a list of different texts in random order: a format with different numbers.
 sub different
 {
 	my ($text, $number) = @_;
 	return join ',', map { sprintf $text, $_ * 7_919 % 1_000_003 } 1 .. $number;
 }
 
-# A string of a kind of characters, as long as strings may be, or longer.
+# Returns a JSON string of that length.
 sub string { my ($text, $length) = @_; return '"' . $text x int($length / length $text) . '"' }
 
 my $MAX = 1000 * 1000;
@@ -51,7 +51,7 @@ my $pool = "SELECT count(details) FROM cognito_user_pool('srv')";
 my $client = "SELECT count(details) FROM cognito_app_client('srv', '1example23456789')";
 my $identities = "SELECT count(logins) FROM cognito_identities('srv', '$IDENTITIES')";
 
-# Replies, and the calls that get them; where the status is not 200, the call fails.
+# Responses, and the calls that receive them; with a status other than 200 the call fails.
 for (
 	[ 'a string', $users, '{"Users":[{"Username":' . string('x', $SIZE) . '}]}' ],
 	[ 'characters of two bytes', $users, '{"Users":[],"x":[' . list(string("\xc3\xab", $MAX)) . ']}' ],
@@ -88,7 +88,7 @@ for (
 	is_cancelled(@$_);
 }
 
-# An interrupt that does not end the query: the reply is read all the same.
+# Interrupts that do not end the query: the response is read completely.
 {
 	my $watcher = Cognito::session($node);
 	my $interrupts = 0;
@@ -108,22 +108,22 @@ for (
 	$watcher->quit;
 }
 
-# The processor time that the backend has taken, in seconds.
+# Returns the processor time of the backend in seconds.
 sub taken
 {
 	my ($nanoseconds) = split / /, slurp_file("/proc/$pid/schedstat");
 	return $nanoseconds / 1e9;
 }
 
-# Does what the session has written so far say that the call has ended?
+# Returns true if the started query has ended.
 sub has_ended
 {
 	$session->{run}->pump_nb;
 	return $session->{stderr} =~ /^ended$/m;
 }
 
-# Starts a call and cancels it after so many seconds of its processor time; those
-# that it takes from then on, or none if it has ended before.
+# Starts a call and cancels it after that much processor time; returns the processor time from then
+# on in seconds, or undef if the call ended before.
 sub cancel_after
 {
 	my ($query, $seconds) = @_;
@@ -140,7 +140,7 @@ sub cancel_after
 	return $session->{stderr} =~ /57014/ ? $more : undef;
 }
 
-# Checks that a call can be cancelled at every step of its work on a reply.
+# Checks that a call can be cancelled at every step of processing a response.
 sub is_cancelled
 {
 	my ($name, $query, $body, $status) = @_;

@@ -67,8 +67,8 @@ BEGIN
 END $$;
 SQL
 
-# A call that is cancelled while it waits; the timeout ends with its transaction, so that it hits
-# nothing else
+# A call that is cancelled while it waits; the timeout ends with its transaction and affects nothing
+# else
 my $hasty = "BEGIN; SET LOCAL statement_timeout = '4ms'; $call ROLLBACK;\n";
 
 # Ten calls that fail, and ten that do not, for each way to do so
@@ -79,7 +79,7 @@ my @rounds = (
 
 my ($session, $pid) = Cognito::session_with_pid($node);
 
-# Runs queries; how often what they say matches.
+# Runs queries; returns the number of matches in their output.
 sub count_of
 {
 	my ($pattern, $queries) = @_;
@@ -87,7 +87,7 @@ sub count_of
 	return scalar(() = $said =~ /$pattern/gm);
 }
 
-# Makes some rounds of calls; how many have failed, and how many have succeeded.
+# Runs some rounds of calls; returns how many failed and how many succeeded.
 sub run_rounds
 {
 	my ($first, $last) = @_;
@@ -104,7 +104,7 @@ sub run_rounds
 	return ($failed, $succeeded);
 }
 
-# What the kernel has in a status file of the backend, or of one of its threads.
+# Returns a value of /proc/PID/status of the backend, or of one of its threads.
 sub status
 {
 	my ($name, $thread) = @_;
@@ -113,17 +113,17 @@ sub status
 	return $value;
 }
 
-# Does a thread of the backend block a signal, one of the first 32?
+# Returns true if a thread of the backend blocks a signal, one of the first 32.
 sub blocks
 {
 	my ($thread, $signal) = @_;
 	return hex(substr status('SigBlk', $thread), -8) & 1 << $signal - 1;
 }
 
-# How many descriptors the backend has open.
+# Returns the number of file descriptors of the backend.
 sub descriptors { return scalar(() = glob "/proc/$pid/fd/*") }
 
-# What the backend holds, memory in kB.
+# Returns the resources of the backend, memory in kB.
 sub holdings
 {
 	my $contexts = Cognito::query($session,
@@ -134,7 +134,7 @@ sub holdings
 	return %holdings;
 }
 
-# To look takes memory too, the first time.
+# The first measurement itself allocates memory.
 run_rounds(1, $SETTLING / 2);
 holdings();
 run_rounds($SETTLING / 2 + 1, $SETTLING);

@@ -1,5 +1,4 @@
-# Transfers: what their answers and connections may take of the machine, and what happens when
-# libcurl fails.
+# Transfers: limits of memory and file descriptors, and failures of libcurl.
 use strict;
 use warnings;
 
@@ -45,7 +44,7 @@ fails_once('a body that cannot be copied', 'option');
 fails_once('a socket that cannot be watched', 'socket');
 fails_once('a request that cannot be added, again', 'add');
 
-# The same where the request had to wait before it was sent.
+# The same for a request that had to wait before it was sent.
 
 for my $fault (qw(add option))
 {
@@ -54,7 +53,7 @@ for my $fault (qw(add option))
 	fails_once("$fault in a retry", $fault, 1);
 }
 
-# Several requests are under way.
+# Several requests are in flight.
 
 $cognito->create_server($node, 'srv',
 	max_retries => 0,
@@ -91,9 +90,9 @@ is(Cognito::query($session, 'CREATE TEMP TABLE copy AS SELECT * FROM pg_proc; SE
 	't', 'and other files can be opened');
 
 
-# Memory: all answers that are under way have one limit.
+# Memory: all responses in flight share one limit.
 
-# Answers each request with 31 MB and never ends.
+# Responds to each request with 31 MB and never ends the response.
 sub serve_large_answers
 {
 	my ($listener) = @_;
@@ -135,7 +134,7 @@ waitpid $server, 0;
 
 is(join('', $cognito->violations), '', 'every request was well-formed');
 
-# Header lines, which libcurl keeps.
+# Header lines, which libcurl stores, count as well.
 $cognito->create_server($node, 'srv', max_retries => 0);
 $cognito->faults({ error => 'AccessDeniedException',
 	headers => { map { ("x-filler-$_" => 'x' x 60_000) } 1 .. 5 } });

@@ -1,4 +1,4 @@
-# Wherever SQL allows a function that returns rows, a pool can be read.
+# A pool can be read wherever SQL allows a set-returning function.
 use strict;
 use warnings;
 
@@ -14,7 +14,7 @@ $cognito->create_server($node, 'small', user_pool_id => 'eu-west-1_Users61');
 
 my $session = Cognito::session($node);
 
-# What queries return, all in the same session; an error of theirs fails the test.
+# Checks the result of queries, all in the same session; an error fails the test.
 sub returns
 {
 	my ($expected, $name, $queries) = @_;
@@ -22,11 +22,11 @@ sub returns
 	return is($answer, $expected, $name);
 }
 
-# The next requests are refused, or are answered with something that is not a page.
+# Faults: a refused request, and a response that is not a page.
 my $denied = { error => 'AccessDeniedException' };
 my $spoiled = { reply => { body => '{"Users":[{},{"Enabled":"yes"}],"PaginationToken":"next"}' } };
 
-# Errors, and what is done after them
+# The session continues after errors
 
 Cognito::query($session, <<'SQL');
 CREATE FUNCTION counted_or(instead bigint) RETURNS bigint LANGUAGE plpgsql AS $$
@@ -190,7 +190,7 @@ returns('61', 'leaves the rows of before', 'SELECT count(*) FROM stored');
 returns('300', 'after DISCARD ALL',
 	"DISCARD ALL;\nSELECT count(*) FROM cognito_users('srv')");
 
-# In two sessions at a time
+# In two sessions at the same time
 
 my $other = Cognito::session($node);
 $cognito->faults({ delay => 3 });

@@ -1,4 +1,4 @@
-# What people can see of a call: notices while it runs, counters afterwards.
+# Progress notices while a call runs, and statistics afterwards.
 use strict;
 use warnings;
 

@@ -1,5 +1,5 @@
-# Pushdown changes no answer: generated queries return the same with it and
-# without, from a pool with awkward data, and from a service that ignores filters.
+# Pushdown changes no result: generated queries return the same rows with and without it, for a pool
+# with unusual data, and for a service that ignores filters.
 use strict;
 use warnings;
 use utf8;
@@ -37,7 +37,7 @@ sub chance { return rand() < $_[0] }
 
 my @GROUPS = (qw(admins Admins editors viewers empty), 'Führung', '"', 'per%cent', 'back\\slash', 'x' x 128);
 
-# A user with some of everything, or without.
+# Returns a user with random attributes; some are missing.
 sub user
 {
 	my ($number, $prefix) = @_;
@@ -58,7 +58,7 @@ sub user
 
 # Queries
 
-# A value of an attribute, or something like it, as SQL's string; sometimes NULL.
+# Returns a value of an attribute, or a similar one, as an SQL literal; sometimes NULL.
 sub value
 {
 	my ($attribute) = @_;
@@ -69,7 +69,7 @@ sub value
 	return Cognito::quote($value);
 }
 
-# The same, of another type, or not a constant.
+# Returns a value as an expression: of another type, or not a constant.
 sub expression
 {
 	my ($attribute) = @_;
@@ -89,7 +89,7 @@ sub values_of
 	return map { value($attribute) } 1 .. one_of(1, 1, 2, 3, 5, 8, 70);
 }
 
-# A pattern of LIKE for something that there is, with most wildcards in it escaped.
+# Returns a pattern of LIKE for an existing value, with most of its wildcards escaped.
 sub pattern
 {
 	my ($attribute) = @_;
@@ -102,7 +102,7 @@ sub pattern
 	return Cognito::quote($pattern);
 }
 
-# An expression for an attribute of the relation.
+# Returns an expression for an attribute of the relation.
 sub column
 {
 	my ($attribute, $rel) = @_;
@@ -112,7 +112,7 @@ sub column
 	return "$rel.attributes->>'$attribute'";
 }
 
-# A comparison, of those that can be pushed down most of the time.
+# Returns a comparison that can be pushed down in most cases.
 sub comparison
 {
 	my ($rel) = @_;
@@ -153,7 +153,7 @@ sub boolean
 		"$rel.enabled = (SELECT n > 1 FROM t WHERE n = 3)", "$rel.enabled = (1 = any(select n from t))");
 }
 
-# What must not be pushed down.
+# Returns a condition that must not be pushed down.
 sub other
 {
 	my ($rel) = @_;
@@ -184,7 +184,7 @@ sub condition
 	return $plain->($rel);
 }
 
-# A relation that shows the pool.
+# Returns a relation over the pool.
 sub relation
 {
 	my $condition = condition('x');
@@ -207,7 +207,7 @@ sub relation
 		'(SELECT u.* FROM pg_foreign_server s, cognito_users(s.srvname::text) u)');
 }
 
-# A name of a group or user, or something like it, as SQL's string.
+# Returns a name of a group or user, or a similar one, as an SQL literal.
 sub name
 {
 	my ($kind) = @_;
@@ -216,7 +216,7 @@ sub name
 	return chance(0.03) ? 'NULL' : Cognito::quote(chance(0.1) ? uc $name : $name);
 }
 
-# A condition on who is in which group.
+# Returns a condition on memberships.
 sub membership
 {
 	my ($rel) = @_;
@@ -237,7 +237,7 @@ sub membership
 		"$column COLLATE ignore_case = $name", "NOT ($column = $name)");
 }
 
-# A statement about who is in which group, and for a prepared one its argument.
+# Returns a statement on memberships; for a prepared one, with its argument.
 sub membership_query
 {
 	my $m = one_of("cognito_memberships('pool')", 'cognito_memberships') . ' m';
@@ -264,7 +264,7 @@ sub membership_query
 
 my $COLUMNS = 'u.username, u.email, u.status, u.enabled, u.attributes';
 
-# A statement, and for a prepared one its arguments.
+# Returns a statement; for a prepared one, with its argument.
 sub query
 {
 	my $u = relation() . ' u';
@@ -352,7 +352,7 @@ CREATE VIEW renamed_users (username, email, status, enabled, attributes) AS
 CREATE TABLE t (n int, v text);
 CREATE TABLE queries (n serial, prepared text, statement text, pushed text, local text);
 
--- What a statement returns, as a digest of its rows in any order, or its error.
+-- Return a digest of a statement's rows, regardless of their order, or its error.
 CREATE FUNCTION answer(prepared text, statement text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	r record;
@@ -374,7 +374,7 @@ EXCEPTION WHEN OTHERS THEN
 END $$;
 SQL
 
-# One SQL string, or NULL.
+# Returns a string as an SQL literal, or NULL.
 sub literal
 {
 	my ($text) = @_;

@@ -1,5 +1,5 @@
-# What pushdown asks of Cognito: one request where one will do, none for
-# nothing, and never much more than a listing of the pool.
+# The requests of pushed-down conditions: as few as possible, none if no row can match, and never many
+# more than a listing of the pool.
 use strict;
 use warnings;
 use utf8;
@@ -17,14 +17,14 @@ my $POOL = 'eu-west-1_Users300';    # five pages
 
 $cognito->create_server($node, 'srv', user_pool_id => $POOL);
 
-# The filters of requests; of one without, the empty string.
+# Returns the filters of requests; the empty string for a request without one.
 sub filters
 {
 	return [ map { $_->{body}{Filter} // '' } @_ ];
 }
 
-# Checks what a query, in a session of its own, returns and asks for.
-sub asks
+# Checks result and requests of a query, in a new session.
+sub check_query
 {
 	my ($name, $query, $rows, @filters) = @_;
 	my ($result, @requests) = $cognito->query_with_requests($node, encode_utf8($query));
@@ -42,78 +42,78 @@ my $count = "SELECT count(*) FROM cognito_users('srv')";
 my @whole_pool = ('') x 5;
 
 
-# As few as can be
+# As few as possible
 
-asks('one value', "$users WHERE username = 'user000007'", 'user000007', 'username = "user000007"');
-asks('quotes', "$users WHERE attributes->>'name' = 'Dwayne \"The Rock\"'",
+check_query('one value', "$users WHERE username = 'user000007'", 'user000007', 'username = "user000007"');
+check_query('quotes', "$users WHERE attributes->>'name' = 'Dwayne \"The Rock\"'",
 	'', 'name = "Dwayne \"The Rock\""');
-asks('non-ASCII', "$users WHERE attributes->>'name' LIKE 'Zoë%'", '', 'name ^= "Zoë"');
-asks('a prefix over two pages', "$count WHERE email LIKE 'user0001%'",
+check_query('non-ASCII', "$users WHERE attributes->>'name' LIKE 'Zoë%'", '', 'name ^= "Zoë"');
+check_query('a prefix over two pages', "$count WHERE email LIKE 'user0001%'",
 	100, ('email ^= "user0001"') x 2);
-asks(
+check_query(
 	'a list with doubles and NULL',
 	"$users WHERE username IN ('user000002', 'user000001', NULL, 'user000002') ORDER BY 1",
 	"user000001\nuser000002",
 	map { qq(username = "$_") } 'user000001', 'user000002');
-asks(
+check_query(
 	'60 values',
 	"$count WHERE username = ANY (ARRAY(SELECT 'user0000' || i FROM generate_series(10, 69) i))",
 	60,
 	map { "username = \"user0000$_\"" } 10 .. 69);
-asks(
+check_query(
 	'61 values',
 	"$count WHERE username = ANY (ARRAY(SELECT 'user0000' || i FROM generate_series(10, 70) i))",
 	61, @whole_pool);
-asks('61 constants', "$count WHERE username IN (" . join(', ', map { "'user0000$_'" } 10 .. 70) . ')',
+check_query('61 constants', "$count WHERE username IN (" . join(', ', map { "'user0000$_'" } 10 .. 70) . ')',
 	61, @whole_pool);
-asks('prefixes of which one begins with another',
+check_query('prefixes of which one begins with another',
 	"SELECT count(*) FROM cognito_users('srv', 'username', '^=', '{user00001,user000012,user00001}')",
 	10, 'username ^= "user00001"');
-asks('a join through an equality', "SELECT u.username FROM cognito_users('srv') u
+check_query('a join through an equality', "SELECT u.username FROM cognito_users('srv') u
 	JOIN (VALUES ('user000003\@example.com'), ('b')) t (email) USING (email) WHERE t.email LIKE 'user000003%'",
 	'user000003', @whole_pool);
-asks('a join through a constant', "SELECT u.username FROM cognito_users('srv') u
+check_query('a join through a constant', "SELECT u.username FROM cognito_users('srv') u
 	JOIN (VALUES ('user000003\@example.com'), ('b')) t (email) USING (email) WHERE t.email = 'user000003\@example.com'",
 	'user000003', 'email = "user000003@example.com"');
-my ($request) = asks('LIMIT', "$users LIMIT 2 OFFSET 5", "user000006\nuser000007", '');
+my ($request) = check_query('LIMIT', "$users LIMIT 2 OFFSET 5", "user000006\nuser000007", '');
 is($request->{body}{Limit}, 7, 'LIMIT: no more users than it takes');
 
 
-# None for nothing
+# None if no row can match
 
 my $generic = 'SET plan_cache_mode = force_generic_plan; PREPARE p (text) AS';
-asks('NULL', "$generic $users WHERE email = \$1; EXECUTE p (NULL)", '');
-asks('a list of NULL', "$generic $users WHERE email IN (\$1, \$1); EXECUTE p (NULL)", '');
-asks('a list that is NULL', "$generic $users WHERE email = ANY (\$1::text[]); EXECUTE p (NULL)", '');
-asks('an empty list', "$users WHERE email = ANY ('{}')", '');
-asks('enabled = NULL', "$generic $users WHERE enabled = \$1::boolean; EXECUTE p (NULL)", '');
-asks('LIMIT 0', "$users LIMIT 0", '');
+check_query('NULL', "$generic $users WHERE email = \$1; EXECUTE p (NULL)", '');
+check_query('a list of NULL', "$generic $users WHERE email IN (\$1, \$1); EXECUTE p (NULL)", '');
+check_query('a list that is NULL', "$generic $users WHERE email = ANY (\$1::text[]); EXECUTE p (NULL)", '');
+check_query('an empty list', "$users WHERE email = ANY ('{}')", '');
+check_query('enabled = NULL', "$generic $users WHERE enabled = \$1::boolean; EXECUTE p (NULL)", '');
+check_query('LIMIT 0', "$users LIMIT 0", '');
 
 
-# What the executor decides, for the planner could not
+# Decisions that the executor makes, as the planner lacks the values
 
-asks("a value that no filter can hold: $_->[0]",
+check_query("a value that no filter can hold: $_->[0]",
 	"$generic $users WHERE email = \$1; EXECUTE p ($_->[1])", '', @whole_pool)
   for [ 'a backslash', q('back\slash') ], [ 'a line feed', q(E'line\nfeed') ],
   [ 'nothing', "''" ], [ '300 characters', "repeat('x', 300)" ];
-asks('one of several that no filter can hold',
+check_query('one of several that no filter can hold',
 	"$generic $users WHERE username IN (\$1, 'a\\b'); EXECUTE p ('user000001')",
 	'user000001', @whole_pool);
 
-asks('the beginning of a status, of which the service does not say what it means',
+check_query('the beginning of a status, of which the service does not say what it means',
 	"SELECT count(*) FROM cognito_users('srv', '$_->[0]', '^=', '{$_->[1]}')", $_->[2], @whole_pool)
   for [ 'status', 'Dis', 30 ], [ 'cognito:user_status', 'CONF', 263 ];
 
 my $names = "(SELECT srvname::text AS name FROM pg_foreign_server WHERE srvname = 'srv') s";
 $node->safe_psql('postgres', "ALTER SERVER srv OPTIONS (pushdown 'off')");
-asks("pushdown 'off', server unknown to the planner",
+check_query("pushdown 'off', server unknown to the planner",
 	"SELECT username FROM $names, cognito_users(s.name) WHERE username = 'user000001'",
 	'user000001', @whole_pool);
-asks("pushdown 'off', given to the function itself",
+check_query("pushdown 'off', given to the function itself",
 	"SELECT username FROM cognito_users('srv', 'username', '=', '{user000001}')",
 	'user000001', @whole_pool);
-asks("pushdown 'off', NULL", "SELECT username FROM cognito_users('srv', 'username', '=', NULL)", '');
-asks("pushdown 'off' once a plan is made", "ALTER SERVER srv OPTIONS (SET pushdown 'on');
+check_query("pushdown 'off', NULL", "SELECT username FROM cognito_users('srv', 'username', '=', NULL)", '');
+check_query("pushdown 'off' once a plan is made", "ALTER SERVER srv OPTIONS (SET pushdown 'on');
 	PREPARE p AS $users WHERE username = 'user000001';
 	EXECUTE p;
 	ALTER SERVER srv OPTIONS (SET pushdown 'off');
@@ -122,30 +122,30 @@ asks("pushdown 'off' once a plan is made", "ALTER SERVER srv OPTIONS (SET pushdo
 $node->safe_psql('postgres', 'ALTER SERVER srv OPTIONS (DROP pushdown)');
 
 
-# A service that matches more loosely
+# A service whose filters match more
 
 $cognito->pool('eu-west-1_Cases', users => [ map { Cognito->user($_) } qw(ana Ana ANA) ]);
 my $answer = JSON::PP->new->encode({ Users => [ map { Cognito->user($_) } qw(ana Ana ANA) ] });
 $cognito->faults({ times => 4, reply => { body => $answer } });
-asks('a service that ignores case', "$users WHERE username = 'Ana'", 'Ana', 'username = "Ana"');
-asks('a service that ignores case, two values', "$users WHERE username IN ('Ana', 'ana', 'x') ORDER BY 1",
+check_query('a service that ignores case', "$users WHERE username = 'Ana'", 'Ana', 'username = "Ana"');
+check_query('a service that ignores case, two values', "$users WHERE username IN ('Ana', 'ana', 'x') ORDER BY 1",
 	"Ana\nana", map { qq(username = "$_") } qw(Ana ana x));
 $cognito->faults();
 
 
-# Never much more than a listing
+# Never many more than a listing
 
 my $each = "SELECT count(u.username) FROM generate_series(1, %d) n LEFT JOIN LATERAL
 	(SELECT * FROM cognito_users('srv') u WHERE username = to_char(n, '\"user\"FM000000') OFFSET 0) u ON true";
-asks('for each of 3 rows', sprintf($each, 3), 3, map { qq(username = "$_") } map { username($_) } 1 .. 3);
-asks(
+check_query('for each of 3 rows', sprintf($each, 3), 3, map { qq(username = "$_") } map { username($_) } 1 .. 3);
+check_query(
 	'for each of 200 rows, the size of the pool being known',
 	"$count; " . sprintf($each, 200),
 	"300\n200",
 	@whole_pool,
 	(map { qq(username = "$_") } map { username($_) } 1 .. 5),
 	@whole_pool);
-asks(
+check_query(
 	'for each of 9 rows, several pages each',
 	"$count; SELECT sum(c) FROM generate_series(1, 9) n, LATERAL (SELECT count(*) AS c
 		FROM cognito_users('srv') u WHERE status = 'CONFIRM' || left('ED', n + 1)) u",
@@ -153,7 +153,7 @@ asks(
 	@whole_pool,
 	('cognito:user_status = "CONFIRMED"') x 5,
 	@whole_pool);
-asks(
+check_query(
 	'for each of 4 rows, by enabled',
 	"$count; SELECT sum(c) FROM generate_series(1, 4) n, LATERAL (SELECT count(*) AS c
 		FROM cognito_users('srv') u WHERE enabled = (n % 2 = 0)) u",
@@ -162,7 +162,7 @@ asks(
 	'status = "Disabled"',
 	('status = "Enabled"') x 5,
 	@whole_pool);
-asks('a list longer than the pool, its size being known',
+check_query('a list longer than the pool, its size being known',
 	"$count; $count WHERE username IN (" . join(', ', map { Cognito::quote(username($_)) } 1 .. 6) . ')',
 	"300\n6", @whole_pool, @whole_pool);
 my (undef, @requests) = $cognito->query_with_requests($node, sprintf($each, 1100));
@@ -184,8 +184,8 @@ for ([ 'enabled', 270 ], [ "status = 'CONFIRMED'", 263 ], [ "status IN ('UNCONFI
 	is_deeply([ sort @{ filters(@requests) } ], [ '', @parts ],
 		"$condition, four pages at once: all users in parts, as most of them match");
 }
-asks('NOT enabled, four pages at once', "$wide NOT enabled", 30, 'status = "Disabled"');
-asks('a rare status, four pages at once', "$wide status = 'UNCONFIRMED'", 5, 'cognito:user_status = "UNCONFIRMED"');
+check_query('NOT enabled, four pages at once', "$wide NOT enabled", 30, 'status = "Disabled"');
+check_query('a rare status, four pages at once', "$wide status = 'UNCONFIRMED'", 5, 'cognito:user_status = "UNCONFIRMED"');
 
 $cognito->create_server($node, 'large', user_pool_id => 'eu-west-1_Users6000');
 my $session = Cognito::session($node);

@@ -1,4 +1,4 @@
-# Many pages at once: what is asked, each user once, a limit of the rate, errors and cancels.
+# Concurrent listings: requests, each user once, rate limit, errors and cancels.
 use strict;
 use warnings;
 
@@ -13,7 +13,7 @@ my $cognito = Cognito->new;
 my $node = Cognito::cluster('main');
 my $count = "SELECT count(*), count(DISTINCT username) FROM cognito_users('srv')";
 
-# Calls with so many requests at once; gives the result, and the requests that the server saw.
+# Runs a query on a server with these options; returns its result, and the requests.
 sub list
 {
 	my ($query, %options) = @_;
@@ -23,7 +23,7 @@ sub list
 	return ($node->safe_psql('postgres', $query), $cognito->requests);
 }
 
-# The different filters of some requests, sorted; '-' where there is none.
+# Returns the distinct filters of requests, sorted; '-' for no filter.
 sub filters { return uniq sort map { $_->{body}->{Filter} // '-' } @_ }
 
 # One digit of sub
@@ -57,7 +57,7 @@ is(@requests, 17, 'is one request, and one a digit');
 ($result, @requests) = list($count, user_pool_id => 'eu-west-1_Users200');
 is_deeply([ filters(@requests) ], ['-'], 'one at a time: no filter');
 
-# How many requests are sent in a session if the service falls silent after so many answers.
+# Returns the number of requests that a session sends if the service stops responding after some responses.
 sub sent_into_silence
 {
 	my ($session, $answers) = @_;
@@ -71,7 +71,7 @@ sub sent_into_silence
 	return scalar $cognito->requests;
 }
 
-# They are under way at the same time: as many as the option says, but at first only a few
+# Requests in flight: up to the option's value, but fewer at first
 my $session = Cognito::session($node);
 $cognito->create_server($node, 'srv', user_pool_id => 'eu-west-1_Users6000', max_concurrent_requests => 6);
 is(sent_into_silence($session, 1), 1 + 6, 'six at once: so many are under way');
@@ -97,7 +97,7 @@ $cognito->pool('eu-west-1_Bare', users => [ map { Cognito->user("u$_", Attribute
 is($result, '150|150', 'users without a sub: each once');
 is(@requests, 3, 'page after page');
 
-# Nor can those who show up only later: an error, as nobody may be missing
+# A user without a sub on a later page is an error, as no user may be missing
 my @bare = map { my $user = $_; Cognito->user("bare$user", Attributes => [ map { { Name => 'sub', Value => $_ } } $user ]) }
   'ABCD', 'f-', 'gg';
 for my $users ([ Cognito->user('bare', Attributes => []) ], [ Cognito->user('bad', Attributes => 'none') ], map { [$_] } @bare)
@@ -112,12 +112,12 @@ for my $users ([ Cognito->user('bare', Attributes => []) ], [ Cognito->user('bad
 $cognito->create_server($node, 'srv', user_pool_id => 'eu-west-1_Late');
 is($node->safe_psql('postgres', $count), '151|151', 'but one at a time: each once');
 
-# A service whose filters are not to be relied on
+# A service with unreliable filters
 ($result, @requests) =
   list($count, user_pool_id => 'eu-west-1_Users200', max_concurrent_requests => 8, pushdown => 'off');
 is_deeply([ filters(@requests) ], ['-'], "pushdown 'off': nothing is divided by a filter");
 
-# A filter and a limit of the caller's own are asked for as they are
+# A filter and a limit of the caller are sent unchanged
 ($result, @requests) = list("SELECT count(*) FROM cognito_users('srv', 'username ^= \"user0001\"')",
 	user_pool_id => 'eu-west-1_Users200', max_concurrent_requests => 8);
 is($result, 100, 'a filter');
@@ -127,7 +127,7 @@ is_deeply([ filters(@requests) ], ['username ^= "user0001"'], 'is asked for as i
 is($result, 100, 'a limit');
 is(@requests, 2, 'asks for no more than it needs');
 
-# A limit of the rate, which the calls of a session share
+# A rate limit, which the calls of a session share
 ($result, @requests) = list("SELECT (SELECT count(*) FROM cognito_users('srv')) +
 	(SELECT count(*) FROM cognito_users('srv'))",
 	user_pool_id => 'eu-west-1_Users600', max_requests_per_second => 20);
@@ -143,13 +143,13 @@ cmp_ok($requests[-1]->{time} - $requests[0]->{time}, '>=', @requests / 50 - 0.3,
 my @turns = map { my $digit = $_; scalar grep { $_->{body}->{Filter} eq "sub ^= \"$digit\"" } @requests[ 1 .. 8 ] } 0 .. 3;
 cmp_ok(min(@turns), '>=', 1, "and none has to wait for the others' last (@turns)");
 
-# The first error ends them all
+# The first error ends all requests
 $cognito->create_server($node, 'srv', user_pool_id => 'eu-west-1_Users600', max_concurrent_requests => 8);
 $cognito->faults({ error => 'AccessDeniedException', skip => 9 });
 like(Cognito::error_of($node, $count), qr/42501.*srv/s, 'an error of one request is the error of the call');
 is($node->safe_psql('postgres', $count), '600|600', 'and the next call is well');
 
-# Retries in some parts while others go on
+# Retries in some partitions while others continue
 $cognito->faults({ error => 'TooManyRequestsException', times => 5, skip => 4 },
 	{ close => 'midway', times => 2, skip => 7 });
 is($node->safe_psql('postgres', $count), '600|600', 'retries in some parts: each user once');

@@ -1,5 +1,5 @@
-# Every listing and every description beside cognito_users: all rows from no more requests than
-# needed, each member in its column, and a clear error for whatever is not as the service promises.
+# Every listing and description besides cognito_users: all rows with as few requests as possible, each
+# member in its column, and an error for each violation of the service's contract.
 use strict;
 use warnings;
 
@@ -24,7 +24,7 @@ $cognito->create_server(
 
 my $session = Cognito::session($node);
 
-# What each function makes of an item with all members: "member" => [ value in JSON, as text in
+# Expected values for an item with all members: "member" => [ value in JSON, as text in
 # SQL, values that it must not have ].
 my @strings = (7, 'true', '["x"]', '{}');
 my @times = ('true', '{}', '"yesterday"');
@@ -47,7 +47,7 @@ my @listings = (
 	{
 		call => "cognito_groups('srv')",
 		operation => 'ListGroups',
-		asks => { UserPoolId => $USER_POOL },
+		parameters => { UserPoolId => $USER_POOL },
 		items => 'Groups',
 		size => 'Limit',
 		fill => sub { pool(groups => groups($_[0]), @_[ 1 .. $#_ ]) },
@@ -56,7 +56,7 @@ my @listings = (
 	{
 		call => "cognito_group_users('srv', 'a\"group\"')",
 		operation => 'ListUsersInGroup',
-		asks => { UserPoolId => $USER_POOL, GroupName => 'a"group"' },
+		parameters => { UserPoolId => $USER_POOL, GroupName => 'a"group"' },
 		items => 'Users',
 		size => 'Limit',
 		fill => sub {
@@ -81,7 +81,7 @@ my @listings = (
 	{
 		call => "cognito_user_groups('srv', 'ana')",
 		operation => 'AdminListGroupsForUser',
-		asks => { UserPoolId => $USER_POOL, Username => 'ana' },
+		parameters => { UserPoolId => $USER_POOL, Username => 'ana' },
 		items => 'Groups',
 		size => 'Limit',
 		fill => sub {
@@ -97,7 +97,7 @@ my @listings = (
 	{
 		call => "cognito_user_pools('srv')",
 		operation => 'ListUserPools',
-		asks => {},
+		parameters => {},
 		items => 'UserPools',
 		size => 'MaxResults',
 		fill => sub {
@@ -115,7 +115,7 @@ my @listings = (
 	{
 		call => "cognito_app_clients('srv')",
 		operation => 'ListUserPoolClients',
-		asks => { UserPoolId => $USER_POOL },
+		parameters => { UserPoolId => $USER_POOL },
 		items => 'UserPoolClients',
 		size => 'MaxResults',
 		fill => sub {
@@ -128,7 +128,7 @@ my @listings = (
 	{
 		call => "cognito_identity_providers('srv')",
 		operation => 'ListIdentityProviders',
-		asks => { UserPoolId => $USER_POOL },
+		parameters => { UserPoolId => $USER_POOL },
 		items => 'Providers',
 		size => 'MaxResults',
 		fill => sub {
@@ -143,7 +143,7 @@ my @listings = (
 	{
 		call => "cognito_identity_pools('srv')",
 		operation => 'ListIdentityPools',
-		asks => {},
+		parameters => {},
 		items => 'IdentityPools',
 		size => 'MaxResults',
 		fill => sub {
@@ -160,7 +160,7 @@ my @listings = (
 	{
 		call => "cognito_identities('srv')",
 		operation => 'ListIdentities',
-		asks => { IdentityPoolId => $IDENTITY_POOL },
+		parameters => { IdentityPoolId => $IDENTITY_POOL },
 		items => 'Identities',
 		size => 'MaxResults',
 		fill => sub {
@@ -183,7 +183,7 @@ my @descriptions = (
 	{
 		call => "cognito_user_pool('srv')",
 		operation => 'DescribeUserPool',
-		asks => { UserPoolId => $USER_POOL },
+		parameters => { UserPoolId => $USER_POOL },
 		object => 'UserPool',
 		members => [
 			Id => $text->($USER_POOL),
@@ -199,7 +199,7 @@ my @descriptions = (
 	{
 		call => "cognito_app_client('srv', '7ab')",
 		operation => 'DescribeUserPoolClient',
-		asks => { UserPoolId => $USER_POOL, ClientId => '7ab' },
+		parameters => { UserPoolId => $USER_POOL, ClientId => '7ab' },
 		object => 'UserPoolClient',
 		members => [ ClientId => $text->('7ab'), ClientName => $text->('the app'), @dates ],
 		has_details => 1
@@ -207,7 +207,7 @@ my @descriptions = (
 	{
 		call => "cognito_identity_pool('srv')",
 		operation => 'DescribeIdentityPool',
-		asks => { IdentityPoolId => $IDENTITY_POOL },
+		parameters => { IdentityPoolId => $IDENTITY_POOL },
 		members => [
 			IdentityPoolId => $text->($IDENTITY_POOL),
 			IdentityPoolName => $text->('the pool'),
@@ -219,16 +219,16 @@ my @descriptions = (
 	});
 
 
-# Fills what the server leads to.
+# Replace the contents of the user pool, the account and the identity pool.
 sub pool { return $cognito->pool($USER_POOL, @_) }
 sub account { return $cognito->control('PUT', 'account/eu-west-1', {@_}) }
 sub identity_pool { return $cognito->control('PUT', "identity_pool/$IDENTITY_POOL", {@_}) }
 
-# That many names, and groups of these names.
+# Return that many names, and groups with these names.
 sub names { return map { "n$_" } 1 .. $_[0] }
 sub groups { return [ map { { GroupName => $_ } } names($_[0]) ] }
 
-# The JSON of an object with all members of an entity, but for one that is replaced.
+# Returns an object with all members of an entity as JSON; some members are replaced.
 sub object_of
 {
 	my ($entity, %other) = @_;
@@ -237,7 +237,7 @@ sub object_of
 	  . join(', ', map { qq("$_": ) . ($other{$_} // $members{$_}[0]) } sort keys %members) . '}';
 }
 
-# The text of a row with all members: in the order of the table, with the details at the end.
+# Returns the text of a row with all members, in the order of the columns.
 sub row_of
 {
 	my ($entity) = @_;
@@ -245,7 +245,7 @@ sub row_of
 	return $entity->{row} // join('|', @values);
 }
 
-# The reply with one object: as the last item of a page, or as the description of it.
+# Returns a response with one object: as the last item of a page, or as a description.
 sub reply_with
 {
 	my ($entity, $object) = @_;
@@ -253,7 +253,7 @@ sub reply_with
 	return $entity->{object} ? qq({"$entity->{object}": $object}) : $object;
 }
 
-# What a query returns if the reply is this, or its error; all in one session.
+# Returns the result of a query for this response, or its error; all in one session.
 sub result_of
 {
 	my ($entity, $reply, $query) = @_;
@@ -263,7 +263,7 @@ sub result_of
 	return $result . $session->{stderr};
 }
 
-# Checks the error for a reply.
+# Checks the error for a response.
 sub is_unusable
 {
 	my ($entity, $name, $reply, $detail) = @_;
@@ -274,8 +274,8 @@ sub is_unusable
 	return;
 }
 
-# Checks that all requests ask for the same, page after page.
-sub ask_for
+# Checks that all requests have the parameters of the listing.
+sub check_requests
 {
 	my ($listing, $name, @requests) = @_;
 	my @asked = map { { %{ $_->{body} } } } @requests;
@@ -283,10 +283,10 @@ sub ask_for
 	delete $_->{NextToken} for @asked;
 	is_deeply(
 		\@asked,
-		[ map { { %{ $listing->{asks} }, $listing->{size} => 60 } } @requests ],
-		"$listing->{operation}: $name: what is asked for");
+		[ map { { %{ $listing->{parameters} }, $listing->{size} => 60 } } @requests ],
+		"$listing->{operation}: $name: parameters");
 	is(scalar(grep { $_->{operation} ne $listing->{operation} } @requests),
-		0, "$listing->{operation}: $name: nothing else is asked for");
+		0, "$listing->{operation}: $name: no other operation");
 	return;
 }
 
@@ -302,7 +302,7 @@ for my $listing (@listings)
 			"SELECT count(*), count(DISTINCT r) FROM $listing->{call} AS r");
 		is($counts, "$n|$n", "$listing->{operation}: $n distinct rows of $n");
 		is(@requests, max(1, int(($n + 59) / 60)), "$listing->{operation}: requests for $n");
-		ask_for($listing, $n, @requests);
+		check_requests($listing, $n, @requests);
 	}
 
 	$listing->{fill}->(130, empty_pages => 3);
@@ -312,7 +312,7 @@ for my $listing (@listings)
 }
 
 
-# Each member in its column; without members, NULL; and each that is not as it should be
+# Each member in its column; missing members are NULL; members of a wrong type are errors
 
 for my $entity (@listings, @descriptions)
 {
@@ -377,7 +377,7 @@ for my $description (grep { $_->{object} } @descriptions)
 }
 
 
-# Failures that pass are tried again, whatever the operation
+# Transient errors are retried, whatever the operation
 
 pool(users => [ Cognito->user('ana') ], groups => [ { GroupName => 'a"group"' } ], clients => [ { ClientId => '7ab' } ]);
 identity_pool(identities => []);
@@ -398,7 +398,7 @@ for my $entity (@listings, @descriptions)
 }
 
 
-# The details are everything but a client's secret
+# The details contain everything except an app client's secret
 
 for my $description (@descriptions)
 {
@@ -434,7 +434,7 @@ unlike(
 	qr/s3cret/, 'nor has an error the secret');
 
 
-# The service's refusals name what is missing, or the action that must be allowed
+# Errors name the missing resource, or the action that must be allowed
 
 pool(users => [ Cognito->user('ana') ], groups => [ { GroupName => 'admins' } ]);
 identity_pool(identities => []);
@@ -515,8 +515,8 @@ for my $entity (@listings, @descriptions)
 {
 	my $call = $entity->{call} =~ s/'srv'/'bare'/r;
 	my $pool =
-		$entity->{asks}{UserPoolId} ? 'user_pool_id'
-	  : $entity->{asks}{IdentityPoolId} ? 'identity_pool_id'
+		$entity->{parameters}{UserPoolId} ? 'user_pool_id'
+	  : $entity->{parameters}{IdentityPoolId} ? 'identity_pool_id'
 	  : undef;
 	my $error = Cognito::error_of($node, "SELECT * FROM $call");
 
@@ -538,7 +538,7 @@ is( $node->safe_psql('postgres', "SELECT id FROM cognito_identity_pool('bare', '
 	'the identity pool to describe, too');
 
 
-# Each endpoint is its own
+# Each service has its own endpoint
 
 my $other = Cognito->new;
 $cognito->create_server(

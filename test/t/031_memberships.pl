@@ -1,4 +1,4 @@
-# Who is in which group: what is asked of Cognito, and what may be missing.
+# Memberships: results, requests, and missing users, groups and pools.
 use strict;
 use warnings;
 use utf8;
@@ -23,7 +23,7 @@ my %pool = (
 $cognito->pool('eu-west-1_Club', %pool);
 $cognito->create_server($node, 'srv', user_pool_id => 'eu-west-1_Club');
 
-# What a request is about: its operation, and the name or filter in it.
+# Returns a request's operation, with the name or filter in it.
 sub about
 {
 	my ($request) = @_;
@@ -33,8 +33,8 @@ sub about
 	return $request->{operation} . (defined $name ? " $name" : '');
 }
 
-# Checks what a query, in a session of its own, returns and asks for.
-sub asks
+# Checks result and requests of a query, in a new session.
+sub check_query
 {
 	my ($name, $query, $rows, @asked) = @_;
 	my ($result, @requests) = $cognito->query_with_requests($node, encode_utf8($query));
@@ -52,9 +52,9 @@ my @everything = ('ListGroups', ('ListUsersInGroup all') x 3, map { "ListUsersIn
 
 # All of them
 
-asks('all', "$all('srv')", '166|3|150', @everything);
-asks('all, through the view', "SET cognito_srf.default_server = srv; $all", '166|3|150', @everything);
-asks('of several groups at random', "$count WHERE group_name ~ 'n'", 16, @everything);
+check_query('all', "$all('srv')", '166|3|150', @everything);
+check_query('all, through the view', "SET cognito_srf.default_server = srv; $all", '166|3|150', @everything);
+check_query('of several groups at random', "$count WHERE group_name ~ 'n'", 16, @everything);
 $cognito->create_server($node, 'wide', user_pool_id => 'eu-west-1_Club', max_concurrent_requests => 3);
 $cognito->faults({ delay => 0.3, times => -1 });
 my ($result, @requests) = $cognito->query_with_requests($node, "$all('wide')");
@@ -66,92 +66,92 @@ cmp_ok($times[4] - $times[1], '>=', 0.3, 'and the next only then');
 $cognito->faults;
 
 
-# As few as can be
+# As few as possible
 
-asks('of a group', "$count WHERE group_name = 'tens'", 15, 'ListUsersInGroup tens');
-asks('of a group, several pages', "$count WHERE group_name = 'all'", 150, ('ListUsersInGroup all') x 3);
-asks('of groups, one of them missing', "$count WHERE group_name IN ('tens', 'nobody', 'tens')",
+check_query('of a group', "$count WHERE group_name = 'tens'", 15, 'ListUsersInGroup tens');
+check_query('of a group, several pages', "$count WHERE group_name = 'all'", 150, ('ListUsersInGroup all') x 3);
+check_query('of groups, one of them missing', "$count WHERE group_name IN ('tens', 'nobody', 'tens')",
 	15, 'ListUsersInGroup nobody', 'ListUsersInGroup tens');
-my (undef, $check) = asks('of a group that is missing', "$count WHERE group_name = 'nobody'",
+my (undef, $check) = check_query('of a group that is missing', "$count WHERE group_name = 'nobody'",
 	0, 'ListUsersInGroup nobody', 'ListGroups');
 is($check->{body}{Limit}, 1, 'of a group that is missing: one group tells that the pool is there');
-asks('of groups, the last of them missing', "$count WHERE group_name IN ('tens', 'zero')",
+check_query('of groups, the last of them missing', "$count WHERE group_name IN ('tens', 'zero')",
 	15, 'ListUsersInGroup tens', 'ListUsersInGroup zero', 'ListGroups');
-asks('of an empty group', "$count WHERE group_name = 'none'", 0, 'ListUsersInGroup none');
-asks('of a user', "$groups WHERE username = 'user010' ORDER BY 1",
+check_query('of an empty group', "$count WHERE group_name = 'none'", 0, 'ListUsersInGroup none');
+check_query('of a user', "$groups WHERE username = 'user010' ORDER BY 1",
 	"all\ntens", 'ListUsers username = "user010"', 'AdminListGroupsForUser user010');
-asks('of users', "$groups WHERE username IN ('user001', 'user011', 'nobody') ORDER BY 1",
+check_query('of users', "$groups WHERE username IN ('user001', 'user011', 'nobody') ORDER BY 1",
 	"Führung\nall\nall",
 	(map { "ListUsers username = \"$_\"" } qw(nobody user001 user011)),
 	map { "AdminListGroupsForUser $_" } qw(user001 user011));
-asks('of a user that is missing', "$count WHERE username = 'nobody'", 0, 'ListUsers username = "nobody"');
-asks('of a user in a group', "$count WHERE username = 'user010' AND group_name = 'tens'",
+check_query('of a user that is missing', "$count WHERE username = 'nobody'", 0, 'ListUsers username = "nobody"');
+check_query('of a user in a group', "$count WHERE username = 'user010' AND group_name = 'tens'",
 	1, 'ListUsers username = "user010"', 'AdminListGroupsForUser user010');
-asks('of a user that a join tells',
+check_query('of a user that a join tells',
 	"SELECT m.group_name FROM cognito_memberships('srv') m JOIN (VALUES ('user010'), ('x')) v (n) ON m.username = v.n
 	 WHERE v.n = 'user010' ORDER BY 1", "all\ntens", 'ListUsers username = "user010"', 'AdminListGroupsForUser user010');
-asks("a group's name that cannot be: $_->[0]", "$count WHERE group_name = $_->[1]", 0, @everything)
+check_query("a group's name that cannot be: $_->[0]", "$count WHERE group_name = $_->[1]", 0, @everything)
   for [ 'nothing', "''" ], [ 'a space', "'a b'" ], [ 'a control character', "E'a\\tb'" ],
   [ '129 characters', "repeat('x', 129)" ], [ 'a space that is not of ASCII', "E'a\\u3000b'" ];
-asks('a group beyond ASCII', "$count WHERE group_name = 'Führung'", 1, @everything);
-asks("a user's name that cannot be: $_->[0]", "$count WHERE username = $_->[1]", 0, @everything)
+check_query('a group beyond ASCII', "$count WHERE group_name = 'Führung'", 1, @everything);
+check_query("a user's name that cannot be: $_->[0]", "$count WHERE username = $_->[1]", 0, @everything)
   for [ 'nothing', "''" ], [ 'a space', "'a b'" ], [ 'a backslash', "'a\\b'" ], [ '129 characters', "repeat('x', 129)" ];
-asks('a user beyond ASCII', "$count WHERE username = 'Zoë'", 0, 'ListUsers username = "Zoë"');
-asks('61 users', "$count WHERE username = ANY (ARRAY(SELECT 'user0' || i FROM generate_series(10, 70) i))",
+check_query('a user beyond ASCII', "$count WHERE username = 'Zoë'", 0, 'ListUsers username = "Zoë"');
+check_query('61 users', "$count WHERE username = ANY (ARRAY(SELECT 'user0' || i FROM generate_series(10, 70) i))",
 	68, @everything);
-asks('a filter of another kind', "$count WHERE group_name LIKE 'ten%'", 15, @everything);
-asks("the function itself, for users: each once",
+check_query('a filter of another kind', "$count WHERE group_name LIKE 'ten%'", 15, @everything);
+check_query("the function itself, for users: each once",
 	"SELECT count(*) FROM cognito_memberships('srv', 'username', '{user010,user010,NULL}')",
 	2, 'ListUsers username = "user010"', 'AdminListGroupsForUser user010');
 
 
-# None for nothing
+# None if no row can match
 
 my $generic = 'SET plan_cache_mode = force_generic_plan; PREPARE p (text) AS';
-asks('NULL', "$generic $count WHERE username = \$1; EXECUTE p (NULL)", 0);
-asks('a list of NULL', "$generic $count WHERE group_name IN (\$1, \$1); EXECUTE p (NULL)", 0);
-asks('a list that is NULL', "$generic $count WHERE username = ANY (\$1::text[]); EXECUTE p (NULL)", 0);
-asks('an empty list', "$count WHERE group_name = ANY ('{}')", 0);
+check_query('NULL', "$generic $count WHERE username = \$1; EXECUTE p (NULL)", 0);
+check_query('a list of NULL', "$generic $count WHERE group_name IN (\$1, \$1); EXECUTE p (NULL)", 0);
+check_query('a list that is NULL', "$generic $count WHERE username = ANY (\$1::text[]); EXECUTE p (NULL)", 0);
+check_query('an empty list', "$count WHERE group_name = ANY ('{}')", 0);
 
 
 # Never much more than all of them
 
-asks('for each of 9 rows, all being known',
+check_query('for each of 9 rows, all being known',
 	"$count; SELECT sum(c) FROM generate_series(1, 9) n, LATERAL
 		(SELECT count(*) AS c FROM cognito_memberships('srv') m WHERE m.username = 'user00' || n) u",
 	"166\n10", @everything,
 	(map { ("ListUsers username = \"user00$_\"", "AdminListGroupsForUser user00$_") } 1 .. 4), @everything);
 $node->safe_psql('postgres', "ALTER SERVER srv OPTIONS (pushdown 'off')");
-asks("pushdown 'off'", "$count WHERE username = 'user010'", 2, @everything);
-asks("pushdown 'off', given to the function itself",
+check_query("pushdown 'off'", "$count WHERE username = 'user010'", 2, @everything);
+check_query("pushdown 'off', given to the function itself",
 	"SELECT count(*) FROM cognito_memberships('srv', 'username', '{user010}')", 2, @everything);
 $node->safe_psql('postgres', 'ALTER SERVER srv OPTIONS (DROP pushdown)');
 
 
-# Only the user of that very name, though Cognito knows others by it
+# Only the user with exactly that name, though Cognito returns others as well
 
 my $ana = JSON::PP->new->encode({ Users => [ Cognito->user('ana') ] });
 my $found = JSON::PP->new->encode({ Groups => [ { GroupName => 'tens' } ] });
 $cognito->faults({ operation => 'ListUsers', times => 2, reply => { body => $ana } },
 	{ operation => 'AdminListGroupsForUser', times => 2, reply => { body => $found } });
-asks('another case of letters', "$groups WHERE username = 'Ana'", '', 'ListUsers username = "Ana"');
-asks('the name itself', "$groups WHERE username = 'ana'", 'tens', 'ListUsers username = "ana"', 'AdminListGroupsForUser ana');
+check_query('another case of letters', "$groups WHERE username = 'Ana'", '', 'ListUsers username = "Ana"');
+check_query('the name itself', "$groups WHERE username = 'ana'", 'tens', 'ListUsers username = "ana"', 'AdminListGroupsForUser ana');
 
 
-# What is deleted meanwhile
+# Deletions during a listing
 
 my %gone = (error => 'ResourceNotFoundException', operation => 'ListUsersInGroup', message => 'Group not found.');
 $cognito->faults({ %gone, skip => 3 });
-asks('a group that is deleted before it is listed', $count, 151, @everything);
+check_query('a group that is deleted before it is listed', $count, 151, @everything);
 $cognito->faults({ %gone, skip => 5 });
-asks('the last group, deleted before it is listed: the pool is there', $count, 165, @everything, 'ListGroups');
+check_query('the last group, deleted before it is listed: the pool is there', $count, 165, @everything, 'ListGroups');
 $cognito->faults({ %gone, skip => 1 });
 like(Cognito::error_of($node, $count), qr/HV000.*ListUsersInGroup: What is listed has disappeared between two pages/s,
 	'a group that is deleted while it is listed is an error: it would be in half');
 $cognito->faults({ %gone, skip => 1 });
 like(Cognito::error_of($node, "$count WHERE group_name = 'all'"), qr/HV000.*disappeared/s, 'and so where only it is listed');
 $cognito->faults({ operation => 'AdminListGroupsForUser', error => 'UserNotFoundException' });
-asks('a user who is deleted meanwhile', "$count WHERE username = 'user010'",
+check_query('a user who is deleted meanwhile', "$count WHERE username = 'user010'",
 	0, 'ListUsers username = "user010"', 'AdminListGroupsForUser user010');
 $cognito->faults({ operation => 'AdminListGroupsForUser', error => 'ResourceNotFoundException' });
 like(Cognito::error_of($node, "$count WHERE username = 'user010'"), qr/42704/, 'but not a pool that is');

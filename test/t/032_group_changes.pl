@@ -1,4 +1,4 @@
-# Writing group membership; and the README's pattern, which mirrors roles to groups at commit.
+# Adding users to groups and removing them, and the documented pattern that mirrors roles to groups at commit.
 use strict;
 use warnings;
 use utf8;
@@ -25,7 +25,7 @@ sub run
 	return decode_utf8($node->safe_psql('postgres', encode_utf8($statements)));
 }
 
-# Runs statements; the error, or nothing, and the requests that write.
+# Runs statements; returns the error, or an empty string, and the requests that write.
 sub attempt
 {
 	my ($statements) = @_;
@@ -34,7 +34,7 @@ sub attempt
 	return (decode_utf8($error), grep { $SIGNS{ $_->{operation} } } $cognito->requests);
 }
 
-# The statement that adds a user to a group, or removes one.
+# Returns the statement that adds a user to a group, or removes one.
 sub call
 {
 	my ($verb, $user, $group, $server) = @_;
@@ -43,7 +43,7 @@ sub call
 	  join ', ', map { Cognito::quote($_) } $server // 'srv', $user, $group;
 }
 
-# Who is in a group, of whom a user is one: "group: yes, user: yes", as each listing has it.
+# Returns whether a user is in a group according to both listings, as "group: t, user: t".
 sub membership
 {
 	my ($user, $group) = map { Cognito::quote($_) } @_;
@@ -57,7 +57,7 @@ SQL
 my ($in, $out) = ('group: t, user: t', 'group: f, user: f');
 
 
-# The functions: idempotent, and what they send
+# The functions: they are idempotent and send one request
 
 $cognito->create_server($node, 'srv');
 my %odd_users = ('a user with quotes' => q(O'Neil"\\), 'a user beyond ASCII' => '李小龙🐘');
@@ -104,7 +104,7 @@ for my $users (sort keys %odd_users)
 }
 
 
-# What is missing, and what is not allowed
+# Missing resources and permissions
 
 $cognito->create_server($node, 'elsewhere', user_pool_id => 'eu-west-1_None');
 $cognito->control('PUT', 'keys', { AKIAREADER => { secret => 's', denied => [ values %OPERATIONS ] } });
@@ -162,7 +162,7 @@ for my $verb ('add', 'remove')
 }
 
 
-# Retries, and answers
+# Retries and responses
 
 my $throttled = { error => 'TooManyRequestsException' };
 for (
@@ -207,9 +207,9 @@ for my $verb ('add', 'remove')
 $cognito->faults;
 
 
-# Cancel while it waits
+# Cancels
 
-# Runs a statement whose first call is not answered, and cancels it then; the error.
+# Runs a statement whose first request gets no response, and cancels it; returns the error.
 sub cancelled
 {
 	my ($session, $statement) = @_;
@@ -253,7 +253,7 @@ my ($pattern, $example, $reconcile) =
   chapter('Mirror roles to groups') =~ /^```sql\n(.*?)^```$/msg;
 my ($repair) = $reconcile =~ /^(BEGIN;\n.*^COMMIT;\n)/ms;
 
-# Runs statements; their error, and what they write as "+user group" and "-user group".
+# Runs statements; returns their error, and what they write as "+user group" and "-user group".
 sub mirrored
 {
 	my ($statements) = @_;
@@ -263,7 +263,7 @@ sub mirrored
 		map { "$SIGNS{ $_->{operation} }$names{ $_->{body}{Username} } $_->{body}{GroupName}" } @requests);
 }
 
-# Checks that statements succeed and write just that.
+# Checks that statements succeed and send just these writes.
 sub writes
 {
 	my ($name, $statements, @expected) = @_;
@@ -273,7 +273,7 @@ sub writes
 	return;
 }
 
-# Checks that statements fail and change nothing here, having written just that.
+# Checks that statements fail and change no table, after just these writes.
 sub fails
 {
 	my ($name, $pattern, $statements, @expected) = @_;
@@ -285,15 +285,15 @@ sub fails
 	return;
 }
 
-# Everything that the tables hold.
+# Returns the contents of the tables.
 sub stored { return run('SELECT * FROM users ORDER BY 1; TABLE roles ORDER BY 1; TABLE user_roles ORDER BY 1, 2') }
 
-# The values of a row of user_roles, for a user by name.
+# Return a row of user_roles for a user by name, and statements that insert or delete rows.
 sub row { my ($user, $role) = @_; return "((SELECT sub FROM everybody WHERE username = '$user'), '$role')" }
 sub insert { return 'INSERT INTO user_roles VALUES ' . join(', ', map { row(@$_) } @_) . ';' }
 sub delete_row { return 'DELETE FROM user_roles WHERE (sub, role) = ' . row(@_) . ';' }
 
-# How Cognito differs from the tables.
+# Returns the differences between Cognito and the tables.
 sub differences
 {
 	return run('SELECT username, role, in_cognito FROM role_differences JOIN everybody USING (sub) ORDER BY 1, 2');
@@ -330,7 +330,7 @@ is(differences(), '', 'no difference is left');
 run(delete_row($ana, 'admins'));
 
 
-# What fails before the calls has written nothing
+# Errors before the calls: nothing is written
 
 my $grant = insert([ $liam, 'editors' ], [ $liam, 'viewers' ]);
 fails('ROLLBACK', undef, "BEGIN; $grant ROLLBACK");
@@ -348,7 +348,7 @@ fails('a deferred constraint', qr/23505: .*"one_email"/,
 fails('a deferred foreign key of the same row', qr/23503: .*user_roles_sub_fkey/,
 	q(INSERT INTO user_roles VALUES (gen_random_uuid(), 'admins')));
 
-# What fails after them has: the README says so, and what helps
+# Errors after the calls: the writes stay, as documented; repeating the transaction helps
 fails('a deferred constraint that is checked later', qr/23505/, "BEGIN; $grant $violation COMMIT",
 	"+$liam editors", "+$liam viewers");
 is(differences(), "$liam|editors|t\n$liam|viewers|t", 'what has been written stays');
@@ -358,7 +358,7 @@ run('ALTER TABLE users DROP CONSTRAINT one_email;
 	ALTER TABLE user_roles ALTER CONSTRAINT user_roles_sub_fkey NOT DEFERRABLE');
 
 
-# A commit writes what is there in the end
+# A commit writes the final state
 
 run(delete_row($liam, 'viewers'));
 is(membership($liam, 'editors'), $in, 'given');
@@ -424,7 +424,7 @@ run("DELETE FROM user_roles WHERE role = 'admins' AND sub NOT IN
 is(differences(), '', 'after all this Cognito has what the tables have');
 
 
-# What Cognito refuses makes the commit fail, and what is cancelled
+# A refused or cancelled request makes the commit fail
 
 run(q(INSERT INTO roles VALUES ('ghosts')));
 my $no_group = qr/\d: ERROR:  42704: group "ghosts" of server "cognito_server" does not exist/;
@@ -446,7 +446,7 @@ fails('read-only in the end', qr/25006/, "BEGIN; $viewer SET TRANSACTION READ ON
 writes('and then', $viewer, "+$liam viewers");
 
 
-# Whose rights: the function's owner needs USAGE and EXECUTE, and nobody else
+# Privileges: only the owner of the function needs USAGE and EXECUTE
 
 run('CREATE ROLE owner; CREATE ROLE clerk; GRANT SELECT ON everybody TO clerk;
 	GRANT SELECT, INSERT, UPDATE, DELETE ON user_roles TO clerk;
@@ -484,7 +484,7 @@ SET search_path = pg_temp, public;
 SQL
 
 
-# Two sessions with the same row: the calls are in the order of the commits
+# Two sessions that change the same row: the calls are in the order of the commits
 
 $cognito->clear_requests;
 my ($first, $second) = (Cognito::session($node), Cognito::session($node));

@@ -1,4 +1,4 @@
-# Who may use a server, with whose credentials, and as whom the Vault is read.
+# Privileges: use of a server, choice of the credentials, and the role that reads the Vault.
 use strict;
 use warnings;
 
@@ -23,14 +23,14 @@ my %tokens = (AKIATOKEN => 'session');
 $cognito->control('PUT', 'keys',
 	{ map { $_ => { secret => "SECRET/OF/$_", token => $tokens{$_} } } @keys });
 
-# The usual query on a server, run by a role.
+# Returns a query on a server, run by a role.
 sub call
 {
 	my ($role, $server) = @_;
 	return qq(SET ROLE "$role"; SELECT count(*) FROM cognito_users('$server'));
 }
 
-# The access key that signs a query's requests, or the query's error.
+# Returns the access key that signs a query's requests, or the query's error.
 sub signer_of
 {
 	my ($query) = @_;
@@ -40,17 +40,17 @@ sub signer_of
 	  uniq map { $_->{headers}{authorization} =~ m{Credential=([^/]+)/} } $cognito->requests;
 }
 
-# The access key that signs what a role asks of a server.
+# Returns the access key that signs a role's requests to a server.
 sub signer { return signer_of(call(@_)) }
 
-# The error that a role gets from a server.
+# Returns the error that a role gets from a server.
 sub error
 {
 	my ($role, $server) = @_;
 	return Cognito::error_of($node, call($role, $server));
 }
 
-# The statements of an error's hint.
+# Returns the statement of an error's hint.
 sub hint
 {
 	my ($error) = @_;
@@ -135,7 +135,7 @@ like(
 	qr/HV00J: server "bare" lacks options: "aws_access_key_id", "api_key_id"\n.* role stranger /,
 	'without a mapping that names what is missing');
 
-# Whole: nothing of the server's is added to a mapping
+# A mapping is complete: it is not combined with the server's credentials
 
 $cognito->create_server($node, 'whole',
 	aws_access_key_id => 'AKIATOKEN',
@@ -260,7 +260,7 @@ for my $name ('vaulted', $id)
 	is("@spied", 'caller', 'it is only run where the caller runs it');
 }
 
-# A Vault that somebody else made
+# A Vault that another role created
 
 run('CREATE DATABASE hostile; CREATE ROLE mallory');
 run('GRANT CREATE ON DATABASE hostile TO mallory');
@@ -288,7 +288,7 @@ $cognito->create_server($node, 'vaulted',
 	aws_access_key_id => 'AKIAVAULT', aws_secret_access_key => undef, api_key_id => 'vaulted');
 run(q(GRANT USAGE ON FOREIGN SERVER vaulted TO PUBLIC));
 
-# Nobody runs what the view holds.
+# Checks that a role does not run the view's functions.
 sub is_refused
 {
 	my ($role, $name) = @_;
@@ -299,7 +299,7 @@ sub is_refused
 	return;
 }
 
-# As whom the view is run if a role calls; empty if it is not.
+# Returns the role that runs the view's functions if a role calls; empty if it does not.
 sub spied
 {
 	my ($role) = @_;
@@ -341,12 +341,12 @@ is(spied('caller'), 'owner', "the extension supabase_vault's is read");
 run('ALTER EXTENSION supabase_vault DROP VIEW vault.decrypted_secrets');
 is_refused('caller', 'beside the extension');
 
-# The maker's own server: a superuser who calls it lends it nothing
+# A server of the view's owner: a superuser who calls it does not lend it privileges
 
 run('ALTER SERVER vaulted OWNER TO mallory');
 is(spied($superuser), 'mallory', "a server's Vault is not read as the caller");
 
-# What happens if the view runs a command, in a superuser's session; and what is left of it.
+# Returns the error of a superuser's call whose view runs a command; checks that the session is unchanged.
 sub attack
 {
 	my ($command) = @_;

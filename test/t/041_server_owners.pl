@@ -1,5 +1,5 @@
-# Whose secrets sign for whose endpoint: a server's owner chooses where requests go, so a role's
-# Vault is read for another role's server only if that role has the same rights anyway.
+# Server owners: the owner of a server chooses the endpoint, so a role's Vault is read for another
+# role's server only if that role has the same privileges anyway.
 use strict;
 use warnings;
 
@@ -29,7 +29,7 @@ sub run
 	return $node->safe_psql('postgres', $statements);
 }
 
-# The access keys that sign a query's requests, or else its error and how many requests there were.
+# Returns the access keys that sign a query's requests, or its error and the number of requests.
 sub outcome
 {
 	my ($query) = @_;
@@ -43,7 +43,7 @@ sub outcome
 	  @requests;
 }
 
-# Makes the server "srv" without credentials, as the property of a role.
+# Creates the server "srv" without credentials, owned by a role.
 sub create_server
 {
 	my ($owner, %options) = @_;
@@ -58,7 +58,7 @@ my %credentials = (
 	mapping => "aws_access_key_id 'AKIAMAPPING', aws_secret_access_key 'SECRET/OF/AKIAMAPPING'",
 	Vault => "aws_access_key_id 'AKIAVAULT', api_key_id 'vaulted'");
 
-# The statement by which a role makes a user mapping.
+# Returns the statement by which a role creates a user mapping.
 sub create_mapping
 {
 	my ($maker, $user, $where) = @_;
@@ -66,13 +66,13 @@ sub create_mapping
 		OPTIONS ($credentials{$where}););
 }
 
-# The ways by which a call is made with the rights of the role "caller".
+# Statements that call with the privileges of the role "caller".
 my %ways = (
 	'called directly' => q(SET ROLE caller; SELECT count(*) FROM cognito_users('srv')),
 	'through a view' => 'SET ROLE caller; SELECT count(*) FROM users_of_srv',
 	'through a SECURITY DEFINER function' => 'SET ROLE stranger; SELECT counted_by_caller()');
 
-# Checks what comes of all of them.
+# Checks the outcome of each of these statements.
 sub check_ways
 {
 	my ($expected, $name) = @_;
@@ -150,7 +150,7 @@ run(create_mapping('third', 'caller', 'Vault'));
 check_ways(refused('caller', 'third'), 'an owner with rights in Vault: these are not the caller\'s');
 
 
-# Membership: an owner with the caller's rights could read that Vault himself
+# Membership: an owner with the caller's privileges could read that Vault itself
 
 create_server('deputy');
 run(create_mapping('deputy', 'caller', 'Vault'));
@@ -163,7 +163,7 @@ run(create_mapping('caller', 'caller', 'Vault'));
 check_ways(refused('caller', 'team'), 'server of a role that the caller is a member of, among others');
 
 
-# Another owner, another endpoint: what holds is asked for anew with each call
+# A change of owner takes effect with the next call
 
 create_server($superuser);
 run(create_mapping('caller', 'caller', 'Vault'));
@@ -181,11 +181,11 @@ run(create_mapping('caller', 'caller', 'Vault'));
 }
 
 
-# PUBLIC's mapping, and the server itself: read as the owner, who made them
+# PUBLIC's mapping and the server's own credentials are read as the owner
 
 for my $place ("PUBLIC's mapping", 'the server')
 {
-	# Makes such a server.
+	# Creates such a server.
 	my $create = sub {
 		my ($owner) = @_;
 
@@ -216,7 +216,7 @@ run(create_mapping('caller', 'caller', 'Vault'));
 check_ways(qr/^200 AKIAVAULT$/, "a role's own mapping goes before PUBLIC's");
 
 
-# A function of a third role has that role's rights and mapping
+# A SECURITY DEFINER function of a third role has that role's privileges and mapping
 
 run(<<'SQL');
 CREATE FUNCTION counted_by_third() RETURNS bigint LANGUAGE sql SECURITY DEFINER

@@ -1,4 +1,4 @@
-# Which endpoints a server may have, by who owns it: without TLS, only a superuser's.
+# Endpoints: only servers of superusers may have endpoints without TLS.
 use strict;
 use warnings;
 
@@ -22,7 +22,7 @@ sub run
 	return $node->safe_psql('postgres', $statements);
 }
 
-# The error of a query, without what differs between queries.
+# Returns the error of a query, without the parts that differ between queries.
 sub error
 {
 	my ($query) = @_;
@@ -32,7 +32,7 @@ sub error
 run('CREATE ROLE mallory; CREATE ROLE caller;
 	GRANT USAGE ON FOREIGN DATA WRAPPER cognito_wrapper TO mallory');
 
-# Makes the server "srv" as the property of a role.
+# Creates the server "srv", owned by a role.
 sub create_server
 {
 	my ($owner, %options) = @_;
@@ -43,7 +43,7 @@ sub create_server
 }
 
 
-# What a role that is no superuser learns of this machine's ports: nothing
+# An ordinary role learns nothing about local ports
 
 my $open = IO::Socket::INET->new(Listen => 8, LocalAddr => '127.0.0.1');
 my $closed = do
@@ -72,7 +72,7 @@ is(keys %errors, 1, 'and always in the same words');
 my @connected = IO::Select->new($open)->can_read(0);
 is(@connected, 0, 'nothing has connected');
 
-# By the ones that do not read users
+# Functions that do not list users
 for my $call ('cognito_identity_pools($$srv$$)', 'cognito_user_pools($$srv$$)')
 {
 	like(error("SELECT * FROM $call"), $denied, "$call: refused");
@@ -96,13 +96,13 @@ is(run("SET ROLE caller; $count"), 300, "a superuser's server is read by every r
 	$session->quit;
 }
 
-# The hint helps
+# The statement in the hint resolves the error
 my ($statement) = error($count) =~ /^HINT: .*(ALTER SERVER srv OWNER TO)/m;
 run("$statement $superuser");
 is(run("SET ROLE caller; $count"), 300, 'what the hint says helps');
 
 
-# A server of a wrapper without a validator is no way around
+# A server of a wrapper without a validator is refused as well
 
 run(<<"SQL");
 CREATE FOREIGN DATA WRAPPER lax;
@@ -118,12 +118,12 @@ run("ALTER SERVER srv OWNER TO $superuser");
 is(run($count), 300, "a superuser's of another wrapper: read");
 
 
-# Who makes such a server is warned
+# CREATE SERVER and ALTER SERVER warn
 
 my $warning = qr/WARNING:  01000: a server with a plain HTTP endpoint /;
 my $create = q(CREATE SERVER s FOREIGN DATA WRAPPER cognito_wrapper OPTIONS (region 'eu-west-1'));
 
-# What psql says of statements that succeed.
+# Returns the messages of statements that must succeed.
 sub said
 {
 	my ($statements) = @_;

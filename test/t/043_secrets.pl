@@ -1,8 +1,8 @@
-# Secrets show up nowhere, whatever goes wrong and however much is logged.
+# Secrets are in no message, log, plan or statistics view, whatever fails and however much is logged.
 #
-# Outside the extension's hands is what PostgreSQL itself does with a statement
-# that holds a secret: log it where all statements are logged (log_statement),
-# or because PostgreSQL refuses it (a syntax error, an option given twice).
+# The extension cannot prevent that PostgreSQL itself logs a statement with a secret:
+# because all statements are logged (log_statement), or because PostgreSQL refuses it
+# (a syntax error, an option given twice).
 use strict;
 use warnings;
 
@@ -13,7 +13,7 @@ use IO::Socket::INET;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-# What must not be found, and what must be, once it has been planted.
+# Secrets that must not be found, and a text that must be found once it has been used.
 my %secrets = (
 	server => 'hidden/in/SERVER/aaaaaaaaaaaaaaaaaaaaaaa',
 	mapping => 'hidden/in/MAPPING/bbbbbbbbbbbbbbbbbbbbb',
@@ -33,7 +33,7 @@ my $node = Cognito::cluster(
 	'pg_stat_statements.track = all',
 	'pg_stat_statements.track_utility = off');
 
-# What a query's session logs on top, and shows its client.
+# Settings of a session that logs, and sends to its client, as much as possible.
 my $LOUD = <<'SQL';
 SET client_min_messages = debug5;
 SET debug_pretty_print = off;
@@ -47,11 +47,11 @@ SET auto_explain.log_verbose = on;
 SET auto_explain.log_analyze = on;
 SQL
 
-# Everything that clients have seen, and pg_stat_activity has shown.
+# The output of all clients and of pg_stat_activity so far.
 my $client = '';
 my $activity = '';
 
-# Runs statements that may fail; their errors.
+# Runs statements that may fail; returns their errors.
 sub run
 {
 	my ($statements) = @_;
@@ -80,14 +80,14 @@ sub is_refused
 		qr/ERROR:  $sqlstate:/, "$name fails");
 }
 
-# The forms in which PostgreSQL shows bytes: as they are, in hexadecimal, and in a constant's dump.
+# Returns the forms in which PostgreSQL shows bytes: as text, in hexadecimal, and in a dumped constant.
 sub forms
 {
 	my ($secret) = @_;
 	return ($secret, unpack('H*', $secret), join(' ', unpack('C*', $secret)));
 }
 
-# Where a secret is found, however lines are broken there.
+# Returns the places where a secret is found, regardless of line breaks.
 sub places
 {
 	my ($secret) = @_;
@@ -106,7 +106,7 @@ sub places
 	return @found;
 }
 
-# A server with a session token; with the wrong secret, if told so.
+# Creates a server with a session token.
 sub create_server
 {
 	my ($name, %options) = @_;
@@ -183,9 +183,9 @@ $client .= $node->safe_psql('postgres', "$LOUD$call;
 	SELECT * FROM pg_backend_memory_contexts");
 like($client, qr/^300$/m, 'a call succeeds');
 
-# Answers that are none
+# Invalid responses
 
-# Expects an error of a call that the local Cognito spoils.
+# Expects an error of a call that a fault makes fail.
 sub spoiled
 {
 	my ($sqlstate, $name, %fault) = @_;
@@ -195,7 +195,7 @@ sub spoiled
 	return;
 }
 
-# What a service might echo
+# A text with secrets that a service might return
 my $echo = "You sent $secrets{server} and $secrets{token}.";
 
 for my $error (
@@ -228,7 +228,7 @@ spoiled('HV000', 'half an answer', close => 'midway');
 spoiled('HV000', 'an answer that never comes', stall => 'response');
 spoiled('HV000', 'an answer that trickles', stall => 'body');
 
-# Calls that go wrong on this side
+# Errors on the client's side
 
 # Expects an error of a call to a server with some other options.
 sub misled
@@ -288,7 +288,7 @@ $cognito->faults({ error => 'AccessDeniedException', message => "$secrets{mappin
 query_fails('42501', 'a refused user mapping', $call);
 $client .= $node->safe_psql('postgres', "$LOUD$call; EXPLAIN (VERBOSE, ANALYZE) $call");
 
-# What others see meanwhile
+# Other sessions' view of a running call
 
 for my $name ('server', 'vaulted')
 {
@@ -308,7 +308,7 @@ for my $name ('server', 'vaulted')
 
 is(join("\n", places($secrets{$_})), '', "no secret is found: $_") for sort keys %secrets;
 
-# The search finds what is there.
+# The search is able to find a text.
 my $session = Cognito::session($node);
 $activity = '';
 run(qq(${LOUD}SELECT 1 / 0 AS "$planted"));

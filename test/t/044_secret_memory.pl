@@ -1,4 +1,4 @@
-# Signing leaves nothing of a secret in memory, however long secrets are.
+# Signing leaves no part of a secret in memory, however long it is.
 use strict;
 use warnings;
 

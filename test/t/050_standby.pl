@@ -33,7 +33,7 @@ for my $rows ('cognito_users', "cognito_users('vaulted')")
 		"a read-only transaction lists $rows");
 }
 
-# What is made on the primary arrives.
+# Objects created on the primary are replicated.
 $cognito->create_server($primary, 'later', user_pool_id => 'eu-west-1_Users61');
 $primary->safe_psql('postgres',
 	"CREATE MATERIALIZED VIEW users AS SELECT * FROM cognito_users('later')");
@@ -43,11 +43,11 @@ is($standby->safe_psql('postgres', "SELECT count(*) FROM cognito_users('later')"
 is($standby->safe_psql('postgres', 'SELECT count(*) FROM users'),
 	61, "it has the rows of the primary's materialized view");
 
-# More than memory holds goes to a file.
+# A result larger than work_mem is written to a file.
 is($standby->safe_psql('postgres', "SET work_mem = '64kB'; SELECT count(*) FROM cognito_users"),
 	300, 'it lists what is larger than work_mem');
 
-# Promoted, it goes on.
+# A session continues after a promotion.
 my $session = Cognito::session($standby);
 is(Cognito::query($session, 'SELECT count(*) FROM cognito_users'), 300, 'a session lists');
 $standby->promote;

@@ -15,7 +15,7 @@ my $OFFLINE = '-c cognito_srf.offline=on';
 my $WARNING = qr/WARNING:  no rows from server "\w+" while cognito_srf.offline is on/;
 my $directory = PostgreSQL::Test::Utils::tempdir();
 
-# A cluster without anything in it.
+# Returns a new, empty cluster.
 sub new_cluster
 {
 	my ($name) = @_;
@@ -26,7 +26,7 @@ sub new_cluster
 	return $node;
 }
 
-# Runs a client program with PGOPTIONS; its exit status, and what it says.
+# Runs a client program with PGOPTIONS; returns its exit status and its messages.
 sub client
 {
 	my ($options, @command) = @_;
@@ -51,8 +51,7 @@ sub psql
 		$file);
 }
 
-# All that somebody has made in a database, with owners, definitions, options, privileges and
-# comments; a list.
+# Returns a list of all user-defined objects with owners, definitions, options, privileges and comments.
 sub objects
 {
 	my ($node, $database) = @_;
@@ -87,7 +86,7 @@ FROM pg_description WHERE objoid >= 16384 ORDER BY 1;
 SQL
 }
 
-# The rows that a dump holds, a list.
+# Returns a list of the rows that a dump contains.
 sub rows
 {
 	my ($node, $database) = @_;
@@ -95,7 +94,7 @@ sub rows
 			'SELECT id, name, secret FROM vault.secrets; SELECT * FROM copied ORDER BY username') ];
 }
 
-# How many rows the materialized views have, one without contents as "-".
+# Returns the numbers of rows of the materialized views, "-" for one that is not populated.
 sub filled
 {
 	my ($node, $database) = @_;
@@ -107,7 +106,7 @@ SQL
 	  map { $_ eq '-' ? '-' : $node->safe_psql($database, "SELECT count(*) FROM $_") } @views;
 }
 
-# The README's statement that lists what is to be refreshed.
+# Returns the documented statement that lists the views to refresh.
 sub statement_of_readme
 {
 	my ($statement) =
@@ -115,7 +114,7 @@ sub statement_of_readme
 	return $statement;
 }
 
-# A database with all there can be, in which "counted" reads Cognito through "enabled" and "stored".
+# A database with all kinds of objects, in which "counted" reads Cognito through "enabled" and "stored".
 
 my $cognito = Cognito->new;
 my $source = new_cluster('source');
@@ -195,7 +194,7 @@ is(scalar($cognito->requests), 0, 'Cognito is asked nothing');
 unlike(slurp_file("$directory/app.sql"), qr/CREATE (VIEW|FUNCTION) public\.cognito/,
 	"what is the extension's is left out");
 
-# From here on, Cognito cannot be reached.
+# From here on, the service is stopped.
 
 is(scalar($cognito->violations), 0, 'nothing malformed was sent');
 $cognito->stop;
@@ -209,7 +208,7 @@ for my $database (qw(plain failed undone definitions other))
 }
 client('', 'psql', '-X', '-d', $target->connstr('postgres'), '-f', "$directory/roles.sql");
 
-# With the setting
+# Restore with cognito_srf.offline
 
 my ($status, $messages) =
   pg_restore($OFFLINE, '--create', '-d', $target->connstr('postgres'), "$directory/app.dump");
@@ -228,7 +227,7 @@ is_deeply(objects($target, 'plain'), $objects, '… all is as it was');
 is_deeply(rows($target, 'plain'), $rows, '… with its rows');
 is(filled($target, 'plain'), '1 0 0', '… and the materialized views can be read');
 
-# Without it
+# Restore without cognito_srf.offline
 
 ($status, $messages) = pg_restore('', '-d', $target->connstr('failed'), "$directory/app.dump");
 is($status, 1, 'without the setting, pg_restore fails');
@@ -280,7 +279,7 @@ for my $alter ('ALTER ROLE restorer', 'ALTER DATABASE hosted')
 	$target->safe_psql('hosted', "$alter RESET cognito_srf.offline");
 }
 
-# Cognito can be reached again.
+# The service is started again.
 
 $cognito = Cognito->new;
 for my $database (qw(app failed))

@@ -1,5 +1,5 @@
-# Version 1.1, newly installed and after 1.0: the same objects, with the same privileges, and what an
-# administrator has granted survives the update, and a dump.
+# Upgrade from 1.0: the same objects and privileges as with a new installation; grants survive the
+# update, and a dump.
 use strict;
 use warnings;
 
@@ -21,7 +21,7 @@ sub run
 	return $node->safe_psql($database, $statements);
 }
 
-# The extension's objects, and who may do what with them.
+# Returns the extension's objects with their privileges.
 sub objects
 {
 	my ($database) = @_;
@@ -36,7 +36,7 @@ ORDER BY 1
 SQL
 }
 
-# Which of the functions that write a role may execute.
+# Returns the functions that write and that a role may execute.
 sub executable
 {
 	my ($database, $role) = @_;
@@ -60,7 +60,7 @@ run('postgres', 'CREATE DATABASE fresh; CREATE DATABASE updated; CREATE DATABASE
 	CREATE ROLE before; CREATE ROLE after; CREATE ROLE anybody');
 
 
-# What PUBLIC has
+# Privileges of PUBLIC
 
 run('fresh', 'CREATE EXTENSION cognito_srf');
 is(run('fresh', q(SELECT extversion FROM pg_extension WHERE extname = 'cognito_srf')),
@@ -100,7 +100,7 @@ for my $database ('used', 'copied')
 }
 is(objects('copied'), objects('used'), 'a dump has all privileges');
 
-# Nothing of a role is left behind when it goes
+# Roles with grants can be dropped
 run($_, 'DROP OWNED BY before, after') for 'used', 'copied';
 run('postgres', 'DROP ROLE before, after');
 is(executable('used', 'anybody'), '', 'roles with grants can be dropped');
