@@ -156,15 +156,15 @@ $hasty =~ s/srv/resolving/;
 is(count_of(qr/ERROR:  57014/, $hasty x 100),
 	100, 'a hundred calls are cancelled while they resolve a name');
 my @threads = grep { $_ != $pid } map { /(\d+)$/ } glob "/proc/$pid/task/*";
-cmp_ok(scalar @threads, '>', 10, 'their threads live on');
+cmp_ok(scalar @threads, '>', 10, 'the threads of cancelled calls continue');
 my @signals = (SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGALRM, SIGUSR1, SIGUSR2, SIGURG);
 my @taken = grep { !blocks($threads[0], $_) } @signals;
-is("@taken", '', 'and take none of the signals that are for the backend');
+is("@taken", '', 'the threads block the signals of the backend');
 
 my $deadline = time + 10;
 sleep 0.1 while status('Threads') > 1 && time < $deadline;
-is(status('Threads'), 1, 'until the resolver returns');
-is(descriptors(), $after{descriptors}, 'no descriptor is left of them');
-is(count_of(qr/^70$/m, $calls), 10, 'the session goes on');
+is(status('Threads'), 1, 'the threads end when the resolver returns');
+is(descriptors(), $after{descriptors}, 'the threads leave no file descriptor');
+is(count_of(qr/^70$/m, $calls), 10, 'the session continues to work');
 
 done_testing();

@@ -64,7 +64,7 @@ is(Cognito::query($session, $count), 2000, 'sixteen requests at once');
 append_to_file("$faults/socket", 20);
 like(Cognito::query_error($session, $count),
 	qr/ERROR:  53200: /, 'a socket of one of them cannot be watched: an error');
-is(Cognito::query($session, $count), 2000, 'and then all of them succeed');
+is(Cognito::query($session, $count), 2000, 'the next call with sixteen requests succeeds');
 
 
 # Descriptors: a backend that may open few leaves room for its own files.
@@ -85,9 +85,9 @@ $cognito->faults();
 $cognito->create_server($node, 'srv',
 	max_concurrent_requests => 4,
 	user_pool_id => 'eu-west-1_Users2000');
-is(Cognito::query($session, $count), 2000, 'four are not');
+is(Cognito::query($session, $count), 2000, 'four connections of 80 files are allowed');
 is(Cognito::query($session, 'CREATE TEMP TABLE copy AS SELECT * FROM pg_proc; SELECT count(*) > 0 FROM copy'),
-	't', 'and other files can be opened');
+	't', 'other files can be opened');
 
 
 # Memory: all responses in flight share one limit.

@@ -84,7 +84,7 @@ EXECUTE counted('srv');
 EXECUTE counted('small');
 EXECUTE counted('srv');
 SQL
-returns("61\n1", 'which reads the server anew each time', <<'SQL');
+returns("61\n1", 'a prepared statement uses the current options of the server', <<'SQL');
 PREPARE small AS SELECT count(*) FROM cognito_users('small');
 EXECUTE small;
 ALTER SERVER small OPTIONS (SET user_pool_id 'eu-west-1_Users1');
@@ -108,7 +108,7 @@ like(Cognito::query($session, "EXPLAIN $join"),
 	qr/Gather.*Parallel Seq Scan on visits/s, 'a parallel plan');
 $cognito->clear_requests;
 returns('61000', 'in a parallel plan', $join);
-is(scalar($cognito->requests), 2, 'it asks for each page once');
+is(scalar($cognito->requests), 2, 'in a parallel plan: each page is requested once');
 my $forced = $node->pg_version >= 16 ? 'debug_parallel_query' : 'force_parallel_mode';
 returns('61', 'where all plans that can be are parallel by force',
 	"SET $forced = on;\nSELECT count(*) FROM cognito_users('small')");
@@ -186,7 +186,7 @@ $cognito->pool('eu-west-1_Spoiled', users => [ { Username => 'a' }, { Username =
 Cognito::query($session, "ALTER SERVER small OPTIONS (SET user_pool_id 'eu-west-1_Spoiled')");
 like(Cognito::query_error($session, 'REFRESH MATERIALIZED VIEW CONCURRENTLY stored'),
 	qr/HV000: unusable reply/, 'a refresh that fails');
-returns('61', 'leaves the rows of before', 'SELECT count(*) FROM stored');
+returns('61', 'a refresh that fails keeps the previous rows', 'SELECT count(*) FROM stored');
 returns('300', 'after DISCARD ALL',
 	"DISCARD ALL;\nSELECT count(*) FROM cognito_users('srv')");
 
@@ -199,8 +199,8 @@ $other->{run}->pump_nb;
 $node->poll_query_until('postgres',
 	"SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event_type = 'Extension'");
 returns('300', 'while another session waits', "SELECT count(*) FROM cognito_users('srv')");
-is($other->{stdout}, '', 'which goes on waiting');
-is(Cognito::query($other, '\\echo now'), "300\nnow", 'and gets its own rows');
+is($other->{stdout}, '', 'the other session still waits');
+is(Cognito::query($other, '\\echo now'), "300\nnow", 'the other session gets its own rows');
 
 is(join("\n", $cognito->violations), '', 'no request was malformed');
 done_testing();

@@ -14,21 +14,21 @@ $cognito->create_server($node, 'other');
 
 # Notices
 my ($code, $out, $err) = $node->psql('postgres', "SELECT count(*) FROM cognito_users('srv')");
-is($err, '', 'a call is silent');
+is($err, '', 'a call sends no notice by default');
 $cognito->faults({ delay => 0.06, times => -1 });
 ($code, $out, $err) = $node->psql('postgres',
 	"SET cognito_srf.progress_interval = '200ms'; SELECT count(*) FROM cognito_users('srv')");
-is($out, 1800, 'a slow call');
+is($out, 1800, 'a slow call returns all rows');
 my @notices = $err =~ /^.*NOTICE:  (.*)$/mg;
-cmp_ok(@notices, '>=', 2, 'tells more than once');
-like($_, qr/^cognito_users: [\d,]+ users, \d+ pages, 0 throttled, \d+ s$/, "tells: $_") for @notices;
-like("@notices", qr/ 1,\d{3} users/, 'counts with commas');
+cmp_ok(@notices, '>=', 2, 'a slow call sends several notices');
+like($_, qr/^cognito_users: [\d,]+ users, \d+ pages, 0 throttled, \d+ s$/, "notice: $_") for @notices;
+like("@notices", qr/ 1,\d{3} users/, 'numbers have thousands separators');
 $cognito->faults({ stall => 'response', times => -1 });
 ($code, $out, $err) = $node->psql('postgres', "SET cognito_srf.progress_interval = '100ms';
 	SET statement_timeout = '950ms'; SELECT count(*) FROM cognito_users('srv')");
 my $notices = () = $err =~ /NOTICE:  cognito_users: 0 users, 0 pages, 0 throttled, [01] s/g;
-cmp_ok($notices, '>=', 3, 'a call that only waits tells so');
-cmp_ok($notices, '<=', 9, 'and not more often than it is asked to');
+cmp_ok($notices, '>=', 3, 'a call that only waits sends notices');
+cmp_ok($notices, '<=', 9, 'notices are not more frequent than progress_interval');
 
 # Counters of a session
 $cognito->faults({ error => 'TooManyRequestsException', times => 2, skip => 3 },
@@ -47,7 +47,7 @@ DROP SERVER other CASCADE;
 SELECT server_name FROM cognito_statistics;
 SQL
 my @rows = split /\n/, $out;
-is($rows[0], 0, 'a session begins without counters');
+is($rows[0], 0, 'a new session has no statistics');
 is($rows[1], 600, 'a call with retries');
 is($rows[2], 300, 'a call to another server');
 is($rows[3], 'other|1|5|5|300|0|0|0|0|t|t|t', 'the counters of a server');

@@ -32,9 +32,9 @@ my ($result, @requests) =
 is($result, '2000|2000', 'four at once: each user once');
 is($requests[0]->{body}->{Filter}, undef, 'the first page is asked for alone, without a filter');
 is_deeply([ filters(@requests) ], [ '-', map { "sub ^= \"$_\"" } 0 .. 9, 'a' .. 'f' ],
-	'then each digit of sub');
-is(scalar(grep { !defined $_->{body}->{Filter} } @requests), 1, 'and nothing more of the whole pool');
-is(scalar(uniq(map { $_->{connection} } @requests)), 4, 'over four connections');
+	'four at once: then one filter per digit of sub');
+is(scalar(grep { !defined $_->{body}->{Filter} } @requests), 1, 'four at once: only the first page has no filter');
+is(scalar(uniq(map { $_->{connection} } @requests)), 4, 'four at once: four connections');
 
 # Two digits
 ($result, @requests) =
@@ -46,12 +46,12 @@ is(scalar(grep { /^sub \^= "[0-9a-f]{2}"$/ } filters(@requests)),
 # Small pools
 ($result, @requests) =
   list($count, user_pool_id => 'eu-west-1_Users60', max_concurrent_requests => 16);
-is($result, '60|60', 'a pool of one page');
-is(@requests, 1, 'is one request');
+is($result, '60|60', 'a pool of one page: each user once');
+is(@requests, 1, 'a pool of one page: one request');
 ($result, @requests) =
   list($count, user_pool_id => 'eu-west-1_Users61', max_concurrent_requests => 64);
-is($result, '61|61', 'a pool of two pages');
-is(@requests, 17, 'is one request, and one a digit');
+is($result, '61|61', 'a pool of two pages: each user once');
+is(@requests, 17, 'a pool of two pages: one request, and one per digit');
 
 # One at a time, the default, divides nothing
 ($result, @requests) = list($count, user_pool_id => 'eu-west-1_Users200');
@@ -74,12 +74,12 @@ sub sent_into_silence
 # Requests in flight: up to the option's value, but fewer at first
 my $session = Cognito::session($node);
 $cognito->create_server($node, 'srv', user_pool_id => 'eu-west-1_Users6000', max_concurrent_requests => 6);
-is(sent_into_silence($session, 1), 1 + 6, 'six at once: so many are under way');
+is(sent_into_silence($session, 1), 1 + 6, 'six at once: six requests are in flight');
 $cognito->create_server($node, 'srv', user_pool_id => 'eu-west-1_Users6000', max_concurrent_requests => 16);
-is(sent_into_silence($session, 1), 1 + 8, '16 at once: a session begins with eight');
-is(sent_into_silence($session, 9), 9 + 10, 'and adds one for four answers');
-is(sent_into_silence($session, 33), 33 + 16, 'up to the option');
-is(Cognito::query($session, $count), '6000|6000', 'and the next call is well');
+is(sent_into_silence($session, 1), 1 + 8, '16 at once: a session starts with eight requests in flight');
+is(sent_into_silence($session, 9), 9 + 10, '16 at once: the number grows by one after four responses');
+is(sent_into_silence($session, 33), 33 + 16, '16 at once: it grows up to the option');
+is(Cognito::query($session, $count), '6000|6000', 'the next call succeeds');
 
 # A service that ignores filters
 my @subs = map { sprintf '%08x-0000', $_ * 2654435761 % 2**32 } 1 .. 150;
@@ -88,14 +88,14 @@ $cognito->pool('eu-west-1_Deaf', ignore_filter => JSON::PP::true,
 ($result, @requests) =
   list($count, user_pool_id => 'eu-west-1_Deaf', max_concurrent_requests => 8);
 is($result, '150|150', 'a service that ignores the filter: each user once');
-cmp_ok(@requests, '>', 17, 'though each part gave them all');
+cmp_ok(@requests, '>', 17, 'a service that ignores the filter: partitions are requested');
 
 # Users without a sub cannot be divided by it
 $cognito->pool('eu-west-1_Bare', users => [ map { Cognito->user("u$_", Attributes => []) } 1 .. 150 ]);
 ($result, @requests) =
   list($count, user_pool_id => 'eu-west-1_Bare', max_concurrent_requests => 8);
 is($result, '150|150', 'users without a sub: each once');
-is(@requests, 3, 'page after page');
+is(@requests, 3, 'users without a sub: page after page');
 
 # A user without a sub on a later page is an error, as no user may be missing
 my @bare = map { my $user = $_; Cognito->user("bare$user", Attributes => [ map { { Name => 'sub', Value => $_ } } $user ]) }
@@ -110,7 +110,7 @@ for my $users ([ Cognito->user('bare', Attributes => []) ], [ Cognito->user('bad
 		"a user without a sub on a later page: $name");
 }
 $cognito->create_server($node, 'srv', user_pool_id => 'eu-west-1_Late');
-is($node->safe_psql('postgres', $count), '151|151', 'but one at a time: each once');
+is($node->safe_psql('postgres', $count), '151|151', 'users without a sub, one page at a time: each once');
 
 # A service with unreliable filters
 ($result, @requests) =
@@ -120,12 +120,12 @@ is_deeply([ filters(@requests) ], ['-'], "pushdown 'off': nothing is divided by 
 # A filter and a limit of the caller are sent unchanged
 ($result, @requests) = list("SELECT count(*) FROM cognito_users('srv', 'username ^= \"user0001\"')",
 	user_pool_id => 'eu-west-1_Users200', max_concurrent_requests => 8);
-is($result, 100, 'a filter');
-is_deeply([ filters(@requests) ], ['username ^= "user0001"'], 'is asked for as it is');
+is($result, 100, 'a filter: its users');
+is_deeply([ filters(@requests) ], ['username ^= "user0001"'], 'a filter is sent unchanged');
 ($result, @requests) = list("SELECT count(*) FROM cognito_users('srv', NULL, 100)",
 	user_pool_id => 'eu-west-1_Users200', max_concurrent_requests => 8);
-is($result, 100, 'a limit');
-is(@requests, 2, 'asks for no more than it needs');
+is($result, 100, 'a limit: as many users');
+is(@requests, 2, 'a limit: no unneeded request');
 
 # A rate limit, which the calls of a session share
 ($result, @requests) = list("SELECT (SELECT count(*) FROM cognito_users('srv')) +
@@ -135,19 +135,19 @@ is($result, 1200, 'a limit of 20 a second: every user');
 my @times = map { $_->{time} } @requests;
 cmp_ok($times[-1] - $times[0], '>=', 0.7, 'twenty requests of two calls take a second');
 cmp_ok(max(map { my $t = $_; scalar grep { $_ >= $t && $_ < $t + 0.5 } @times } @times),
-	'<=', 12, 'and are spread evenly');
+	'<=', 12, 'a limit of 20 a second: requests are spread evenly');
 ($result, @requests) = list($count, user_pool_id => 'eu-west-1_Users2000',
 	max_requests_per_second => 50, max_concurrent_requests => 4);
 cmp_ok($requests[-1]->{time} - $requests[0]->{time}, '>=', @requests / 50 - 0.3,
 	'the limit holds for all requests at once');
 my @turns = map { my $digit = $_; scalar grep { $_->{body}->{Filter} eq "sub ^= \"$digit\"" } @requests[ 1 .. 8 ] } 0 .. 3;
-cmp_ok(min(@turns), '>=', 1, "and none has to wait for the others' last (@turns)");
+cmp_ok(min(@turns), '>=', 1, "all partitions progress equally (@turns)");
 
 # The first error ends all requests
 $cognito->create_server($node, 'srv', user_pool_id => 'eu-west-1_Users600', max_concurrent_requests => 8);
 $cognito->faults({ error => 'AccessDeniedException', skip => 9 });
 like(Cognito::error_of($node, $count), qr/42501.*srv/s, 'an error of one request is the error of the call');
-is($node->safe_psql('postgres', $count), '600|600', 'and the next call is well');
+is($node->safe_psql('postgres', $count), '600|600', 'the call after an error succeeds');
 
 # Retries in some partitions while others continue
 $cognito->faults({ error => 'TooManyRequestsException', times => 5, skip => 4 },

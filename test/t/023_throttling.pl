@@ -34,9 +34,9 @@ sub throttled_part
 }
 
 my $first = throttled_part();
-cmp_ok($first, '>', 0, 'it was throttled');
-cmp_ok($first, '<', 0.25, 'but most requests were not');
-cmp_ok(throttled_part(), '<', 0.1, 'and fewer once the session knows the quota');
+cmp_ok($first, '>', 0, 'first listing: some requests are throttled');
+cmp_ok($first, '<', 0.25, 'first listing: most requests are not throttled');
+cmp_ok(throttled_part(), '<', 0.1, 'second listing: fewer requests are throttled');
 
 is_deeply([ $cognito->violations ], [], 'nothing malformed was sent');
 done_testing();

@@ -73,9 +73,9 @@ $cognito->create_server($node, '"Odd Server"');
 $cognito->create_server($node, 'cognito_server');
 {
 	my $error = error('Odd Role', 'Odd Server');
-	like($error, qr/42501: permission denied for server "Odd Server"/, 'no USAGE, no rows');
+	like($error, qr/42501: permission denied for server "Odd Server"/, 'without USAGE the call fails');
 	run(hint($error));
-	is(run(call('Odd Role', 'Odd Server')), 300, 'what the hint says helps');
+	is(run(call('Odd Role', 'Odd Server')), 300, 'the call succeeds after the statement of the hint');
 }
 
 run(<<'SQL');
@@ -92,9 +92,9 @@ is(run('SET ROLE stranger; SELECT counted_by_owner()'),
 is(run('SET ROLE owner; SELECT count(*) FROM cognito_users'),
 	300, 'a role with USAGE reads the default view');
 like(Cognito::error_of($node, 'SET ROLE stranger; SELECT count(*) FROM cognito_users'),
-	qr/42501: permission denied for server "cognito_server"/, 'a role without does not');
+	qr/42501: permission denied for server "cognito_server"/, 'a role without USAGE does not read the default view');
 like(Cognito::error_of($node, 'SET ROLE stranger; SELECT count(*) FROM owners_view'),
-	qr/42501: permission denied for server/, 'nor through a view of a role that has it');
+	qr/42501: permission denied for server/, 'a role without USAGE does not read a view of a role with USAGE');
 
 run('REVOKE USAGE ON FOREIGN SERVER cognito_server FROM owner;
 	GRANT USAGE ON FOREIGN SERVER cognito_server TO stranger');
@@ -115,8 +115,8 @@ is(signer('caller', 'shared'), 'AKIAPUBLIC', "PUBLIC's mapping wins over the ser
 
 run(q(CREATE USER MAPPING FOR caller SERVER shared
 	OPTIONS (aws_access_key_id 'AKIACALLER', aws_secret_access_key 'SECRET/OF/AKIACALLER')));
-is(signer('caller', 'shared'), 'AKIACALLER', "the role's own wins over PUBLIC's");
-is(signer('stranger', 'shared'), 'AKIAPUBLIC', 'and is of no other role');
+is(signer('caller', 'shared'), 'AKIACALLER', "the role's own mapping wins over PUBLIC's");
+is(signer('stranger', 'shared'), 'AKIAPUBLIC', "a role's mapping is not used for another role");
 
 run(q(CREATE FUNCTION callers_count() RETURNS bigint LANGUAGE sql SECURITY DEFINER
 	AS $$SELECT count(*) FROM cognito_users('shared')$$;
@@ -133,7 +133,7 @@ is(signer('caller', 'bare'), 'AKIACALLER', 'a server without credentials takes t
 like(
 	error('stranger', 'bare'),
 	qr/HV00J: server "bare" lacks options: "aws_access_key_id", "api_key_id"\n.* role stranger /,
-	'without a mapping that names what is missing');
+	'without a mapping the error names the missing options');
 
 # A mapping is complete: it is not combined with the server's credentials
 
@@ -156,12 +156,12 @@ $cognito->create_server($node, 'vaulted',
 run('GRANT USAGE ON FOREIGN SERVER vaulted TO PUBLIC');
 my $superuser = run('SELECT current_user');
 
-like(error($superuser, 'vaulted'), qr/42P01: .* this database has no Vault/, 'no schema, no Vault');
+like(error($superuser, 'vaulted'), qr/42P01: .* this database has no Vault/, 'without the schema there is no Vault');
 run('CREATE SCHEMA vault');
-like(error($superuser, 'vaulted'), qr/42P01: .* this database has no Vault/, 'no view, no Vault');
+like(error($superuser, 'vaulted'), qr/42P01: .* this database has no Vault/, 'without the view there is no Vault');
 run('DROP SCHEMA vault');
 Cognito::create_vault($node);
-like(error($superuser, 'vaulted'), qr/42704: Vault has no secret for .* "vaulted"/, 'no such name');
+like(error($superuser, 'vaulted'), qr/42704: Vault has no secret for .* "vaulted"/, 'an unknown secret name');
 
 # Points the server at a secret, by name, id or key_id.
 sub use_secret
@@ -184,11 +184,11 @@ is(signer($superuser, 'vaulted'), 'AKIAVAULT', 'by key_id');
 my $other = run("SELECT vault.create_secret('SECRET/OF/ANOTHER', 'other')");
 run("UPDATE vault.secrets SET key_id = '$id' WHERE name = 'other'");
 use_secret($id);
-is(signer($superuser, 'vaulted'), 'AKIAVAULT', 'an id goes before a key_id');
+is(signer($superuser, 'vaulted'), 'AKIAVAULT', 'an id takes precedence over a key_id');
 run("UPDATE vault.secrets SET key_id = '$key_id' WHERE name = 'other'");
 use_secret($key_id);
 like(error($superuser, 'vaulted'),
-	qr/42704: Vault has several secrets/, 'a shared key_id is no guess');
+	qr/42704: Vault has several secrets/, 'an ambiguous key_id is an error');
 
 use_secret('pasted');
 run(q(SELECT vault.create_secret(E'SECRET/OF/AKIAVAULT\n', 'pasted')));
@@ -197,7 +197,7 @@ like(
 	$error,
 	qr/22023: the Vault secret of server "vaulted" is not a secret access key\n.* no white space/,
 	"a secret with a line's end is refused");
-unlike($error, qr/SECRET/, 'and not shown');
+unlike($error, qr/SECRET/, "a secret with a line's end is not shown");
 
 # Vault: read as the server's owner for the server's option
 
@@ -214,9 +214,9 @@ like(
 	qr/42501: permission denied for function \w+\n.*reading the Vault secret of server "vaulted"/s,
 	"the function that decrypts is the owner's to call too");
 run('GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA vault TO owner');
-is(signer('caller', 'vaulted'), 'AKIAVAULT', 'with them, every role with USAGE is served');
+is(signer('caller', 'vaulted'), 'AKIAVAULT', 'with these privileges of the owner, every role with USAGE can call');
 like(Cognito::error_of($node, 'SET ROLE caller; SELECT * FROM vault.decrypted_secrets'),
-	qr/42501/, 'and gets no nearer to the Vault');
+	qr/42501/, 'a caller cannot read the Vault directly');
 
 # Vault: read as the caller for the caller's own mapping
 
@@ -228,11 +228,11 @@ like($error, qr/42501: role caller may not read the Vault secret of server "vaul
 	"the owner's rights do not serve a mapping");
 run(hint($error));
 run('GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA vault TO caller');
-is(signer('caller', 'vaulted'), 'AKIAVAULT', "the caller's do");
+is(signer('caller', 'vaulted'), 'AKIAVAULT', "the caller's privileges serve a mapping");
 run('REVOKE USAGE ON SCHEMA vault FROM caller');
-like(error('caller', 'vaulted'), qr/42501: role caller may not read/, 'USAGE on the schema counts');
+like(error('caller', 'vaulted'), qr/42501: role caller may not read/, 'USAGE on the schema is required');
 run('GRANT USAGE ON SCHEMA vault TO caller; REVOKE SELECT ON vault.decrypted_secrets FROM caller');
-like(error('caller', 'vaulted'), qr/42501: role caller may not read/, 'SELECT on the view counts');
+like(error('caller', 'vaulted'), qr/42501: role caller may not read/, 'SELECT on the view is required');
 
 # A caller's operators are not used where the owner's rights are
 
@@ -257,7 +257,7 @@ for my $name ('vaulted', $id)
 		SELECT count(*) FROM cognito_users('vaulted'); SELECT 'a'::text = 'b'::text));
 	is($out, "300\nt", "a caller's operator finds no secret");
 	my @spied = $err =~ /spied as (\w+)/g;
-	is("@spied", 'caller', 'it is only run where the caller runs it');
+	is("@spied", 'caller', "a caller's operator is only run by the caller's own query");
 }
 
 # A Vault that another role created
@@ -325,7 +325,7 @@ run("ALTER SERVER vaulted OWNER TO $superuser");
 map_roles('CREATE');
 is_refused('caller', 'as a caller with a mapping');
 is_refused($superuser, 'as a superuser with a mapping');
-is(spied('mallory'), 'mallory', 'its own maker reads it');
+is(spied('mallory'), 'mallory', 'its creator reads it');
 
 map_roles('DROP');
 run('ALTER SERVER vaulted OWNER TO owner');

@@ -68,9 +68,9 @@ for my $option ('endpoint_url', 'identity_endpoint_url')
 		}
 	}
 }
-is(keys %errors, 1, 'and always in the same words');
+is(keys %errors, 1, 'the error is always the same');
 my @connected = IO::Select->new($open)->can_read(0);
-is(@connected, 0, 'nothing has connected');
+is(@connected, 0, 'no connection was made');
 
 # Functions that do not list users
 for my $call ('cognito_identity_pools($$srv$$)', 'cognito_user_pools($$srv$$)')
@@ -86,20 +86,20 @@ is(run("SET ROLE caller; $count"), 300, "a superuser's server is read by every r
 {
 	my $session = Cognito::session($node);
 
-	is(Cognito::query($session, $count), 300, 'before it goes to somebody else');
+	is(Cognito::query($session, $count), 300, 'a server of a superuser is read');
 	run('ALTER SERVER srv OWNER TO mallory');
-	like(Cognito::query_error($session, $count), $denied, 'then it is refused, in the same session');
+	like(Cognito::query_error($session, $count), $denied, 'a server that changes its owner is refused in the same session');
 	run('ALTER ROLE mallory SUPERUSER');
-	is(Cognito::query($session, $count), 300, 'a superuser by whatever name may own it');
+	is(Cognito::query($session, $count), 300, 'a server whose owner becomes a superuser is read');
 	run('ALTER ROLE mallory NOSUPERUSER');
-	like(Cognito::query_error($session, $count), $denied, 'as long as he is one');
+	like(Cognito::query_error($session, $count), $denied, 'a server whose owner is no longer a superuser is refused');
 	$session->quit;
 }
 
 # The statement in the hint resolves the error
 my ($statement) = error($count) =~ /^HINT: .*(ALTER SERVER srv OWNER TO)/m;
 run("$statement $superuser");
-is(run("SET ROLE caller; $count"), 300, 'what the hint says helps');
+is(run("SET ROLE caller; $count"), 300, 'the server is read after the statement of the hint');
 
 
 # A server of a wrapper without a validator is refused as well
@@ -135,13 +135,13 @@ for my $option ('endpoint_url', 'identity_endpoint_url')
 {
 	my $add = "ALTER SERVER s OPTIONS (ADD $option 'http://127.0.0.1')";
 	like(said("BEGIN; SET ROLE mallory; $create; $add"), $warning, "$option: a warning");
-	unlike(said("BEGIN; $create; $add"), $warning, "$option: none for a superuser");
+	unlike(said("BEGIN; $create; $add"), $warning, "$option: no warning for a superuser");
 }
-unlike(said("BEGIN; SET ROLE mallory; $create"), $warning, 'none without an endpoint');
+unlike(said("BEGIN; SET ROLE mallory; $create"), $warning, 'no warning without an endpoint');
 unlike(
 	said("BEGIN; SET ROLE mallory; $create;
 		ALTER SERVER s OPTIONS (ADD endpoint_url 'https://127.0.0.1')"),
-	$warning, 'none for https');
+	$warning, 'no warning for https');
 
 is_deeply([ $cognito->violations ], [], 'every request was well-formed');
 done_testing();

@@ -23,10 +23,10 @@ my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($primary, 'copy', has_streaming => 1);
 $standby->start;
 
-is($standby->safe_psql('postgres', 'SELECT pg_is_in_recovery()'), 't', 'this is a standby');
+is($standby->safe_psql('postgres', 'SELECT pg_is_in_recovery()'), 't', 'the node is a standby');
 for my $rows ('cognito_users', "cognito_users('vaulted')")
 {
-	is($standby->safe_psql('postgres', "SELECT count(*) FROM $rows"), 300, "it lists $rows");
+	is($standby->safe_psql('postgres', "SELECT count(*) FROM $rows"), 300, "a standby lists $rows");
 	is( $primary->safe_psql('postgres',
 			"BEGIN; SET TRANSACTION READ ONLY; SELECT count(*) FROM $rows; COMMIT"),
 		300,
@@ -39,19 +39,19 @@ $primary->safe_psql('postgres',
 	"CREATE MATERIALIZED VIEW users AS SELECT * FROM cognito_users('later')");
 $primary->wait_for_catchup($standby);
 is($standby->safe_psql('postgres', "SELECT count(*) FROM cognito_users('later')"),
-	61, 'it lists the pool of a new server');
+	61, 'a standby lists the pool of a new server');
 is($standby->safe_psql('postgres', 'SELECT count(*) FROM users'),
-	61, "it has the rows of the primary's materialized view");
+	61, "a standby has the rows of the primary's materialized view");
 
 # A result larger than work_mem is written to a file.
 is($standby->safe_psql('postgres', "SET work_mem = '64kB'; SELECT count(*) FROM cognito_users"),
-	300, 'it lists what is larger than work_mem');
+	300, 'a standby lists more than work_mem');
 
 # A session continues after a promotion.
 my $session = Cognito::session($standby);
-is(Cognito::query($session, 'SELECT count(*) FROM cognito_users'), 300, 'a session lists');
+is(Cognito::query($session, 'SELECT count(*) FROM cognito_users'), 300, 'a session on the standby lists');
 $standby->promote;
 is(Cognito::query($session, 'SELECT count(*) FROM cognito_users'),
-	300, 'and goes on when the standby is promoted');
+	300, 'the session lists after the promotion');
 
 done_testing();
