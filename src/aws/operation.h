@@ -20,6 +20,7 @@ typedef struct AwsService
 {
 	const char *prefix; /* of endpoints, and in signatures */
 	const char *target; /* prefix of the header x-amz-target */
+	size_t endpoint; /* offset in CognitoServer of the endpoint that replaces the service's own */
 } AwsService;
 
 extern const AwsService aws_user_pools;
