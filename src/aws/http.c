@@ -4,7 +4,7 @@
  *
  * libcurl tells through two callbacks which sockets it wants to be watched and
  * when it wants to be called next.  Both only take notes, for no error may be
- * raised inside them; http_pump does the waiting and calls libcurl back.
+ * raised inside them; http_wait does the waiting and calls libcurl back.
  */
 #include "postgres.h"
 
@@ -177,7 +177,7 @@ reserve_body(HttpRequest *request, size_t length)
 	if (length < request->capacity)
 		return HTTP_PENDING;
 	if (length > HTTP_MAX_RESPONSE)
-		return HTTP_TOO_LARGE;
+		return HTTP_BODY_TOO_LARGE;
 	while (capacity <= length)
 		capacity *= 2;
 	capacity = Min(capacity, HTTP_MAX_RESPONSE + 1);
@@ -224,7 +224,7 @@ receive_header(char *data pg_attribute_unused(), size_t size, size_t count, void
 	request->header_length += size * count;
 	if (request->header_length <= HTTP_MAX_HEADERS)
 		return size * count;
-	request->outcome = HTTP_TOO_LARGE;
+	request->outcome = HTTP_HEADERS_TOO_LARGE;
 	return 0;
 }
 
@@ -287,13 +287,17 @@ outcome_of(const HttpRequest *request, CURLcode result)
 		case CURLE_COULDNT_RESOLVE_HOST:
 		case CURLE_COULDNT_CONNECT:
 		case CURLE_PROXY:
-		case CURLE_SSL_CONNECT_ERROR:
 		case CURLE_SSL_CIPHER:
 		case CURLE_SSL_ISSUER_ERROR:
-		case CURLE_SSL_CACERT_BADFILE:
 		case CURLE_SSL_INVALIDCERTSTATUS:
 		case CURLE_PEER_FAILED_VERIFICATION:
 			return HTTP_UNREACHABLE;
+
+		case CURLE_SSL_CONNECT_ERROR:
+			return HTTP_TLS_HANDSHAKE_FAILED;
+
+		case CURLE_SSL_CACERT_BADFILE:
+			return HTTP_BAD_CA_FILE;
 
 		case CURLE_OPERATION_TIMEDOUT:
 			return connected ? HTTP_RESPONSE_TIMEOUT : HTTP_CONNECT_TIMEOUT;
@@ -327,6 +331,8 @@ collect_ended(void)
 		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &request);
 		if (request->outcome == HTTP_PENDING)
 			request->outcome = outcome_of(request, result);
+		else
+			request->error[0] = '\0'; /* a callback ended it, which is not what libcurl says */
 		stop(request);
 		pool.ended = true;
 	}
@@ -649,9 +655,9 @@ http_phase(const HttpRequest *request)
 
 	/* From the last to the first, for on a kept connection the first are left out. */
 	if (reached(request, CURLINFO_STARTTRANSFER_TIME_T))
-		return "receiving the answer";
+		return "receiving the response";
 	if (reached(request, CURLINFO_PRETRANSFER_TIME_T))
-		return "waiting for the answer";
+		return "waiting for the response";
 
 	/* Some versions note the time of the connection only after TLS, but its port at once. */
 	curl_easy_getinfo(request->easy, CURLINFO_LOCAL_PORT, &port);

@@ -30,17 +30,20 @@
 
 typedef enum HttpOutcome
 {
-	HTTP_PENDING,          /* under way */
-	HTTP_RESPONSE,         /* a whole answer, of any status */
-	HTTP_UNREACHABLE,      /* no name, no connection, or no TLS */
-	HTTP_CONNECT_TIMEOUT,  /* no connection in time */
-	HTTP_RESPONSE_TIMEOUT, /* connected, but no whole answer in time */
-	HTTP_CONNECTION_LOST,  /* the connection broke after it stood */
-	HTTP_TOO_LARGE,        /* an answer of more than HTTP_MAX_RESPONSE or HTTP_MAX_HEADERS */
-	HTTP_BUFFERS_FULL,     /* answers of more than HTTP_MAX_BUFFERED */
-	HTTP_TOO_MANY_FILES,   /* no file descriptor for a connection */
-	HTTP_OUT_OF_MEMORY,    /* no memory to send the request, or to keep the answer */
-	HTTP_FAILED            /* anything else, such as an answer that is not HTTP */
+	HTTP_PENDING,              /* in flight */
+	HTTP_RESPONSE,             /* a complete response, of any status */
+	HTTP_UNREACHABLE,          /* no address, no connection, or a certificate that is refused */
+	HTTP_TLS_HANDSHAKE_FAILED, /* a port without TLS, or without a common version */
+	HTTP_BAD_CA_FILE,          /* the file of trusted certificates cannot be read */
+	HTTP_CONNECT_TIMEOUT,      /* no connection in time */
+	HTTP_RESPONSE_TIMEOUT,     /* connected, but no complete response in time */
+	HTTP_CONNECTION_LOST,      /* the connection broke after it was established */
+	HTTP_BODY_TOO_LARGE,       /* a response of more than HTTP_MAX_RESPONSE */
+	HTTP_HEADERS_TOO_LARGE,    /* header lines of more than HTTP_MAX_HEADERS */
+	HTTP_BUFFERS_FULL,         /* responses of together more than HTTP_MAX_BUFFERED */
+	HTTP_TOO_MANY_FILES,       /* no file descriptor for a connection */
+	HTTP_OUT_OF_MEMORY,        /* no memory to send the request, or to keep the response */
+	HTTP_FAILED                /* anything else, such as a response that is not HTTP */
 } HttpOutcome;
 
 typedef struct HttpMessage

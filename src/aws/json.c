@@ -33,7 +33,7 @@ static struct
 	int64         allocations; /* so far */
 	int64         patience;    /* as many come first, whatever interrupts are pending */
 	bool          interrupted; /* it was made to give up, so that an interrupt can be served */
-	const char   *refused;     /* why it was made to give up for good, as a sentence, or NULL */
+	const char   *problem;     /* why it gave up for good, as a sentence */
 } parsing;
 
 /*
@@ -48,9 +48,9 @@ allocate(size_t size)
 		INTERRUPTS_CAN_BE_PROCESSED())
 		parsing.interrupted = true;
 	else if (size > MAX_STRING)
-		parsing.refused = "The reply holds a string of more than 1 MB.";
+		parsing.problem = "The reply holds a string of more than 1 MB.";
 	else if (parsing.context->mem_allocated > MAX_TREE)
-		parsing.refused = "The reply holds too many values.";
+		parsing.problem = "The reply holds too many values.";
 	else
 		return MemoryContextAllocExtended(parsing.context, size, MCXT_ALLOC_NO_OOM);
 	return NULL;
@@ -62,21 +62,54 @@ give_up(void *pointer pg_attribute_unused())
 {
 }
 
-/* Runs cJSON's parser on memory of a context, and no other call of it. */
+/*
+ * Return true if cJSON gave up at a list or an object because as many are around it as
+ * it allows.  cJSON does not tell why it gives up, only where.
+ */
+static bool
+is_too_deep(const char *text, const char *end)
+{
+	bool in_string = false;
+	int  depth = 0;
+
+	if (*end != '[' && *end != '{')
+		return false;
+	for (const char *c = text; c < end; c++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (in_string && *c == '\\')
+			c++;
+		else if (*c == '"')
+			in_string = !in_string;
+		else if (!in_string && (*c == '[' || *c == '{'))
+			depth++;
+		else if (!in_string && (*c == ']' || *c == '}'))
+			depth--;
+	}
+	return depth >= CJSON_NESTING_LIMIT;
+}
+
+/* Run cJSON's parser on memory of a context, and no other function of it. */
 static cJSON *
 parse_into(MemoryContext context, const char *text, size_t length)
 {
 	cJSON_Hooks hooks = {allocate, give_up};
+	const char *end = text;
 	cJSON      *root;
 
 	parsing.context = context;
 	parsing.allocations = 0;
 	parsing.interrupted = false;
-	parsing.refused = NULL;
+	parsing.problem = NULL;
 	cJSON_InitHooks(&hooks);
 	/* The final NUL counts: with it, cJSON refuses anything after the value. */
-	root = cJSON_ParseWithLengthOpts(text, length + 1, NULL, true);
+	root = cJSON_ParseWithLengthOpts(text, length + 1, &end, true);
 	cJSON_InitHooks(NULL);
+	if (root == NULL && !parsing.interrupted && parsing.problem == NULL)
+		parsing.problem = length == 0 ? "The reply is empty."
+						  : is_too_deep(text, end)
+							  ? "The reply is nested more than 1,000 levels deep."
+							  : "The reply is not valid JSON.";
 	return root;
 }
 
@@ -157,11 +190,7 @@ json_parse(const char *text, size_t length, JsonError *problem)
 	if (root == NULL)
 	{
 		problem->sqlstate = ERRCODE_FDW_ERROR;
-		problem->detail = "The reply is not valid JSON.";
-		if (length == 0)
-			problem->detail = "The reply is empty.";
-		if (parsing.refused != NULL)
-			problem->detail = parsing.refused;
+		problem->detail = parsing.problem;
 	}
 	return root;
 }
