@@ -289,7 +289,7 @@ record_response(const AwsRequest *request, const AwsError *error)
 		limiter_throttled(request->limiter, request->sent, now);
 	}
 	else
-		limiter_answered(request->limiter, request->sent);
+		limiter_accepted(request->limiter, request->sent);
 }
 
 /* Schedule a failed request to be sent again, or raise its error. */

@@ -1,6 +1,6 @@
 /*
  * json.c
- *		Between PostgreSQL's memory and cJSON, and the text of requests.
+ *		Parsing JSON with cJSON, and writing the text of requests.
  */
 #include "postgres.h"
 
@@ -12,39 +12,38 @@
 #include "aws/json.h"
 
 /*
- * What a tree may take in bytes.  A page of users takes less than 1 MB, but a
+ * The largest size of a tree, in bytes.  A page of users takes less than 1 MB, but a
  * reply of HTTP_MAX_RESPONSE that is all brackets would become 1 GB of nodes.
  */
 #define MAX_TREE (128 * 1024 * 1024)
 
-/* The longest string, in bytes: cJSON copies one in a single stretch. */
+/* The longest string, in bytes: cJSON does not allocate while it copies one */
 #define MAX_STRING (1024 * 1024)
 
-/* How much text is verified between two checks for interrupts, in bytes. */
+/* The size of the text that is verified between two checks for interrupts, in bytes */
 #define CHUNK (256 * 1024)
 
-/* What a value takes in a tree beside its strings, in bytes, rounded up. */
+/* The size of a value in a tree without its strings, in bytes, rounded up */
 #define VALUE_SIZE 128
 
-/* What goes on while cJSON parses. */
+/* The state of the parser, for its allocator */
 static struct
 {
-	MemoryContext context;     /* where the tree goes */
-	int64         allocations; /* so far */
-	int64         patience;    /* as many come first, whatever interrupts are pending */
-	bool          interrupted; /* it was made to give up, so that an interrupt can be served */
-	const char   *problem;     /* why it gave up for good, as a sentence */
+	MemoryContext context;         /* holds the tree */
+	int64         allocations;     /* so far */
+	int64         min_allocations; /* before pending interrupts count */
+	bool          interrupted;     /* parsing was stopped to process an interrupt */
+	const char   *problem;         /* why parsing failed, as a sentence */
 } parsing;
 
 /*
- * cJSON's allocator while it parses: NULL makes it give up.  Nothing is raised
- * here, in the midst of its frames; and nothing it does takes long between two
- * allocations.
+ * Allocate memory for cJSON while it parses.  Return NULL to stop it: no error may be
+ * raised through its frames.  It does nothing that takes long between two allocations.
  */
 static void *
 allocate(size_t size)
 {
-	if (parsing.allocations++ >= parsing.patience && INTERRUPTS_PENDING_CONDITION() &&
+	if (parsing.allocations++ >= parsing.min_allocations && INTERRUPTS_PENDING_CONDITION() &&
 		INTERRUPTS_CAN_BE_PROCESSED())
 		parsing.interrupted = true;
 	else if (size > MAX_STRING)
@@ -56,9 +55,9 @@ allocate(size_t size)
 	return NULL;
 }
 
-/* What cJSON gives up goes with the context. */
+/* Ignore what cJSON frees: it is freed with the context. */
 static void
-give_up(void *pointer pg_attribute_unused())
+ignore(void *pointer pg_attribute_unused())
 {
 }
 
@@ -93,7 +92,7 @@ is_too_deep(const char *text, const char *end)
 static cJSON *
 parse_into(MemoryContext context, const char *text, size_t length)
 {
-	cJSON_Hooks hooks = {allocate, give_up};
+	cJSON_Hooks hooks = {allocate, ignore};
 	const char *end = text;
 	cJSON      *root;
 
@@ -114,8 +113,8 @@ parse_into(MemoryContext context, const char *text, size_t length)
 }
 
 /*
- * Parses, and starts over after an interrupt that did not end the query.  It goes
- * twice as far before the next one, or it would never end if many come.
+ * Parse a text, and start over after an interrupt that did not end the query.  The
+ * next interrupt must wait twice as long, or a series of them would never let it end.
  */
 static cJSON *
 parse(const char *text, size_t length)
@@ -124,17 +123,17 @@ parse(const char *text, size_t length)
 		AllocSetContextCreate(CurrentMemoryContext, "cognito json", ALLOCSET_DEFAULT_SIZES);
 	cJSON *root;
 
-	parsing.patience = 0;
+	parsing.min_allocations = 0;
 	while ((root = parse_into(context, text, length)) == NULL && parsing.interrupted)
 	{
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextReset(context);
-		parsing.patience = 2 * parsing.allocations;
+		parsing.min_allocations = 2 * parsing.allocations;
 	}
 	return root;
 }
 
-/* Is a text valid UTF-8 without NUL? */
+/* Return true if a text is valid UTF-8 without NUL. */
 static bool
 is_utf8(const char *text, size_t length)
 {
@@ -142,7 +141,7 @@ is_utf8(const char *text, size_t length)
 	{
 		int valid = pg_encoding_verifymbstr(PG_UTF8, text, (int) Min(length, CHUNK));
 
-		/* Where a chunk ends within a character, that begins the next one. */
+		/* A character that is divided by the end of a chunk starts the next one. */
 		if (valid == 0)
 			return false;
 		CHECK_FOR_INTERRUPTS();
@@ -153,8 +152,8 @@ is_utf8(const char *text, size_t length)
 }
 
 /*
- * Is there an escaped U+0000?  cJSON would end the string there without a word.
- * In JSON, backslashes are in strings only, and each goes with what follows it.
+ * Return true if a text contains an escaped U+0000, at which cJSON would silently end
+ * the string.  In JSON, a backslash is in a string and escapes what follows it.
  */
 static bool
 has_escaped_nul(const char *text)
