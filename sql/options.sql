@@ -8,6 +8,10 @@ SELECT * FROM cognito_users('bare');
 ALTER SERVER bare OPTIONS (ADD region 'eu-west-1');
 SELECT * FROM cognito_users('bare');
 
+BEGIN;
+ALTER SERVER bare OPTIONS (ADD user_pool_id 'eu-west-1_AbCdEf123');
+SELECT * FROM cognito_users('bare');
+ROLLBACK;
 -- Misspelt, doubled, in the wrong place
 CREATE SERVER s FOREIGN DATA WRAPPER cognito_wrapper OPTIONS (regoin 'eu-west-1');
 \echo :SQLSTATE
