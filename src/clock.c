@@ -1,6 +1,6 @@
 /*
  * clock.c
- *		The clock by which requests are timed.
+ *		The clock for deadlines and durations.
  *
  * It is monotonic, so that setting the machine's clock moves no deadline.
  */

@@ -1,6 +1,6 @@
 /*
  * clock.h
- *		The clock by which requests are timed.
+ *		The clock for deadlines and durations.
  */
 #ifndef COGNITO_CLOCK_H
 #define COGNITO_CLOCK_H

@@ -1,6 +1,6 @@
 /*
  * cognito_srf.c
- *		The library's entry point: its settings and its hook.
+ *		The library's entry point: settings and the planner hook.
  */
 #include "postgres.h"
 
@@ -9,24 +9,24 @@
 
 #include <limits.h>
 
-#include "fetch/srf.h"
 #include "aws/http.h"
 #include "fetch/listing.h"
+#include "fetch/srf.h"
 #include "functions/memberships.h"
-#include "planner/pushdown.h"
 #include "functions/users.h"
+#include "planner/pushdown.h"
 
 PG_MODULE_MAGIC;
 
 void _PG_init(void);
 
-/* Only SQL reads it, with current_setting, in the views over the default server. */
+/* Setting that only SQL reads, with current_setting, in the views over the default server. */
 static char *default_server;
 
 /* The entities whose rows can be searched. */
 static const SearchEntity *const entities[] = {&users_search, &memberships_search, NULL};
 
-/* Called when the library is loaded. */
+/* Define the settings and install the planner hook; called when the library is loaded. */
 void
 _PG_init(void)
 {
@@ -38,16 +38,17 @@ _PG_init(void)
 		"cognito_srf.ca_file", "File of the certificates to trust, in PEM format.",
 		"Empty means those of the system.", &http_ca_file, "", PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomBoolVariable("cognito_srf.offline",
-							 "Leaves Cognito alone: calls return no rows, with a warning.",
+							 "Sends no requests: calls return no rows, with a warning.",
 							 "For restoring dumps, and for work without a network.", &srf_offline,
 							 false, PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("cognito_srf.progress_interval",
-							"Time after which a call tells how far it is, and tells again.",
-							"0 turns that off.", &listing_progress_interval, 0, 0, INT_MAX,
+							"Interval between notices about the progress of a call.",
+							"0 turns them off.", &listing_progress_interval, 0, 0, INT_MAX,
 							PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomBoolVariable("cognito_srf.enable_pushdown",
-							 "Lets Cognito apply the conditions and limits of queries.", NULL,
-							 &pushdown_enabled, true, PGC_USERSET, GUC_EXPLAIN, NULL, NULL, NULL);
+							 "Enables sending the conditions and limits of queries to Cognito.",
+							 NULL, &pushdown_enabled, true, PGC_USERSET, GUC_EXPLAIN, NULL, NULL,
+							 NULL);
 	MarkGUCPrefixReserved("cognito_srf");
 	pushdown_init(entities);
 }

@@ -1,7 +1,6 @@
 /*
  * client.c
- *		One operation of an AWS JSON 1.1 service: signed, sent, and sent again
- *		where that helps.
+ *		Requests to AWS JSON 1.1 services: signing, sending, and retrying.
  */
 #include "postgres.h"
 
@@ -16,31 +15,27 @@
 #include <time.h>
 
 #include "aws/client.h"
+#include "aws/error.h"
 #include "aws/http.h"
 #include "aws/json.h"
 #include "aws/quota.h"
-#include "clock.h"
-#include "aws/error.h"
-#include "server/session.h"
 #include "aws/sigv4.h"
+#include "clock.h"
+#include "server/session.h"
 
 #define CONTENT_TYPE "application/x-amz-json-1.1"
 
-const AwsService aws_user_pools = {"cognito-idp", "AWSCognitoIdentityProviderService"};
-const AwsService aws_identity_pools = {"cognito-identity", "AWSCognitoIdentityService"};
+const AwsService aws_user_pools = {"cognito-idp", "AWSCognitoIdentityProviderService",
+								   offsetof(CognitoServer, endpoint)};
+const AwsService aws_identity_pools = {"cognito-identity", "AWSCognitoIdentityService",
+									   offsetof(CognitoServer, identity_endpoint)};
 
-/* Back-off, in milliseconds: the first, and the longest that is not asked for by the service. */
+/* Back-off in milliseconds: the first, and the longest unless the service asks for more. */
 #define FIRST_BACKOFF 100
 #define LONGEST_BACKOFF 5000
 
-/* A service that asks to be left alone for longer than this, in seconds, is taken for down. */
+/* The longest Retry-After to comply with, in seconds; after a longer one, the request fails. */
 #define LONGEST_RETRY_AFTER 300
-
-/* Room for a header host: a DNS name has 253 characters at most, a port 5. */
-#define MAX_HOST 264
-
-/* Room for the name of a scheme, of which there are http and https. */
-#define MAX_SCHEME 8
 
 /* How much this machine's clock may differ from the service's, in seconds. */
 #define MAX_CLOCK_OFFSET SECS_PER_DAY
@@ -50,103 +45,54 @@ const AwsService aws_identity_pools = {"cognito-identity", "AWSCognitoIdentitySe
 
 typedef enum RequestState
 {
-	REQUEST_SCHEDULED, /* to be sent, not before it is due */
+	REQUEST_SCHEDULED, /* waits to be sent */
 	REQUEST_IN_FLIGHT,
 	REQUEST_DONE
 } RequestState;
 
 struct AwsRequest
 {
-	AwsCall        call;
-	const char    *missing; /* the type of error that is none, or NULL */
-	HttpRequest   *http;
-	Limiter       *limiter;
-	char          *url;    /* scheme://host/, in the normal form of libcurl */
-	char          *host;   /* as the header host has it */
-	bool           direct; /* to this machine, without TLS: never through a proxy */
-	char          *target; /* as the header x-amz-target has it */
-	StringInfoData body;
-	RequestState   state;
-	double         due;             /* in clock_now's milliseconds */
-	double         posted;          /* likewise, when it was sent last */
-	bool           nothing;         /* there, as the answer says */
-	int            retries;         /* of this body */
-	bool           clock_corrected; /* for this body */
-	time_t         clock_offset;    /* what the service's clock is ahead, in seconds */
+	AwsCall         call;
+	const char     *not_found_type; /* the type of error that means not_found, or NULL */
+	HttpRequest    *http;
+	Limiter        *limiter;
+	const Endpoint *endpoint;
+	char           *target; /* the value of the header x-amz-target */
+	StringInfoData  body;
+	RequestState    state;
+	double          due;             /* when it may be sent, in clock_now's milliseconds */
+	double          sent;            /* when it was sent last, likewise */
+	bool            not_found;       /* the response was an error of not_found_type */
+	int             retries;         /* of this body */
+	bool            clock_corrected; /* for this body */
+	time_t          clock_offset;    /* by which the service's clock is ahead, in seconds */
 };
 
-/* The service's own endpoint, or the one that the server names. */
-static const char *
-endpoint_url(const CognitoServer *server, const AwsService *service)
+/* Return the endpoint that a server names for a service, or else the service's own. */
+static const Endpoint *
+find_endpoint(const CognitoServer *server, const AwsService *service)
 {
-	bool        china = strncmp(server->region, "cn-", strlen("cn-")) == 0;
-	const char *named =
-		service == &aws_identity_pools ? server->identity_endpoint_url : server->endpoint_url;
+	const Endpoint *named = *(const Endpoint *const *) ((const char *) server + service->endpoint);
+	bool            china = strncmp(server->region, "cn-", strlen("cn-")) == 0;
 
 	if (named != NULL)
 		return named;
-	return psprintf("https://%s.%s.amazonaws.com%s", service->prefix, server->region,
-					china ? ".cn" : "");
-}
-
-/*
- * Splits a URL into scheme, host and port, with scheme in lower case and no
- * port that is the scheme's own.  False if it is none, or longer than a host
- * name can be.
- */
-static bool
-split_url(const char *text, char scheme[MAX_SCHEME], char host[MAX_HOST])
-{
-	CURLU *url = curl_url();
-	char  *url_scheme = NULL;
-	char  *url_host = NULL;
-	char  *port = NULL;
-	bool   done = false;
-
-	if (url != NULL && curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK &&
-		curl_url_get(url, CURLUPART_SCHEME, &url_scheme, 0) == CURLUE_OK &&
-		curl_url_get(url, CURLUPART_HOST, &url_host, 0) == CURLUE_OK)
-	{
-		(void) curl_url_get(url, CURLUPART_PORT, &port, CURLU_NO_DEFAULT_PORT);
-		done = strlcpy(scheme, url_scheme, MAX_SCHEME) < MAX_SCHEME &&
-			   snprintf(host, MAX_HOST, "%s%s%s", url_host, port != NULL ? ":" : "",
-						port != NULL ? port : "") < MAX_HOST;
-	}
-	curl_free(url_scheme);
-	curl_free(url_host);
-	curl_free(port);
-	curl_url_cleanup(url);
-	return done;
-}
-
-/* Sets where a request goes. */
-static void
-set_endpoint(AwsRequest *request)
-{
-	char scheme[MAX_SCHEME];
-	char host[MAX_HOST];
-
-	/* The URL has been checked, so what fails here is memory, or the length of the host name. */
-	if (!split_url(endpoint_url(request->call.server, request->call.operation->service), scheme,
-				   host))
-		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_STRING_FORMAT),
-						errmsg("invalid endpoint of server \"%s\"", request->call.server->name)));
-	request->host = pstrdup(host);
-	request->url = psprintf("%s://%s/", scheme, host);
-	request->direct = strcmp(scheme, "http") == 0;
+	return endpoint_of_host(
+		psprintf("%s.%s.amazonaws.com%s", service->prefix, server->region, china ? ".cn" : ""));
 }
 
 AwsRequest *
-aws_create_request(const CognitoServer *server, const AwsOperation *operation, const char *missing)
+aws_create_request(const CognitoServer *server, const AwsOperation *operation,
+				   const char *not_found_type)
 {
 	MemoryContext caller = MemoryContextSwitchTo(server->context);
 	AwsRequest   *request = palloc0(sizeof(AwsRequest));
 
 	request->call = (AwsCall){.server = server, .operation = operation};
-	request->missing = missing;
+	request->not_found_type = not_found_type;
 	request->http = http_create();
 	request->limiter = quota_get(server->session->serverid);
-	set_endpoint(request);
+	request->endpoint = find_endpoint(server, operation->service);
 	request->target = psprintf("%s.%s", operation->service->target, operation->name);
 	initStringInfo(&request->body);
 
@@ -168,7 +114,7 @@ add_line(List *lines, const char *name, const char *value)
 	return lappend(lines, line);
 }
 
-/* Signs the body and hands it to be sent. */
+/* Sign the body and start its transfer. */
 static void
 sign_and_send(AwsRequest *request)
 {
@@ -183,8 +129,8 @@ sign_and_send(AwsRequest *request)
 									.headers = headers,
 									.body = request->body.data,
 									.length = request->body.len};
-	HttpMessage          message = {.url = request->url,
-									.direct = request->direct,
+	HttpMessage          message = {.url = request->endpoint->url,
+									.direct = request->endpoint->is_plain_http,
 									.body = request->body.data,
 									.length = request->body.len,
 									.connect_timeout = server->connect_timeout,
@@ -194,7 +140,7 @@ sign_and_send(AwsRequest *request)
 
 	sigv4_date(date, time(NULL) + request->clock_offset);
 	headers[n++] = (SigV4Header){"content-type", CONTENT_TYPE};
-	headers[n++] = (SigV4Header){"host", request->host};
+	headers[n++] = (SigV4Header){"host", request->endpoint->host};
 	headers[n++] = (SigV4Header){"x-amz-date", date};
 	if (server->session_token != NULL)
 		headers[n++] = (SigV4Header){"x-amz-security-token", server->session_token};
@@ -211,7 +157,7 @@ sign_and_send(AwsRequest *request)
 	list_free_deep(message.headers);
 }
 
-/* Lets a request be sent from some time on. */
+/* Let a request be sent from a time on. */
 static void
 schedule(AwsRequest *request, double due)
 {
@@ -219,28 +165,29 @@ schedule(AwsRequest *request, double due)
 	request->due = due;
 }
 
-/* Sends a request and returns 0, or tells when to try again if it is not due or has no leave yet. */
+/* Send a request and return 0, or return when to try again if it is not due or held back. */
 static double
 send_if_due(AwsRequest *request)
 {
 	const CognitoServer *server = request->call.server;
+	double               rate = server->max_requests_per_second;
 	double               now = clock_now();
 	double               again;
 
 	if (request->due > now)
 		return request->due;
-	again = limiter_acquire(request->limiter, server->max_requests_per_second, now);
+	again = limiter_acquire(request->limiter, rate > 0 ? rate : INFINITY, now);
 	if (again > 0)
 		return again;
 
 	sign_and_send(request);
 	request->state = REQUEST_IN_FLIGHT;
-	request->posted = now;
+	request->sent = now;
 	server->session->requests++;
 	return 0;
 }
 
-/* Write the JSON object that asks for an operation. */
+/* Write the JSON object that is the body of a request. */
 static void
 write_body(StringInfo body, const AwsCall *call, const char *members)
 {
@@ -264,7 +211,7 @@ aws_send(AwsRequest *request, const char *const *arguments, const char *members)
 	send_if_due(request);
 }
 
-/* Write a time in UTC, for people. */
+/* Write a time in UTC, for a message. */
 static void
 write_time(char text[MAX_TIME], time_t time)
 {
@@ -275,9 +222,9 @@ write_time(char text[MAX_TIME], time_t time)
 }
 
 /*
- * Learn from an answer how far this machine's clock is off; false if it does
- * not say.  A difference of more than MAX_CLOCK_OFFSET is an error: no endpoint
- * is to have requests signed for any time that it likes.
+ * Set the clock offset from a response; return false if it has no date.  Raise an
+ * error for an offset of more than MAX_CLOCK_OFFSET: no endpoint may have requests
+ * signed for a time of its choice.
  */
 static bool
 correct_clock(AwsRequest *request)
@@ -307,7 +254,7 @@ correct_clock(AwsRequest *request)
 	return true;
 }
 
-/* How long to wait before the next try, in milliseconds. */
+/* Return how long to back off before the next try, in milliseconds. */
 static double
 backoff_delay(const AwsRequest *request)
 {
@@ -317,7 +264,7 @@ backoff_delay(const AwsRequest *request)
 	return Max(jittered, 1000.0 * (double) http_retry_after(request->http));
 }
 
-/* Can the same request succeed if it is sent again later? */
+/* Return true if the same request may succeed if it is sent again later. */
 static bool
 is_retryable(const AwsRequest *request, const AwsError *error)
 {
@@ -326,26 +273,26 @@ is_retryable(const AwsRequest *request, const AwsError *error)
 		   http_retry_after(request->http) <= LONGEST_RETRY_AFTER;
 }
 
-/* Counts what came of a request that was sent. */
+/* Count the response of a request, or its failure, and adapt the limiter. */
 static void
 record_response(const AwsRequest *request, const AwsError *error)
 {
 	Session *session = request->call.server->session;
 	double   now = clock_now();
 
-	session->waited += now - request->posted;
+	session->waited += now - request->sent;
 	session->bytes += http_received(request->http);
 	session->connections += http_connections(request->http);
 	if (error != NULL && error->kind == AWS_ERROR_THROTTLED)
 	{
 		session->throttled++;
-		limiter_throttled(request->limiter, request->posted, now);
+		limiter_throttled(request->limiter, request->sent, now);
 	}
 	else
-		limiter_answered(request->limiter, request->posted);
+		limiter_accepted(request->limiter, request->sent);
 }
 
-/* Schedules a request that brought no reply to be sent again, or raises the error. */
+/* Schedule a failed request to be sent again, or raise its error. */
 static void
 retry(AwsRequest *request, const AwsError *error)
 {
@@ -364,36 +311,36 @@ retry(AwsRequest *request, const AwsError *error)
 	schedule(request, clock_now() + delay);
 }
 
-/* Does a refusal say that there is nothing, where that is no error? */
+/* Return true if an error has the request's not_found_type. */
 static bool
-is_missing(const AwsRequest *request, const AwsError *error)
+is_not_found(const AwsRequest *request, const AwsError *error)
 {
-	return request->missing != NULL && error->type != NULL &&
-		   strcmp(error->type, request->missing) == 0;
+	return request->not_found_type != NULL && error->type != NULL &&
+		   strcmp(error->type, request->not_found_type) == 0;
 }
 
-/* Takes a request's answer, if it has come: a reply, a reason to try again, or an error. */
+/* Process the response of a request, if it has come: finish the request, retry it, or raise its error. */
 static void
 process_response(AwsRequest *request)
 {
 	AwsError error;
-	bool     refused;
+	bool     failed;
 
 	if (request->state != REQUEST_IN_FLIGHT || http_outcome(request->http) == HTTP_PENDING)
 		return;
 
-	refused = aws_error_of(request->http, &error);
-	record_response(request, refused ? &error : NULL);
-	request->nothing = refused && is_missing(request, &error);
-	if (refused && !request->nothing)
+	failed = aws_error_of(request->http, &error);
+	record_response(request, failed ? &error : NULL);
+	request->not_found = failed && is_not_found(request, &error);
+	if (failed && !request->not_found)
 		retry(request, &error);
 	else
 		request->state = REQUEST_DONE;
 }
 
 /*
- * Takes the answers that have come.  What is under way is counted anew: a call
- * is held back by its own requests only, not by those that it has left behind.
+ * Process the responses that have come.  Requests in flight are counted anew:
+ * those of earlier calls that were not finished must not hold this call back.
  */
 static void
 process_responses(AwsRequest **requests, int nrequests)
@@ -410,7 +357,10 @@ process_responses(AwsRequest **requests, int nrequests)
 		process_response(requests[i]);
 }
 
-/* Sends what is due, what has waited longest first; when to go on, infinite if after an answer. */
+/*
+ * Send the requests that are due, in that order.  Return when to go on, infinite if not
+ * before a response.
+ */
 static double
 send_scheduled(AwsRequest **requests, int nrequests)
 {
@@ -467,6 +417,16 @@ aws_perform(const CognitoServer *server, const AwsOperation *operation,
 	return request;
 }
 
+/* Raise the error for a response that is not what the operation promises. */
+static void
+pg_attribute_noreturn() reject_reply(const AwsRequest *request, int sqlstate, const char *detail)
+{
+	ereport(ERROR,
+			(errcode(sqlstate),
+			 errmsg("unusable reply from Cognito for server \"%s\"", request->call.server->name),
+			 errdetail_internal("%s: %s", request->call.operation->name, detail)));
+}
+
 const cJSON *
 aws_reply(AwsRequest *request)
 {
@@ -475,18 +435,14 @@ aws_reply(AwsRequest *request)
 	const char  *body;
 	size_t       length;
 
-	if (request->nothing)
+	if (request->not_found)
 		return NULL;
 	body = http_body(request->http, &length);
 	reply = json_parse(body, length, &problem);
 	if (reply == NULL)
-		ereport(
-			ERROR,
-			(errcode(problem.sqlstate),
-			 errmsg("unusable reply from Cognito for server \"%s\"", request->call.server->name),
-			 errdetail_internal("%s: %s", request->call.operation->name, problem.detail)));
+		reject_reply(request, problem.sqlstate, problem.detail);
 	if (!cJSON_IsObject(reply))
-		aws_reject_reply(request, "The reply is not a JSON object.");
+		reject_reply(request, ERRCODE_FDW_ERROR, "The reply is not a JSON object.");
 	return reply;
 }
 
@@ -519,9 +475,6 @@ aws_reject_reply(const AwsRequest *request, const char *detail, ...)
 		enlargeStringInfo(&text, needed);
 	}
 
-	ereport(ERROR,
-			(errcode(ERRCODE_FDW_ERROR),
-			 errmsg("unusable reply from Cognito for server \"%s\"", request->call.server->name),
-			 errdetail_internal("%s: %s", request->call.operation->name, text.data)));
+	reject_reply(request, ERRCODE_FDW_ERROR, text.data);
 	pg_unreachable();
 }

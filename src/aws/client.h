@@ -1,7 +1,7 @@
 /*
  * client.h
- *		One operation of an AWS JSON 1.1 service: signed, sent, and sent again
- *		where that helps; its reply as JSON, or an error that says what to do.
+ *		Requests to AWS JSON 1.1 services: signed, sent, and retried where that
+ *		helps; the reply as JSON, or an error that says what to do.
  */
 #ifndef COGNITO_AWS_CLIENT_H
 #define COGNITO_AWS_CLIENT_H
@@ -16,12 +16,12 @@
 typedef struct AwsRequest AwsRequest;
 
 /*
- * Makes a request that lives, with its connection's handle, in the server's
- * context.  An error of the type "missing", which may be NULL, is none, but says
- * that there is nothing.
+ * Return a request that lives, with its transfer's handle, in the server's context.
+ * An error of the type not_found_type, which may be NULL, is not raised, but makes
+ * the reply NULL.
  */
-extern AwsRequest *
-aws_create_request(const CognitoServer *server, const AwsOperation *operation, const char *missing);
+extern AwsRequest *aws_create_request(const CognitoServer *server, const AwsOperation *operation,
+									  const char *not_found_type);
 
 /*
  * Send a request with the arguments of its operation, as AwsCall has them, and
@@ -35,32 +35,34 @@ extern AwsRequest *aws_perform(const CognitoServer *server, const AwsOperation *
 							   const char *const *arguments);
 
 /*
- * Waits until one of several requests has its reply, and tells which; or until
- * a time of clock_now's clock (negative for never), and returns -1.
+ * Wait until one of several requests has its reply, and return its index; or until
+ * a time of clock_now (negative for never), and return -1.
  *
- * Throttled and transient answers and broken connections are tried again, up
- * to the server's max_retries, after 100 ms, doubled each time up to 5 s, of
- * which a random part is waited ("full jitter"), or after what the service
- * asks for.  A wrong local clock is corrected once from the service's.
+ * Throttled requests, transient failures and lost connections are retried, up to
+ * the server's max_retries.  The back-off is a random part ("full jitter") of
+ * 100 ms, doubled each time up to 5 s, but at least what the service asks for.  If
+ * the service says that this machine's clock is wrong, the request is signed once
+ * more, with the service's time.
  *
- * What the session's limiter holds back is sent in the order in which it was
- * due, so that no request of several starves.
+ * Requests that the session's limiter holds back are sent in the order in which
+ * they were due, so that none starves.
  *
- * Raises the errors of the README's table, HV00N to 53400, for the first
- * request that fails; the others end with the server's context.
+ * Raise the error of the first request that fails, of the classes in the README's
+ * table; the other requests end with the server's context.
  */
 extern int aws_wait(AwsRequest **requests, int nrequests, double until);
 
 /*
- * The reply of a request that aws_wait told of, a JSON object that lives in
- * the current memory context; NULL if it says that there is nothing.
+ * Return the reply of a request whose index aws_wait returned: a JSON object that
+ * lives in the current memory context, or NULL after an error of not_found_type.
+ * Raise HV000, 22021 or 22P05 if it is not a JSON object.
  */
 extern const cJSON *aws_reply(AwsRequest *request);
 
-/* The same of an operation that has nothing to tell: its reply may be empty. */
+/* Check the reply of an operation that returns nothing, which may be empty, as aws_reply does. */
 extern void aws_check_reply(AwsRequest *request);
 
-/* Raises HV000 for a reply that is JSON but not what the operation promises. */
+/* Raise HV000 for a reply that is a JSON object, but not what the operation promises. */
 extern void aws_reject_reply(const AwsRequest *request, const char *detail, ...)
 	pg_attribute_printf(2, 3) pg_attribute_noreturn();
 

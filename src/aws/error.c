@@ -1,6 +1,6 @@
 /*
  * error.c
- *		Why a request brought no reply, and the error that it becomes.
+ *		The errors of requests: their classification and their messages.
  */
 #include "postgres.h"
 
@@ -8,16 +8,16 @@
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 
-#include "aws/json.h"
 #include "aws/error.h"
+#include "aws/json.h"
 
-/* How much of a service's words goes into an error, in bytes. */
+/* How much of a service's message goes into an error, in bytes. */
 #define MAX_QUOTED 500
 
 /*
- * The characters that are never shown, for they control a terminal, are not seen,
- * or change the order or the lines in which others are: C0, DEL and C1, and of
- * the categories Cf, Zl and Zp those that have no form of their own.
+ * The characters that could make a message look like another: those that control a
+ * terminal (C0, DEL, C1), and of the categories Cf, Zl and Zp those that are invisible
+ * or change the order or the lines in which others are shown.
  */
 static const struct
 {
@@ -70,7 +70,9 @@ static const struct
 	{"ValidationException", AWS_ERROR_ARGUMENT},
 };
 
-/* What each kind becomes.  The %s of a message is the server. */
+#define UNREACHABLE "could not connect to Cognito for server \"%s\""
+
+/* The error that is raised for each kind.  The %s in a message is the server. */
 static const struct
 {
 	int         sqlstate;
@@ -107,24 +109,33 @@ static const struct
 	[AWS_ERROR_ARGUMENT] = {ERRCODE_INVALID_PARAMETER_VALUE,
 							"Cognito refused an argument of the request for server \"%s\"",
 							NULL}, /* of filters only */
-	[AWS_ERROR_UNREACHABLE] = {ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
-							   "could not connect to Cognito for server \"%s\"",
+	[AWS_ERROR_UNREACHABLE] = {ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION, UNREACHABLE,
 							   "Check \"region\", \"endpoint_url\" (of identity pools, "
 							   "\"identity_endpoint_url\"), and what the network allows; "
 							   "\"cognito_srf.ca_file\" names certificates to trust."},
+	[AWS_ERROR_TLS_HANDSHAKE] = {ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION, UNREACHABLE,
+								 "Check that the port of the endpoint speaks TLS, of version 1.2 "
+								 "or later; one that speaks plain HTTP needs http://."},
+	[AWS_ERROR_CA_FILE] = {ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION, UNREACHABLE,
+						   "Set \"cognito_srf.ca_file\" to the absolute path of a file of "
+						   "certificates in PEM format that the server process can read."},
 	[AWS_ERROR_CONNECT_TIMEOUT] = {ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
-								   "connecting to Cognito timed out for server \"%s\"",
+								   "timeout expired while connecting to Cognito for server \"%s\"",
 								   "Check what the network allows; option \"connect_timeout\" says "
 								   "how long to try."},
 	[AWS_ERROR_RESPONSE_TIMEOUT] = {ERRCODE_FDW_ERROR,
-									"Cognito's answer timed out for server \"%s\"",
+									"timeout expired while waiting for Cognito's response for "
+									"server \"%s\"",
 									"Option \"request_timeout\" says how long to wait."},
-	[AWS_ERROR_TOO_LARGE] = {ERRCODE_FDW_ERROR,
-							 "Cognito's answer for server \"%s\" is larger than 32 MB, or has more "
-							 "than 256 kB of header lines",
-							 NULL},
+	[AWS_ERROR_BODY_TOO_LARGE] = {ERRCODE_FDW_ERROR,
+								  "Cognito's response for server \"%s\" is larger than 32 MB",
+								  NULL},
+	[AWS_ERROR_HEADERS_TOO_LARGE] = {ERRCODE_FDW_ERROR,
+									 "Cognito's response for server \"%s\" has more than 256 kB of "
+									 "header lines",
+									 NULL},
 	[AWS_ERROR_BUFFERS_FULL] = {ERRCODE_FDW_ERROR,
-								"Cognito's answers for server \"%s\" are together larger "
+								"Cognito's responses for server \"%s\" are together larger "
 								"than 128 MB",
 								"Lower option \"max_concurrent_requests\"."},
 	[AWS_ERROR_TOO_MANY_FILES] = {ERRCODE_INSUFFICIENT_RESOURCES,
@@ -133,55 +144,50 @@ static const struct
 								  "Lower option \"max_concurrent_requests\", or raise setting "
 								  "\"max_files_per_process\"."},
 	[AWS_ERROR_OUT_OF_MEMORY] = {ERRCODE_OUT_OF_MEMORY,
-								 "out of memory for Cognito's answer for server \"%s\"", NULL},
+								 "out of memory for Cognito's response for server \"%s\"", NULL},
 	[AWS_ERROR_OTHER] = {ERRCODE_FDW_ERROR, "Cognito refused the request for server \"%s\"", NULL},
 };
 
-/* What can be missing, by the parameter that asks for it; what is in a pool comes before the pool. */
+/*
+ * What the service may not find, by the parameter that names it; the contents of a
+ * pool come before the pool.  The %s in a hint is the server, as a literal.
+ */
 static const struct
 {
 	AwsErrorKind kind;
 	const char  *parameter;
 	const char  *noun;
-	const char  *hint; /* or NULL */
+	const char  *hint;
 } not_found_rules[] = {
-	{AWS_ERROR_USER_NOT_FOUND, "Username", "user", NULL},
-	{AWS_ERROR_NOT_FOUND, "GroupName", "group", NULL},
-	{AWS_ERROR_NOT_FOUND, "ClientId", "app client", NULL},
+	{AWS_ERROR_USER_NOT_FOUND, "Username", "user",
+	 "SELECT * FROM cognito_users(%s) lists those there are."},
+	{AWS_ERROR_NOT_FOUND, "GroupName", "group",
+	 "SELECT * FROM cognito_groups(%s) lists those there are."},
+	{AWS_ERROR_NOT_FOUND, "ClientId", "app client",
+	 "SELECT * FROM cognito_app_clients(%s) lists those there are."},
 	{AWS_ERROR_NOT_FOUND, "UserPoolId", "user pool",
 	 "Check \"user_pool_id\", and \"region\", with which the id begins."},
 	{AWS_ERROR_NOT_FOUND, "IdentityPoolId", "identity pool",
 	 "Check \"identity_pool_id\", and \"region\", with which the id begins."},
 };
 
-/* The kind of a transfer without a whole answer. */
-static AwsErrorKind
-kind_of_outcome(HttpOutcome outcome)
-{
-	switch (outcome)
-	{
-		case HTTP_UNREACHABLE:
-			return AWS_ERROR_UNREACHABLE;
-		case HTTP_CONNECT_TIMEOUT:
-			return AWS_ERROR_CONNECT_TIMEOUT;
-		case HTTP_RESPONSE_TIMEOUT:
-			return AWS_ERROR_RESPONSE_TIMEOUT;
-		case HTTP_CONNECTION_LOST:
-			return AWS_ERROR_CONNECTION_LOST;
-		case HTTP_TOO_LARGE:
-			return AWS_ERROR_TOO_LARGE;
-		case HTTP_BUFFERS_FULL:
-			return AWS_ERROR_BUFFERS_FULL;
-		case HTTP_TOO_MANY_FILES:
-			return AWS_ERROR_TOO_MANY_FILES;
-		case HTTP_OUT_OF_MEMORY:
-			return AWS_ERROR_OUT_OF_MEMORY;
-		default:
-			return AWS_ERROR_OTHER;
-	}
-}
+/* The kinds of the transfers without a complete response. */
+static const AwsErrorKind kinds_of_outcomes[] = {
+	[HTTP_UNREACHABLE] = AWS_ERROR_UNREACHABLE,
+	[HTTP_TLS_HANDSHAKE_FAILED] = AWS_ERROR_TLS_HANDSHAKE,
+	[HTTP_BAD_CA_FILE] = AWS_ERROR_CA_FILE,
+	[HTTP_CONNECT_TIMEOUT] = AWS_ERROR_CONNECT_TIMEOUT,
+	[HTTP_RESPONSE_TIMEOUT] = AWS_ERROR_RESPONSE_TIMEOUT,
+	[HTTP_CONNECTION_LOST] = AWS_ERROR_CONNECTION_LOST,
+	[HTTP_BODY_TOO_LARGE] = AWS_ERROR_BODY_TOO_LARGE,
+	[HTTP_HEADERS_TOO_LARGE] = AWS_ERROR_HEADERS_TOO_LARGE,
+	[HTTP_BUFFERS_FULL] = AWS_ERROR_BUFFERS_FULL,
+	[HTTP_TOO_MANY_FILES] = AWS_ERROR_TOO_MANY_FILES,
+	[HTTP_OUT_OF_MEMORY] = AWS_ERROR_OUT_OF_MEMORY,
+	[HTTP_FAILED] = AWS_ERROR_OTHER,
+};
 
-/* The kind of an answer whose type says nothing in particular. */
+/* Return the kind of a response whose type is not in the table. */
 static AwsErrorKind
 kind_of_status(long status)
 {
@@ -199,9 +205,9 @@ kind_of_status(long status)
 	}
 }
 
-/* The kind of an answer. */
+/* Return the kind of a response that is not 200. */
 static AwsErrorKind
-kind_of_answer(long status, const AwsError *error)
+kind_of_response(long status, const AwsError *error)
 {
 	/* A signature is also invalid when its time is wrong; only the message tells. */
 	if (error->type != NULL && strcmp(error->type, "InvalidSignatureException") == 0 &&
@@ -216,7 +222,7 @@ kind_of_answer(long status, const AwsError *error)
 	return kind_of_status(status);
 }
 
-/* The bare name in a type such as com.amazonaws.cognito#TooManyRequestsException:http://... */
+/* Return the bare name in a type such as com.amazonaws.cognito#TooManyRequestsException:http://... */
 static char *
 unqualified_type(const char *type)
 {
@@ -227,24 +233,24 @@ unqualified_type(const char *type)
 	return pnstrdup(type, strcspn(type, ":"));
 }
 
-/* Takes type and message from an error's answer, wherever they stand in it. */
+/* Set type and message from a response, in which they may be in several places. */
 static void
 parse_error(HttpRequest *http, AwsError *error)
 {
 	JsonError    ignored;
 	size_t       length;
 	const char  *body = http_body(http, &length);
-	const cJSON *answer = json_parse(body, length, &ignored);
-	const char  *type = json_string(answer, "__type");
+	const cJSON *reply = json_parse(body, length, &ignored);
+	const char  *type = json_string(reply, "__type");
 
 	if (type == NULL)
 		type = http_header(http, "x-amzn-errortype");
 	if (type != NULL)
 		error->type = unqualified_type(type);
 
-	error->message = json_string(answer, "message");
+	error->message = json_string(reply, "message");
 	if (error->message == NULL)
-		error->message = json_string(answer, "Message");
+		error->message = json_string(reply, "Message");
 }
 
 bool
@@ -255,31 +261,31 @@ aws_error_of(HttpRequest *http, AwsError *error)
 	memset(error, 0, sizeof(AwsError));
 	if (outcome != HTTP_RESPONSE)
 	{
-		error->kind = kind_of_outcome(outcome);
+		error->kind = kinds_of_outcomes[outcome];
 		return true;
 	}
 	if (http_status(http) == 200)
 		return false;
 
 	parse_error(http, error);
-	error->kind = kind_of_answer(http_status(http), error);
+	error->kind = kind_of_response(http_status(http), error);
 	return true;
 }
 
-/* Masks a secret in a copy of some words, wherever it stands in these. */
+/* Mask a secret in a copy of a text, wherever it is in the text. */
 static void
-mask(char *copy, const char *boolean_words, const char *secret)
+mask(char *copy, const char *text, const char *secret)
 {
 	size_t length = secret != NULL ? strlen(secret) : 0;
 
 	if (length == 0)
 		return;
-	for (const char *found = strstr(boolean_words, secret); found != NULL;
+	for (const char *found = strstr(text, secret); found != NULL;
 		 found = strstr(found + length, secret))
-		memset(copy + (found - boolean_words), '*', length);
+		memset(copy + (found - text), '*', length);
 }
 
-/* Clips a text that need not be valid UTF-8, but within no character if it is. */
+/* Clip a text to MAX_QUOTED; if it is valid UTF-8, do not divide a character. */
 static void
 clip(char *text)
 {
@@ -292,7 +298,7 @@ clip(char *text)
 	text[length] = '\0';
 }
 
-/* Is a character one that could make a message look like another? */
+/* Return true if a character could make a message look like another. */
 static bool
 is_deceptive(pg_wchar character)
 {
@@ -302,7 +308,7 @@ is_deceptive(pg_wchar character)
 	return false;
 }
 
-/* Puts a space in the place of each deceptive character of a valid UTF-8 text. */
+/* Replace each deceptive character of a valid UTF-8 text with a space. */
 static void
 replace_deceptive(char *text)
 {
@@ -323,7 +329,7 @@ replace_deceptive(char *text)
 	*end = '\0';
 }
 
-/* Puts a question mark in the place of each byte that is not ASCII. */
+/* Replace each byte that is not ASCII with a question mark. */
 static void
 reduce_to_ascii(char *text)
 {
@@ -333,18 +339,17 @@ reduce_to_ascii(char *text)
 }
 
 /*
- * The other side's words, without secrets and deceptive characters, clipped, and
- * outside ASCII only where this database can hold them.  Services quote requests
- * that they refuse.  No more is looked at than what is shown, and secrets that
- * begin there.
+ * Return a text of the service without secrets, which services quote from requests,
+ * and without deceptive characters, clipped, and reduced to ASCII where this database
+ * cannot hold the rest.  Only the part that is shown is examined, and as much after
+ * it as a secret that begins there needs.
  */
 static char *
-quote(const char *boolean_words, const CognitoServer *server)
+quote(const char *words, const CognitoServer *server)
 {
 	size_t token = server->session_token != NULL ? strlen(server->session_token) : 0;
-	char  *seen =
-		pnstrdup(boolean_words, MAX_QUOTED + Max(strlen(server->secret_access_key), token));
-	char *text = pstrdup(seen);
+	char  *seen = pnstrdup(words, MAX_QUOTED + Max(strlen(server->secret_access_key), token));
+	char  *text = pstrdup(seen);
 
 	mask(text, seen, server->secret_access_key);
 	mask(text, seen, server->session_token);
@@ -357,7 +362,7 @@ quote(const char *boolean_words, const CognitoServer *server)
 	return text;
 }
 
-/* A name in a request, which is valid UTF-8, without deceptive characters. */
+/* Return a name in a request, which is valid UTF-8, without deceptive characters. */
 static char *
 quote_name(const char *name)
 {
@@ -367,10 +372,10 @@ quote_name(const char *name)
 	return pg_any_to_server(text, (int) strlen(text), PG_UTF8);
 }
 
-/* What is known of a request that was answered. */
+/* Append what is known of a response. */
 static void
-describe_answer(StringInfo detail, const AwsError *error, HttpRequest *http,
-				const CognitoServer *server)
+describe_response(StringInfo detail, const AwsError *error, HttpRequest *http,
+				  const CognitoServer *server)
 {
 	const char *request_id = http_header(http, "x-amzn-requestid");
 
@@ -383,7 +388,7 @@ describe_answer(StringInfo detail, const AwsError *error, HttpRequest *http,
 		appendStringInfo(detail, ", request id %s", quote(request_id, server));
 }
 
-/* Everything that is known, as a sentence about the operation. */
+/* Return all that is known of a failed request, as the detail of its error. */
 static char *
 describe(const AwsError *error, const AwsCall *call, HttpRequest *http, int retries)
 {
@@ -394,7 +399,7 @@ describe(const AwsError *error, const AwsCall *call, HttpRequest *http, int retr
 	switch (http_outcome(http))
 	{
 		case HTTP_RESPONSE:
-			describe_answer(&detail, error, http, call->server);
+			describe_response(&detail, error, http, call->server);
 			break;
 		case HTTP_CONNECT_TIMEOUT:
 		case HTTP_RESPONSE_TIMEOUT:
@@ -423,14 +428,14 @@ get_argument(const AwsCall *call, const char *parameter)
 }
 
 /*
- * Find what the service does not find: of what was asked for, what its words
- * quote, or else what stands first in not_found_rules.  Set its name, in UTF-8;
- * return the number of its rule, or -1 if there is none.
+ * Return the rule for what the service did not find, or -1, and set its name, in
+ * UTF-8: the argument that the service's message quotes, or else the first one in
+ * not_found_rules.
  */
 static int
-find_missing(const AwsError *error, const AwsCall *call, const char **name)
+find_not_found_rule(const AwsError *error, const AwsCall *call, const char **name)
 {
-	int missing = -1;
+	int rule = -1;
 
 	for (int i = lengthof(not_found_rules) - 1; i >= 0; i--)
 	{
@@ -438,12 +443,12 @@ find_missing(const AwsError *error, const AwsCall *call, const char **name)
 
 		if (not_found_rules[i].kind != error->kind || value == NULL)
 			continue;
-		missing = i;
+		rule = i;
 		*name = value;
 		if (error->message != NULL && strstr(error->message, value) != NULL)
 			break;
 	}
-	return missing;
+	return rule;
 }
 
 /* Return what to do about an error, or NULL. */
@@ -465,16 +470,15 @@ aws_error_raise(const AwsError *error, const AwsCall *call, HttpRequest *http, i
 	char       *detail = describe(error, call, http, retries);
 	const char *hint = find_hint(error, call);
 	const char *name = NULL;
-	int         missing = find_missing(error, call, &name);
+	int         rule = find_not_found_rule(error, call, &name);
 
-	if (missing >= 0)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-						errmsg("%s \"%s\" of server \"%s\" does not exist",
-							   not_found_rules[missing].noun, quote_name(name), call->server->name),
-						errdetail_internal("%s", detail),
-						not_found_rules[missing].hint != NULL
-							? errhint("%s", not_found_rules[missing].hint)
-							: 0));
+	if (rule >= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("%s \"%s\" of server \"%s\" does not exist", not_found_rules[rule].noun,
+						quote_name(name), call->server->name),
+				 errdetail_internal("%s", detail),
+				 errhint(not_found_rules[rule].hint, quote_literal_cstr(call->server->name))));
 
 	ereport(ERROR, (errcode(errors[error->kind].sqlstate),
 					errmsg(errors[error->kind].message, call->server->name),

@@ -1,7 +1,7 @@
 /*
  * error.h
- *		Why a request brought no reply: what happened on the way or what the
- *		service said, in one kind, and the error that it becomes.
+ *		The errors of requests: what failed on the way or what the service said,
+ *		as one kind, and the error that is raised for it.
  *
  * The types are those of the public service model of cognito-idp and of the
  * common errors of AWS APIs.
@@ -11,9 +11,9 @@
 
 #include "postgres.h"
 
-#include "compat.h"
 #include "aws/http.h"
 #include "aws/operation.h"
+#include "compat.h"
 
 typedef enum AwsErrorKind
 {
@@ -28,9 +28,12 @@ typedef enum AwsErrorKind
 	AWS_ERROR_USER_NOT_FOUND,
 	AWS_ERROR_ARGUMENT,
 	AWS_ERROR_UNREACHABLE,
+	AWS_ERROR_TLS_HANDSHAKE,
+	AWS_ERROR_CA_FILE,
 	AWS_ERROR_CONNECT_TIMEOUT,
 	AWS_ERROR_RESPONSE_TIMEOUT,
-	AWS_ERROR_TOO_LARGE,
+	AWS_ERROR_BODY_TOO_LARGE,
+	AWS_ERROR_HEADERS_TOO_LARGE,
 	AWS_ERROR_BUFFERS_FULL,
 	AWS_ERROR_TOO_MANY_FILES,
 	AWS_ERROR_OUT_OF_MEMORY,
@@ -45,12 +48,12 @@ typedef struct AwsError
 } AwsError;
 
 /*
- * Tells from a request that is no longer pending why it brought no reply;
- * false if it did.  The strings live in the current memory context, in UTF-8.
+ * Set the error of a request that is no longer pending and return true; return false
+ * if it has none.  The strings live in the current memory context, in UTF-8.
  */
 extern bool aws_error_of(HttpRequest *http, AwsError *error);
 
-/* Raise the error of a request, which was tried again so many times. */
+/* Raise the error of a request that was retried this many times. */
 extern void aws_error_raise(const AwsError *error, const AwsCall *call, HttpRequest *http,
 							int retries) pg_attribute_noreturn();
 

@@ -2,9 +2,9 @@
  * http.c
  *		POST requests on libcurl's multi interface, waited for with the latch.
  *
- * libcurl tells through two callbacks which sockets it wants to be watched and
- * when it wants to be called next.  Both only take notes, for no error may be
- * raised inside them; http_pump does the waiting and calls libcurl back.
+ * libcurl passes to two callbacks which sockets to watch and when to call it next.
+ * The callbacks only store that, because no error may be raised inside them;
+ * http_wait waits, and then calls libcurl.
  */
 #include "postgres.h"
 
@@ -23,13 +23,13 @@
 #include "compat.h"
 #include "aws/http.h"
 
-/* Connections that a session keeps open at the most. */
+/* The largest number of idle connections that a session keeps open */
 #define MAX_CONNECTIONS 64L
 
-/* Events taken from the kernel at a time; what is left over is there the next time. */
+/* The number of events taken from the kernel at a time; more are taken the next time */
 #define MAX_EVENTS 16
 
-/* The first size of an answer's buffer, in bytes: a page of users takes some 40 kB. */
+/* The initial size of a response's buffer, in bytes: a page of users takes some 40 kB */
 #define INITIAL_BUFFER (64 * 1024)
 
 struct HttpRequest
@@ -43,7 +43,7 @@ struct HttpRequest
 	char                 *body; /* malloc'd, for it grows inside a callback */
 	size_t                length;
 	size_t                capacity;
-	size_t                header_length; /* of the answer's header lines */
+	size_t                header_length; /* of the response's header lines */
 	char                  error[CURL_ERROR_SIZE];
 	MemoryContextCallback release;
 };
@@ -54,12 +54,12 @@ typedef struct HttpSocket
 	uint32        events; /* WL_SOCKET_READABLE, WL_SOCKET_WRITEABLE */
 } HttpSocket;
 
-/* The session's connections, and what libcurl last asked to be watched. */
+/* The session's connections, and what libcurl asked last to watch. */
 static struct
 {
 	CURLM        *multi;
 	dlist_head    running;  /* requests that have been added to the multi handle */
-	size_t        buffered; /* bytes allocated for the answers of all requests */
+	size_t        buffered; /* bytes allocated for the responses of all requests */
 	WaitEventSet *wait_set;
 	bool          wait_set_stale; /* it no longer matches the sockets */
 	HttpSocket   *sockets;        /* malloc'd, for it grows inside a callback */
@@ -150,7 +150,7 @@ close_socket(void *user pg_attribute_unused(), curl_socket_t fd)
 	return close(fd);
 }
 
-/* Wipe and free the answer of a request, which may hold a secret, as that of an app client does. */
+/* Wipe and free the response of a request, which may contain the secret of an app client. */
 static void
 free_body(HttpRequest *request)
 {
@@ -164,9 +164,9 @@ free_body(HttpRequest *request)
 }
 
 /*
- * Make room for an answer of some length and its final NUL.  The buffer that
- * becomes too small is wiped, which realloc would not do.  Returns the outcome
- * of the request: HTTP_PENDING if there is room.
+ * Make room for a response of some length and its final NUL.  Wipe a buffer that
+ * becomes too small, which realloc would not do.  Return the outcome of the request:
+ * HTTP_PENDING if there is room.
  */
 static HttpOutcome
 reserve_body(HttpRequest *request, size_t length)
@@ -177,7 +177,7 @@ reserve_body(HttpRequest *request, size_t length)
 	if (length < request->capacity)
 		return HTTP_PENDING;
 	if (length > HTTP_MAX_RESPONSE)
-		return HTTP_TOO_LARGE;
+		return HTTP_BODY_TOO_LARGE;
 	while (capacity <= length)
 		capacity *= 2;
 	capacity = Min(capacity, HTTP_MAX_RESPONSE + 1);
@@ -198,7 +198,7 @@ reserve_body(HttpRequest *request, size_t length)
 	return HTTP_PENDING;
 }
 
-/* libcurl's callback: append to the answer; any return but the size ends the transfer. */
+/* libcurl's callback: append to the response; any return value but the size ends the transfer. */
 static size_t
 receive_body(char *data, size_t size, size_t count, void *user)
 {
@@ -215,7 +215,7 @@ receive_body(char *data, size_t size, size_t count, void *user)
 	return length;
 }
 
-/* libcurl's callback: count the header lines of the answer, all of which libcurl keeps. */
+/* libcurl's callback: limit the header lines of the response, all of which libcurl keeps. */
 static size_t
 receive_header(char *data pg_attribute_unused(), size_t size, size_t count, void *user)
 {
@@ -224,11 +224,11 @@ receive_header(char *data pg_attribute_unused(), size_t size, size_t count, void
 	request->header_length += size * count;
 	if (request->header_length <= HTTP_MAX_HEADERS)
 		return size * count;
-	request->outcome = HTTP_TOO_LARGE;
+	request->outcome = HTTP_HEADERS_TOO_LARGE;
 	return 0;
 }
 
-/* Frees the header lines of a message; they may hold a session token. */
+/* Wipe and free the header lines of a message, which may contain a session token. */
 static void
 free_headers(HttpRequest *request)
 {
@@ -238,7 +238,7 @@ free_headers(HttpRequest *request)
 	request->headers = NULL;
 }
 
-/* Takes a request out of the transfers. */
+/* Remove a request from the transfers. */
 static void
 stop(HttpRequest *request)
 {
@@ -262,7 +262,7 @@ release(void *arg)
 	free_body(request);
 }
 
-/* Did a request come to the point of which libcurl notes that time? */
+/* Return true if a request reached the point whose time libcurl stores under that name. */
 static bool
 reached(const HttpRequest *request, CURLINFO time)
 {
@@ -272,7 +272,7 @@ reached(const HttpRequest *request, CURLINFO time)
 	return when != 0;
 }
 
-/* How a transfer ended, from libcurl's result. */
+/* Return the outcome of a transfer from libcurl's result. */
 static HttpOutcome
 outcome_of(const HttpRequest *request, CURLcode result)
 {
@@ -287,13 +287,17 @@ outcome_of(const HttpRequest *request, CURLcode result)
 		case CURLE_COULDNT_RESOLVE_HOST:
 		case CURLE_COULDNT_CONNECT:
 		case CURLE_PROXY:
-		case CURLE_SSL_CONNECT_ERROR:
 		case CURLE_SSL_CIPHER:
 		case CURLE_SSL_ISSUER_ERROR:
-		case CURLE_SSL_CACERT_BADFILE:
 		case CURLE_SSL_INVALIDCERTSTATUS:
 		case CURLE_PEER_FAILED_VERIFICATION:
 			return HTTP_UNREACHABLE;
+
+		case CURLE_SSL_CONNECT_ERROR:
+			return HTTP_TLS_HANDSHAKE_FAILED;
+
+		case CURLE_SSL_CACERT_BADFILE:
+			return HTTP_BAD_CA_FILE;
 
 		case CURLE_OPERATION_TIMEDOUT:
 			return connected ? HTTP_RESPONSE_TIMEOUT : HTTP_CONNECT_TIMEOUT;
@@ -312,7 +316,7 @@ outcome_of(const HttpRequest *request, CURLcode result)
 	}
 }
 
-/* Notes the outcome of every transfer that has ended. */
+/* Set the outcome of every transfer that has ended. */
 static void
 collect_ended(void)
 {
@@ -327,12 +331,14 @@ collect_ended(void)
 		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &request);
 		if (request->outcome == HTTP_PENDING)
 			request->outcome = outcome_of(request, result);
+		else
+			request->error[0] = '\0'; /* libcurl only knows that a callback failed */
 		stop(request);
 		pool.ended = true;
 	}
 }
 
-/* End a request that libcurl cannot run, and let whoever waits see it at once. */
+/* End a request that libcurl cannot run, and make the next http_wait return at once. */
 static void
 fail_to_run(HttpRequest *request)
 {
@@ -343,9 +349,8 @@ fail_to_run(HttpRequest *request)
 }
 
 /*
- * Give up the multi handle with all its requests and connections, after an
- * error for which libcurl refuses it from then on.  The next request makes
- * another.
+ * Discard the multi handle with all its requests and connections, after an error
+ * that makes it unusable.  The next request creates another.
  */
 static void
 discard_pool(void)
@@ -362,9 +367,9 @@ discard_pool(void)
 }
 
 /*
- * Lets libcurl work on a socket's events, or on its timers.  It may start a
- * thread to resolve a name, and that thread must never take a signal that is
- * meant for the backend: it inherits a mask in which all are blocked.
+ * Let libcurl process a socket's events, or its timers.  It may start a thread to
+ * resolve a name, which must never receive a signal for the backend: the thread
+ * inherits a mask that blocks all of them.
  */
 static void
 transfer(curl_socket_t fd, int events)
@@ -383,7 +388,7 @@ transfer(curl_socket_t fd, int events)
 		discard_pool();
 }
 
-/* Sets up the session's connections, if there are none. */
+/* Create the multi handle, if there is none. */
 static void
 open_pool(void)
 {
@@ -406,7 +411,7 @@ open_pool(void)
 	pool.timer = -1;
 }
 
-/* Makes the set of what is waited for: latch, postmaster and libcurl's sockets. */
+/* Create the set of events to wait for: of the latch, the postmaster and libcurl's sockets. */
 static void
 build_wait_set(void)
 {
@@ -422,7 +427,7 @@ build_wait_set(void)
 	pool.wait_set_stale = false;
 }
 
-/* How long to wait, in milliseconds: until libcurl's timer or the deadline; negative is no end. */
+/* Return the time until libcurl's timer or the deadline, in milliseconds, negative for neither. */
 static long
 wait_time(double deadline)
 {
@@ -473,7 +478,7 @@ http_wait(double until)
 	}
 }
 
-/* Sets the options that are the same for every message; see http.h and the README's guarantees. */
+/* Set the options that are the same for every message. */
 static void
 set_constant_options(HttpRequest *request)
 {
@@ -516,7 +521,7 @@ http_create(void)
 	return request;
 }
 
-/* Adds a copy of a header line. */
+/* Append a copy of a header line; return false without memory. */
 static bool
 add_header(HttpRequest *request, const char *line)
 {
@@ -528,7 +533,7 @@ add_header(HttpRequest *request, const char *line)
 	return true;
 }
 
-/* Sets the header lines of a message, and no "Expect: 100-continue", for which not all wait. */
+/* Set the header lines of a message, without "Expect", which not every service supports. */
 static bool
 set_headers(HttpRequest *request, const List *headers)
 {
@@ -545,8 +550,8 @@ set_headers(HttpRequest *request, const List *headers)
 }
 
 /*
- * Sets which certificates to trust: those of a file in place of all that libcurl
- * was built to trust, which is a file and a directory.
+ * Trust the certificates of cognito_srf.ca_file instead of those that libcurl was
+ * built to trust, which are in a file and a directory.
  */
 static void
 set_certificates(HttpRequest *request)
@@ -559,12 +564,12 @@ set_certificates(HttpRequest *request)
 	set_option(request, PROXY_CAPATH, NULL);
 }
 
-/* Sets the options of a message; false if there is no memory for them. */
+/* Set the options of a message; return false without memory. */
 static bool
 set_message(HttpRequest *request, const HttpMessage *message)
 {
 	set_option(request, URL, message->url);
-	/* What goes to a loopback address goes there, whatever the environment says of proxies. */
+	/* Requests to a loopback address ignore the proxy of the environment. */
 	set_option(request, NOPROXY, message->direct ? "*" : NULL);
 	set_option(request, CONNECTTIMEOUT_MS, (long) message->connect_timeout);
 	set_option(request, TIMEOUT_MS, (long) message->request_timeout);
@@ -647,13 +652,13 @@ http_phase(const HttpRequest *request)
 {
 	long port = 0;
 
-	/* From the last to the first, for on a kept connection the first are left out. */
+	/* From the last to the first, because a kept connection skips the first ones. */
 	if (reached(request, CURLINFO_STARTTRANSFER_TIME_T))
-		return "receiving the answer";
+		return "receiving the response";
 	if (reached(request, CURLINFO_PRETRANSFER_TIME_T))
-		return "waiting for the answer";
+		return "waiting for the response";
 
-	/* Some versions note the time of the connection only after TLS, but its port at once. */
+	/* Some versions set the time of the connection only after TLS, but its port at once. */
 	curl_easy_getinfo(request->easy, CURLINFO_LOCAL_PORT, &port);
 	if (port > 0)
 		return "negotiating TLS";

@@ -1,6 +1,6 @@
 /*
  * json.c
- *		Between PostgreSQL's memory and cJSON, and the text of requests.
+ *		Parsing JSON with cJSON, and writing the text of requests.
  */
 #include "postgres.h"
 
@@ -12,77 +12,109 @@
 #include "aws/json.h"
 
 /*
- * What a tree may take in bytes.  A page of users takes less than 1 MB, but a
+ * The largest size of a tree, in bytes.  A page of users takes less than 1 MB, but a
  * reply of HTTP_MAX_RESPONSE that is all brackets would become 1 GB of nodes.
  */
 #define MAX_TREE (128 * 1024 * 1024)
 
-/* The longest string, in bytes: cJSON copies one in a single stretch. */
+/* The longest string, in bytes: cJSON does not allocate while it copies one */
 #define MAX_STRING (1024 * 1024)
 
-/* How much text is verified between two checks for interrupts, in bytes. */
+/* The size of the text that is verified between two checks for interrupts, in bytes */
 #define CHUNK (256 * 1024)
 
-/* What a value takes in a tree beside its strings, in bytes, rounded up. */
+/* The size of a value in a tree without its strings, in bytes, rounded up */
 #define VALUE_SIZE 128
 
-/* What goes on while cJSON parses. */
+/* The state of the parser, for its allocator */
 static struct
 {
-	MemoryContext context;     /* where the tree goes */
-	int64         allocations; /* so far */
-	int64         patience;    /* as many come first, whatever interrupts are pending */
-	bool          interrupted; /* it was made to give up, so that an interrupt can be served */
-	const char   *refused;     /* why it was made to give up for good, as a sentence, or NULL */
+	MemoryContext context;         /* holds the tree */
+	int64         allocations;     /* so far */
+	int64         min_allocations; /* before pending interrupts count */
+	bool          interrupted;     /* parsing was stopped to process an interrupt */
+	const char   *problem;         /* why parsing failed, as a sentence */
 } parsing;
 
 /*
- * cJSON's allocator while it parses: NULL makes it give up.  Nothing is raised
- * here, in the midst of its frames; and nothing it does takes long between two
- * allocations.
+ * Allocate memory for cJSON while it parses.  Return NULL to stop it: no error may be
+ * raised through its frames.  It does nothing that takes long between two allocations.
  */
 static void *
 allocate(size_t size)
 {
-	if (parsing.allocations++ >= parsing.patience && INTERRUPTS_PENDING_CONDITION() &&
+	if (parsing.allocations++ >= parsing.min_allocations && INTERRUPTS_PENDING_CONDITION() &&
 		INTERRUPTS_CAN_BE_PROCESSED())
 		parsing.interrupted = true;
 	else if (size > MAX_STRING)
-		parsing.refused = "The reply holds a string of more than 1 MB.";
+		parsing.problem = "The reply holds a string of more than 1 MB.";
 	else if (parsing.context->mem_allocated > MAX_TREE)
-		parsing.refused = "The reply holds too many values.";
+		parsing.problem = "The reply holds too many values.";
 	else
 		return MemoryContextAllocExtended(parsing.context, size, MCXT_ALLOC_NO_OOM);
 	return NULL;
 }
 
-/* What cJSON gives up goes with the context. */
+/* Ignore what cJSON frees: it is freed with the context. */
 static void
-give_up(void *pointer pg_attribute_unused())
+ignore(void *pointer pg_attribute_unused())
 {
 }
 
-/* Runs cJSON's parser on memory of a context, and no other call of it. */
+/*
+ * Return true if cJSON gave up at a list or an object because as many are around it as
+ * it allows.  cJSON does not tell why it gives up, only where.
+ */
+static bool
+is_too_deep(const char *text, const char *end)
+{
+	bool in_string = false;
+	int  depth = 0;
+
+	if (*end != '[' && *end != '{')
+		return false;
+	for (const char *c = text; c < end; c++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (in_string && *c == '\\')
+			c++;
+		else if (*c == '"')
+			in_string = !in_string;
+		else if (!in_string && (*c == '[' || *c == '{'))
+			depth++;
+		else if (!in_string && (*c == ']' || *c == '}'))
+			depth--;
+	}
+	return depth >= CJSON_NESTING_LIMIT;
+}
+
+/* Run cJSON's parser on memory of a context, and no other function of it. */
 static cJSON *
 parse_into(MemoryContext context, const char *text, size_t length)
 {
-	cJSON_Hooks hooks = {allocate, give_up};
+	cJSON_Hooks hooks = {allocate, ignore};
+	const char *end = text;
 	cJSON      *root;
 
 	parsing.context = context;
 	parsing.allocations = 0;
 	parsing.interrupted = false;
-	parsing.refused = NULL;
+	parsing.problem = NULL;
 	cJSON_InitHooks(&hooks);
 	/* The final NUL counts: with it, cJSON refuses anything after the value. */
-	root = cJSON_ParseWithLengthOpts(text, length + 1, NULL, true);
+	root = cJSON_ParseWithLengthOpts(text, length + 1, &end, true);
 	cJSON_InitHooks(NULL);
+	if (root == NULL && !parsing.interrupted && parsing.problem == NULL)
+		parsing.problem = length == 0 ? "The reply is empty."
+						  : is_too_deep(text, end)
+							  ? "The reply is nested more than 1,000 levels deep."
+							  : "The reply is not valid JSON.";
 	return root;
 }
 
 /*
- * Parses, and starts over after an interrupt that did not end the query.  It goes
- * twice as far before the next one, or it would never end if many come.
+ * Parse a text, and start over after an interrupt that did not end the query.  The
+ * next interrupt must wait twice as long, or a series of them would never let it end.
  */
 static cJSON *
 parse(const char *text, size_t length)
@@ -91,17 +123,17 @@ parse(const char *text, size_t length)
 		AllocSetContextCreate(CurrentMemoryContext, "cognito json", ALLOCSET_DEFAULT_SIZES);
 	cJSON *root;
 
-	parsing.patience = 0;
+	parsing.min_allocations = 0;
 	while ((root = parse_into(context, text, length)) == NULL && parsing.interrupted)
 	{
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextReset(context);
-		parsing.patience = 2 * parsing.allocations;
+		parsing.min_allocations = 2 * parsing.allocations;
 	}
 	return root;
 }
 
-/* Is a text valid UTF-8 without NUL? */
+/* Return true if a text is valid UTF-8 without NUL. */
 static bool
 is_utf8(const char *text, size_t length)
 {
@@ -109,7 +141,7 @@ is_utf8(const char *text, size_t length)
 	{
 		int valid = pg_encoding_verifymbstr(PG_UTF8, text, (int) Min(length, CHUNK));
 
-		/* Where a chunk ends within a character, that begins the next one. */
+		/* A character that is divided by the end of a chunk starts the next one. */
 		if (valid == 0)
 			return false;
 		CHECK_FOR_INTERRUPTS();
@@ -120,8 +152,8 @@ is_utf8(const char *text, size_t length)
 }
 
 /*
- * Is there an escaped U+0000?  cJSON would end the string there without a word.
- * In JSON, backslashes are in strings only, and each goes with what follows it.
+ * Return true if a text contains an escaped U+0000, at which cJSON would silently end
+ * the string.  In JSON, a backslash is in a string and escapes what follows it.
  */
 static bool
 has_escaped_nul(const char *text)
@@ -157,11 +189,7 @@ json_parse(const char *text, size_t length, JsonError *problem)
 	if (root == NULL)
 	{
 		problem->sqlstate = ERRCODE_FDW_ERROR;
-		problem->detail = "The reply is not valid JSON.";
-		if (length == 0)
-			problem->detail = "The reply is empty.";
-		if (parsing.refused != NULL)
-			problem->detail = parsing.refused;
+		problem->detail = parsing.problem;
 	}
 	return root;
 }

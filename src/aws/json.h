@@ -1,6 +1,6 @@
 /*
  * json.h
- *		Between PostgreSQL's memory and cJSON, and the text of requests.
+ *		Parsing JSON with cJSON, and writing the text of requests.
  *
  * JSON on the wire is UTF-8 (RFC 8259); these functions convert from the
  * database's encoding.  Converting what was received is the row functions' job.
@@ -21,54 +21,53 @@ typedef struct JsonError
 } JsonError;
 
 /*
- * Parses a NUL-terminated text of the given length in bytes.  The tree is
- * allocated below the current memory context and goes with it: never delete it.
- * It is not wiped.  Returns NULL, and says why, for text that is not JSON, nests
- * deeper than cJSON's limit (1,000), has a string of more than 1 MB, would take
- * more than MAX_TREE, is not UTF-8 or holds U+0000, which no PostgreSQL value
- * can.  Raises what CHECK_FOR_INTERRUPTS does, however long the text is.
+ * Parse a NUL-terminated text of the given length in bytes.  The tree is allocated
+ * below the current memory context and freed with it: never delete it.  It is not
+ * wiped.  Return NULL, and set the problem, for a text that is not JSON, is nested
+ * deeper than cJSON's limit (1,000), has a string of more than 1 MB, would take more
+ * than 128 MB, is not UTF-8 or contains U+0000, which no PostgreSQL value can.  Raise
+ * what CHECK_FOR_INTERRUPTS does, however long the text is.
  *
- * cJSON knows one allocator for the whole process.  It is ours only while
- * cJSON's parser runs, in which nothing is raised.
+ * cJSON has one allocator for the whole process.  It is replaced only while cJSON's
+ * parser runs, which raises no errors.
  */
 extern cJSON *json_parse(const char *text, size_t length, JsonError *problem);
 
 /*
- * Walk over the elements of a list, or the members of an object; over nothing if
- * that is NULL or neither.  Who sent it decides how many there are, so each step
- * does CHECK_FOR_INTERRUPTS: all walks are to be made with this.
+ * Iterate over the elements of a list, or the members of an object; over nothing if
+ * the parent is NULL or neither.  Each step does CHECK_FOR_INTERRUPTS, because the
+ * service decides how many there are: use no other way to iterate.
  */
 extern const cJSON *json_first(const cJSON *parent);
 extern const cJSON *json_next(const cJSON *child);
 #define json_for_each(child, parent) \
 	for ((child) = json_first(parent); (child) != NULL; (child) = json_next(child))
 
-/* The first member of a name, or NULL. */
+/* Return the first member of a name, or NULL. */
 extern const cJSON *json_member(const cJSON *object, const char *name);
 
-/* Is a value a list or an object? */
+/* Return true if a value is a list or an object. */
 extern bool json_is_container(const cJSON *value);
 
 /*
- * A walk through a value and all that is in it.  It begins where "value" is that,
- * and all else zero, and passes a list or an object twice: where it begins, and
- * where it ends.  json_step goes on to the next place, false at the end of all;
- * it does CHECK_FOR_INTERRUPTS.
+ * A walk through a value and all values in it.  Initialize "value" and set all else to
+ * zero.  A list or an object is visited twice: at its start and at its end.
  */
 typedef struct JsonWalk
 {
 	const cJSON *value;
-	bool         ends;                      /* a list or an object ends here */
-	int          depth;                     /* of the lists and objects around it */
+	bool         ends;                      /* at the end of a list or an object */
+	int          depth;                     /* number of lists and objects around it */
 	const cJSON *path[CJSON_NESTING_LIMIT]; /* these */
 } JsonWalk;
 
+/* Go to the next place of a walk; return false at its end.  Does CHECK_FOR_INTERRUPTS. */
 extern bool json_step(JsonWalk *walk);
 
-/* What a value and all in it take, in bytes, each value with 128 beside its strings. */
+/* Return the size of a value and all in it, in bytes: 128 for each, and its strings. */
 extern size_t json_size(const cJSON *value);
 
-/* A member's string, or NULL if the member is missing, null or no string. */
+/* Return a member's string, or NULL if the member is missing, null or not a string. */
 extern const char *json_string(const cJSON *object, const char *member);
 
 /*
@@ -78,7 +77,7 @@ extern const char *json_string(const cJSON *object, const char *member);
 extern void json_append_string(StringInfo members, const char *key, const char *value);
 extern void json_append_integer(StringInfo members, const char *key, int64 value);
 
-/* Append members that were written with these, if there are any. */
+/* Append members that were written with these functions; nothing if the text is empty. */
 extern void json_append_members(StringInfo members, const char *others);
 
 #endif

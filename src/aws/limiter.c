@@ -1,7 +1,6 @@
 /*
  * limiter.c
- *		How many requests may be under way, and how fast they may follow each
- *		other.
+ *		The number and the rate of requests to a service.
  */
 #include "postgres.h"
 
@@ -9,23 +8,23 @@
 
 #include "aws/limiter.h"
 
-/* The window at first, and what an answer adds to it before anything was throttled. */
+/* The initial window, and its growth for each response before the first throttling */
 #define FIRST_WINDOW 8
 #define FIRST_WINDOW_GROWTH 0.25
 
-/* The rate at first, and what a request that it holds back adds to it. */
+/* The first finite rate, and its growth for each request that it holds back */
 #define FIRST_RATE 30
 #define FIRST_RATE_GROWTH 1.5
 
-/* The least and the most that is left of the rate when something is throttled. */
-#define LEAST_LEFT 0.5
-#define MOST_LEFT 0.96
+/* The bounds of the factor by which the rate falls */
+#define MIN_FACTOR 0.5
+#define MAX_FACTOR 0.96
 
-/* The rate doubles in as many requests that it holds back, once it is back at its top. */
+/* The number of requests held back in which the rate doubles from its top */
 #define SPAN 500.0
 
-/* The least rate to which it falls. */
-#define LEAST_RATE 2
+/* The lowest rate */
+#define MIN_RATE 2
 
 void
 limiter_init(Limiter *limiter, double now)
@@ -35,17 +34,17 @@ limiter_init(Limiter *limiter, double now)
 						 .bottom = INFINITY,
 						 .fell = -INFINITY,
 						 .rate = INFINITY,
-						 .allowance = 1,
+						 .tokens = 1,
 						 .refilled = now};
 }
 
-/* What the service is thought to bear. */
+/* Return the current adaptive rate limit. */
 static double
 current_rate(const Limiter *limiter)
 {
 	double x;
 
-	if (isinf(limiter->bottom) || limiter->answers == 0)
+	if (isinf(limiter->bottom) || limiter->responses == 0)
 		return limiter->bottom;
 	if (isinf(limiter->top))
 		return limiter->bottom + limiter->held_back * FIRST_RATE_GROWTH;
@@ -64,13 +63,13 @@ limiter_acquire(Limiter *limiter, double configured, double now)
 
 	if (!isinf(rate))
 	{
-		limiter->allowance += rate * (now - limiter->refilled) / 1000.0;
+		limiter->tokens += rate * (now - limiter->refilled) / 1000.0;
 		limiter->refilled = now;
-		if (limiter->allowance < 1)
-			return now + (1 - limiter->allowance) / rate * 1000.0;
-		if (limiter->allowance < 2)
-			limiter->held_back++; /* it went as soon as it could */
-		limiter->allowance = 0;
+		if (limiter->tokens < 1)
+			return now + (1 - limiter->tokens) / rate * 1000.0;
+		if (limiter->tokens < 2)
+			limiter->held_back++; /* it was sent as soon as permitted */
+		limiter->tokens = 0;
 	}
 	limiter->rate = rate;
 	limiter->in_flight++;
@@ -79,14 +78,14 @@ limiter_acquire(Limiter *limiter, double configured, double now)
 }
 
 void
-limiter_answered(Limiter *limiter, double sent)
+limiter_accepted(Limiter *limiter, double sent)
 {
 	if (limiter->is_full)
 		limiter->window += isinf(limiter->bottom) ? FIRST_WINDOW_GROWTH : 1 / limiter->window;
 	limiter->in_flight--;
 
 	if (sent >= limiter->fell)
-		limiter->answers++;
+		limiter->responses++;
 }
 
 void
@@ -101,15 +100,15 @@ limiter_throttled(Limiter *limiter, double sent, double now)
 		limiter->bottom = FIRST_RATE;
 	else
 	{
-		/* Half an answer more, for there may have been a part of an allowance left. */
-		double answered = (limiter->answers + 0.5) * 1000.0 / (sent - limiter->fell);
+		/* Half a response more, because a part of a token may have been left. */
+		double accepted = (limiter->responses + 0.5) * 1000.0 / (sent - limiter->fell);
 
-		limiter->bottom = Min(answered, MOST_LEFT * limiter->top);
-		limiter->bottom = Max(limiter->bottom, LEAST_LEFT * limiter->top);
-		limiter->bottom = Max(limiter->bottom, LEAST_RATE);
+		limiter->bottom = Min(accepted, MAX_FACTOR * limiter->top);
+		limiter->bottom = Max(limiter->bottom, MIN_FACTOR * limiter->top);
+		limiter->bottom = Max(limiter->bottom, MIN_RATE);
 	}
 	limiter->window = Max(limiter->window / 2, 1);
 	limiter->fell = limiter->refilled = now;
-	limiter->answers = limiter->held_back = 0;
-	limiter->allowance = 0;
+	limiter->responses = limiter->held_back = 0;
+	limiter->tokens = 0;
 }

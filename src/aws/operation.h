@@ -1,7 +1,7 @@
 /*
  * operation.h
- *		The operations of AWS services that speak AWS JSON 1.1, as constants, and
- *		what is asked of one.
+ *		Constants that describe the operations of AWS JSON 1.1 services, and the
+ *		call of an operation.
  *
  * Names are those of the public service models of cognito-idp and
  * cognito-identity.
@@ -13,13 +13,14 @@
 
 #include "server/server.h"
 
-/* The most string parameters that an operation here takes. */
+/* The largest number of string parameters of an operation */
 #define AWS_MAX_PARAMETERS 3
 
 typedef struct AwsService
 {
 	const char *prefix; /* of endpoints, and in signatures */
 	const char *target; /* prefix of the header x-amz-target */
+	size_t endpoint; /* offset in CognitoServer of the endpoint that replaces the service's own */
 } AwsService;
 
 extern const AwsService aws_user_pools;
@@ -34,9 +35,9 @@ typedef struct AwsOperation
 } AwsOperation;
 
 /*
- * What is asked for: an operation and, in the order of its parameters, their
- * values in the database's encoding, NULL for one that is left out.  The strings
- * belong to the caller and must live as long as the request.
+ * A call of an operation: the arguments are in the order of its parameters and in the
+ * database's encoding, NULL for one that is left out.  The strings belong to the
+ * caller and must live as long as the request.
  */
 typedef struct AwsCall
 {

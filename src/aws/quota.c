@@ -2,7 +2,8 @@
  * quota.c
  *		The limiters of a session.
  *
- * What a session has learned of a quota outlives the call in which it learned it.
+ * They outlive a call, because the quota that they have adapted to is the same for
+ * the next one.
  */
 #include "postgres.h"
 

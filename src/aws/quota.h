@@ -1,6 +1,6 @@
 /*
  * quota.h
- *		The limiters of a session, which all of its requests to a server obey.
+ *		The limiters of a session, one for all of its requests to a server.
  */
 #ifndef COGNITO_AWS_QUOTA_H
 #define COGNITO_AWS_QUOTA_H
@@ -9,7 +9,7 @@
 
 #include "aws/limiter.h"
 
-/* Return a server's limiter, made at its first use; it lasts as long as the session. */
+/* Return a server's limiter, which is created at its first use and lasts as long as the session. */
 extern Limiter *quota_get(Oid serverid);
 
 #endif

@@ -16,13 +16,13 @@
 
 #define ALGORITHM "AWS4-HMAC-SHA256"
 
-/* What the signing key is derived from begins with. */
+/* The prefix of the secret from which the signing key is derived */
 #define KEY_PREFIX "AWS4"
 
-/* Method, path and query of every canonical request. */
+/* Method, path and query of every canonical request */
 #define CANONICAL_BEGIN "POST\n/\n\n"
 
-/* Writes a digest in lower-case hexadecimal. */
+/* Write a digest in lower-case hexadecimal. */
 static void
 hex_digest(char hex[HEX_SIZE], const unsigned char digest[DIGEST_SIZE])
 {
@@ -36,7 +36,7 @@ hex_digest(char hex[HEX_SIZE], const unsigned char digest[DIGEST_SIZE])
 	hex[HEX_SIZE - 1] = '\0';
 }
 
-/* The SHA-256 of some bytes, in hexadecimal. */
+/* Compute the SHA-256 of a text, in hexadecimal. */
 static void
 sha256(char hex[HEX_SIZE], const char *data, size_t length)
 {
@@ -47,7 +47,7 @@ sha256(char hex[HEX_SIZE], const char *data, size_t length)
 	hex_digest(hex, digest);
 }
 
-/* HMAC-SHA-256; false if OpenSSL fails, so that callers can wipe their keys first. */
+/* Compute an HMAC-SHA-256; return false on failure, so that callers can wipe their keys first. */
 static bool
 hmac_sha256(unsigned char mac[DIGEST_SIZE], const void *key, size_t key_length, const char *data)
 {
@@ -57,7 +57,7 @@ hmac_sha256(unsigned char mac[DIGEST_SIZE], const void *key, size_t key_length, 
 					 (const unsigned char *) data, strlen(data), mac, DIGEST_SIZE, &length) != NULL;
 }
 
-/* The names of the signed headers, as both the request and the header list them. */
+/* Return the names of the signed headers, as in the canonical request and the header. */
 static char *
 signed_headers(const SigV4Request *request)
 {
@@ -69,7 +69,7 @@ signed_headers(const SigV4Request *request)
 	return names.data;
 }
 
-/* The length of the canonical request with these names and a hash in hexadecimal. */
+/* Return the length of the canonical request with these names and a hash in hexadecimal. */
 static size_t
 canonical_length(const SigV4Request *request, const char *names)
 {
@@ -82,9 +82,9 @@ canonical_length(const SigV4Request *request, const char *names)
 }
 
 /*
- * Hashes the canonical request, the form in which both sides write the same
- * request.  It may hold a session token: its buffer has its size from the start,
- * for those that a growing one leaves behind are not wiped.
+ * Hash the canonical request, the form in which both sides write the same request.
+ * It may contain a session token, so its buffer is allocated at its final size: a
+ * buffer that had to grow would leave a copy.
  */
 static void
 hash_canonical_request(char hex[HEX_SIZE], const SigV4Request *request, const char *names)
@@ -110,7 +110,7 @@ hash_canonical_request(char hex[HEX_SIZE], const SigV4Request *request, const ch
 	pfree(canonical.data);
 }
 
-/* Signs with the key that is derived from the secret for one day, region and service. */
+/* Sign with the key that is derived from the secret for one day, region and service. */
 static void
 sign(char hex[HEX_SIZE], const SigV4Request *request, const char *day, const char *string_to_sign)
 {
@@ -120,7 +120,7 @@ sign(char hex[HEX_SIZE], const SigV4Request *request, const char *day, const cha
 	char         *secret = palloc(length + 1);
 	bool          done;
 
-	/* psprintf would leave a part of a long one behind. */
+	/* psprintf could leave a copy of a part. */
 	snprintf(secret, length + 1, KEY_PREFIX "%s", request->secret_access_key);
 	done = hmac_sha256(key, secret, length, day) &&
 		   hmac_sha256(key, key, DIGEST_SIZE, request->region) &&

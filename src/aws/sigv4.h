@@ -3,8 +3,8 @@
  *		AWS Signature Version 4 for a POST to the root path without a query.
  *
  * The rules are those of "Create a signed AWS API request" in the AWS Identity
- * and Access Management user guide.  Nothing here knows of a catalog or a
- * network: strings in, one string out.
+ * and Access Management user guide.  These functions use neither catalogs
+ * nor the network.
  */
 #ifndef COGNITO_AWS_SIGV4_H
 #define COGNITO_AWS_SIGV4_H
@@ -13,7 +13,7 @@
 
 #include <time.h>
 
-/* Room for a date such as 20260131T235959Z and its final NUL. */
+/* The size of a date such as 20260131T235959Z with its final NUL */
 #define SIGV4_DATE_SIZE 17
 
 typedef struct SigV4Header
@@ -29,23 +29,23 @@ typedef struct SigV4Request
 	const char        *region;
 	const char        *service; /* endpoint prefix, such as cognito-idp */
 	const char        *date;    /* from sigv4_date */
-	const SigV4Header *headers; /* all that are signed, in the order of their names */
+	const SigV4Header *headers; /* to be signed, sorted by name */
 	int                nheaders;
 	const char        *body;
 	size_t             length; /* of the body, in bytes */
 } SigV4Request;
 
 /*
- * Writes the time in the form that the header x-amz-date and the signature take.
- * Raises XX000 for a year that does not have four digits.
+ * Write a time in the form of the header x-amz-date and of the signature.  Raise
+ * XX000 (internal_error) for a year that does not have four digits.
  */
 extern void sigv4_date(char date[SIGV4_DATE_SIZE], time_t now);
 
 /*
- * The value of the header Authorization, palloc'd; no secret can be told from
- * it.  Buffers that held the secret, or what was derived from it, or header
- * values, are wiped, however long these are; OpenSSL wipes its own.  Raises XX000
- * (internal_error) if it cannot compute a digest.
+ * Return the value of the header Authorization, palloc'd; it reveals no secret.  All
+ * buffers with the secret, with keys derived from it, or with header values are
+ * wiped, whatever their length; OpenSSL wipes its own.  Raise XX000 if a digest
+ * cannot be computed.
  */
 extern char *sigv4_authorization(const SigV4Request *request);
 

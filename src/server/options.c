@@ -14,15 +14,18 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 
-#include <arpa/inet.h>
-#include <curl/curl.h>
 #include <openssl/crypto.h>
 
 #include "compat.h"
+#include "server/endpoint.h"
 #include "server/options.h"
 
+/* The catalogs in which an option is valid */
 #define ON_SERVER 0x1
 #define ON_USER_MAPPING 0x2
+
+/* Credentials belong to a server or to a user mapping, all other options to a server. */
+#define CREDENTIAL (ON_SERVER | ON_USER_MAPPING)
 
 #define MAX_POOL_ID 55
 #define MAX_DNS_LABEL 63
@@ -30,48 +33,80 @@
 /* What service models call \w */
 #define WORD_LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
 
-/* What is wrong with a value, as a sentence; NULL if nothing is. */
+typedef enum OptionType
+{
+	OPTION_STRING,   /* sets a const char *, NULL by default */
+	OPTION_ENDPOINT, /* sets a const Endpoint *, NULL by default */
+	OPTION_INTEGER,  /* sets an int */
+	OPTION_BOOLEAN   /* sets a bool */
+} OptionType;
+
+/* Return what is wrong with a string, as a constant sentence, or NULL. */
 typedef const char *(*StringRule)(const char *value);
 
 typedef struct Option
 {
 	const char *name;
-	int         places;
-	StringRule  rule; /* of a string; NULL for a number */
-	int         unit; /* of a number, as settings have them: GUC_UNIT_MS or 0 */
-	int         least;
-	int         most;
+	int         catalogs;
+	OptionType  type;
+	size_t      offset;  /* of its field in CognitoServer */
+	StringRule  rule;    /* of a string */
+	int         unit;    /* of an integer, as in a setting: GUC_UNIT_MS or 0 */
+	int         min;     /* of an integer */
+	int         max;     /* of an integer */
+	int         initial; /* the default of an integer or a boolean */
 } Option;
 
-static const char *credential_rule(const char *value);
-static const char *text_rule(const char *value);
-static const char *region_rule(const char *value);
-static const char *pool_rule(const char *value);
-static const char *identity_pool_rule(const char *value);
-static const char *endpoint_rule(const char *value);
-static const char *boolean_rule(const char *value);
+#define STRING_OPTION(name, catalogs, field, rule)                                      \
+	{                                                                                   \
+		name, catalogs, OPTION_STRING, offsetof(CognitoServer, field), rule, 0, 0, 0, 0 \
+	}
+#define ENDPOINT_OPTION(name, field)                                                       \
+	{                                                                                      \
+		name, ON_SERVER, OPTION_ENDPOINT, offsetof(CognitoServer, field), NULL, 0, 0, 0, 0 \
+	}
+#define TIME_OPTION(name, field, initial)                                                      \
+	{                                                                                          \
+		name, ON_SERVER, OPTION_INTEGER, offsetof(CognitoServer, field), NULL, GUC_UNIT_MS, 1, \
+			INT_MAX, initial                                                                   \
+	}
+#define NUMBER_OPTION(name, field, min, max, initial)                                       \
+	{                                                                                       \
+		name, ON_SERVER, OPTION_INTEGER, offsetof(CognitoServer, field), NULL, 0, min, max, \
+			initial                                                                         \
+	}
+#define BOOLEAN_OPTION(name, field, initial)                                                    \
+	{                                                                                           \
+		name, ON_SERVER, OPTION_BOOLEAN, offsetof(CognitoServer, field), NULL, 0, 0, 0, initial \
+	}
+
+static const char *check_credential(const char *value);
+static const char *check_not_empty(const char *value);
+static const char *check_region(const char *value);
+static const char *check_user_pool(const char *value);
+static const char *check_identity_pool(const char *value);
 
 static const Option options_table[] = {
-	{"aws_access_key_id", ON_SERVER | ON_USER_MAPPING, credential_rule, 0, 0, 0},
-	{"aws_secret_access_key", ON_SERVER | ON_USER_MAPPING, credential_rule, 0, 0, 0},
-	{"aws_session_token", ON_SERVER | ON_USER_MAPPING, credential_rule, 0, 0, 0},
-	{"api_key_id", ON_SERVER | ON_USER_MAPPING, text_rule, 0, 0, 0},
-	{"region", ON_SERVER, region_rule, 0, 0, 0},
-	{"user_pool_id", ON_SERVER, pool_rule, 0, 0, 0},
-	{"identity_pool_id", ON_SERVER, identity_pool_rule, 0, 0, 0},
-	{"endpoint_url", ON_SERVER, endpoint_rule, 0, 0, 0},
-	{"identity_endpoint_url", ON_SERVER, endpoint_rule, 0, 0, 0},
-	{"connect_timeout", ON_SERVER, NULL, GUC_UNIT_MS, 1, INT_MAX},
-	{"request_timeout", ON_SERVER, NULL, GUC_UNIT_MS, 1, INT_MAX},
-	{"max_retries", ON_SERVER, NULL, 0, 0, 100},
-	{"max_concurrent_requests", ON_SERVER, NULL, 0, 1, 64},
-	{"max_requests_per_second", ON_SERVER, NULL, 0, 1, 100000},
-	{"pushdown", ON_SERVER, boolean_rule, 0, 0, 0},
+	STRING_OPTION("aws_access_key_id", CREDENTIAL, access_key_id, check_credential),
+	STRING_OPTION("aws_secret_access_key", CREDENTIAL, secret_access_key, check_credential),
+	STRING_OPTION("aws_session_token", CREDENTIAL, session_token, check_credential),
+	STRING_OPTION("api_key_id", CREDENTIAL, vault_secret_name, check_not_empty),
+	STRING_OPTION("region", ON_SERVER, region, check_region),
+	STRING_OPTION("user_pool_id", ON_SERVER, user_pool_id, check_user_pool),
+	STRING_OPTION("identity_pool_id", ON_SERVER, identity_pool_id, check_identity_pool),
+	ENDPOINT_OPTION("endpoint_url", endpoint),
+	ENDPOINT_OPTION("identity_endpoint_url", identity_endpoint),
+	TIME_OPTION("connect_timeout", connect_timeout, 10 * 1000),
+	TIME_OPTION("request_timeout", request_timeout, 30 * 1000),
+	NUMBER_OPTION("max_retries", max_retries, 0, 100, 8),
+	NUMBER_OPTION("max_concurrent_requests", max_concurrent_requests, 1, 64, 1),
+	NUMBER_OPTION("max_requests_per_second", max_requests_per_second, 1, 100000, 0),
+	BOOLEAN_OPTION("pushdown", pushdown, true),
 };
 
 PG_FUNCTION_INFO_V1(cognito_fdw_validator);
 
-/* The option of that name, or NULL. */
+/* Return the option of a name, or NULL. */
 static const Option *
 find_option(const char *name)
 {
@@ -81,26 +116,26 @@ find_option(const char *name)
 	return NULL;
 }
 
-/* Any text but none. */
+/* Accept any text but the empty one, a StringRule. */
 static const char *
-text_rule(const char *value)
+check_not_empty(const char *value)
 {
 	return value[0] == '\0' ? "It must not be empty." : NULL;
 }
 
-/* Keys and tokens: what can stand in a header, and white space is a slip of the clipboard. */
+/* Accept a key or a token, which becomes a part of a header line, a StringRule. */
 static const char *
-credential_rule(const char *value)
+check_credential(const char *value)
 {
 	for (const char *c = value; *c != '\0'; c++)
 		if (*c <= ' ' || *c > '~')
 			return "It must hold printable ASCII characters only, and no white space.";
-	return text_rule(value);
+	return check_not_empty(value);
 }
 
-/* An AWS region, which becomes a label of the host name. */
+/* Accept an AWS region, which becomes a label of the host name, a StringRule. */
 static const char *
-region_rule(const char *value)
+check_region(const char *value)
 {
 	size_t length = strspn(value, "abcdefghijklmnopqrstuvwxyz0123456789-");
 
@@ -110,9 +145,9 @@ region_rule(const char *value)
 	return NULL;
 }
 
-/* The form in the service model: [\w-]+_[0-9a-zA-Z]+ */
+/* Accept the service model's form of a user pool's id, [\w-]+_[0-9a-zA-Z]+, a StringRule. */
 static const char *
-pool_rule(const char *value)
+check_user_pool(const char *value)
 {
 	size_t      length = strspn(value, WORD_LETTERS "-");
 	const char *underscore = strrchr(value, '_');
@@ -123,9 +158,9 @@ pool_rule(const char *value)
 	return NULL;
 }
 
-/* The form in the service model: [\w-]+:[0-9a-f-]+ */
+/* Accept the service model's form of an identity pool's id, [\w-]+:[0-9a-f-]+, a StringRule. */
 static const char *
-identity_pool_rule(const char *value)
+check_identity_pool(const char *value)
 {
 	size_t region = strspn(value, WORD_LETTERS "-");
 	size_t id = value[region] == ':' ? strspn(value + region + 1, "0123456789abcdef-") : 0;
@@ -136,119 +171,36 @@ identity_pool_rule(const char *value)
 	return NULL;
 }
 
-/* Is a host, as libcurl normalizes it, surely on this machine? */
-static bool
-is_loopback(const char *host)
-{
-	struct in_addr  v4;
-	struct in6_addr v6;
-	char            address[INET6_ADDRSTRLEN + 2];
-
-	if (pg_strcasecmp(host, "localhost") == 0)
-		return true;
-	if (inet_pton(AF_INET, host, &v4) == 1)
-		return (ntohl(v4.s_addr) >> 24) == 127;
-
-	strlcpy(address, host[0] == '[' ? host + 1 : host, sizeof(address));
-	address[strcspn(address, "]")] = '\0';
-	return inet_pton(AF_INET6, address, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
-}
-
-/* Does a URL have that part? */
-static bool
-has_part(CURLU *url, CURLUPart part)
-{
-	char     *text = NULL;
-	CURLUcode result = curl_url_get(url, part, &text, 0);
-
-	curl_free(text);
-	return result == CURLUE_OK;
-}
-
-/* The rule of an endpoint, given its parsed URL. */
-static const char *
-parsed_endpoint_rule(CURLU *url, const char *scheme, const char *host, const char *path)
-{
-	if (has_part(url, CURLUPART_USER) || has_part(url, CURLUPART_PASSWORD))
-		return "It must not hold a user name or a password.";
-	if (strcmp(path, "/") != 0 || has_part(url, CURLUPART_QUERY) ||
-		has_part(url, CURLUPART_FRAGMENT))
-		return "It must end after the host and the port: no path, no query, no fragment.";
-	if (strcmp(scheme, "https") == 0)
-		return NULL;
-	if (strcmp(scheme, "http") != 0)
-		return "It must begin with https://, or with http:// for a loopback address.";
-	if (!is_loopback(host))
-		return "Without TLS (http://) only a loopback address is allowed; use https://.";
-	return NULL;
-}
-
-/* https to anywhere, http to this machine only, and nothing else in the URL. */
-static const char *
-endpoint_rule(const char *value)
-{
-	CURLU      *url = curl_url();
-	char       *scheme = NULL;
-	char       *host = NULL;
-	char       *path = NULL;
-	const char *problem;
-
-	if (url == NULL || curl_url_set(url, CURLUPART_URL, value, CURLU_NON_SUPPORT_SCHEME) ||
-		curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) ||
-		curl_url_get(url, CURLUPART_HOST, &host, 0) || curl_url_get(url, CURLUPART_PATH, &path, 0))
-		problem = "It must be a URL such as https://host or https://host:port.";
-	else
-		problem = parsed_endpoint_rule(url, scheme, host, path);
-
-	curl_free(scheme);
-	curl_free(host);
-	curl_free(path);
-	curl_url_cleanup(url);
-	return problem;
-}
-
-/* What settings take for a boolean, of which two spellings are enough to tell. */
-static const char *
-boolean_rule(const char *value)
-{
-	bool result;
-
-	return parse_bool(value, &result) ? NULL : "It must be on or off.";
-}
-
-/* Checks a string against the rule of its option. */
+/* Raise the error for a value that is not valid. */
 static void
-check_string(const Option *option, const char *value)
+pg_attribute_noreturn() reject_value(const Option *option, const char *problem)
 {
-	const char *problem = option->rule(value);
-
-	if (problem != NULL)
-		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_STRING_FORMAT),
-						errmsg("invalid value for option \"%s\"", option->name),
-						errdetail("%s", problem), errhidestmt(true)));
+	ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_STRING_FORMAT),
+					errmsg("invalid value for option \"%s\"", option->name),
+					errdetail("%s", problem), errhidestmt(true)));
 }
 
-/* Reads a number or a duration as settings are read, and checks its bounds. */
+/* Return the number or the time that a value denotes. */
 static int
-parse_number(const Option *option, const char *value)
+parse_integer(const Option *option, const char *value)
 {
 	int         number;
 	const char *hint = NULL;
 
-	if (!parse_int(value, &number, option->unit, &hint) || number < option->least ||
-		number > option->most)
+	if (!parse_int(value, &number, option->unit, &hint) || number < option->min ||
+		number > option->max)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("invalid value for option \"%s\"", option->name),
 						option->unit == GUC_UNIT_MS
 							? errdetail("It must be a time of 1 ms to %d ms, such as 10s or 500ms.",
-										option->most)
-							: errdetail("It must be a whole number from %d to %d.", option->least,
-										option->most),
+										option->max)
+							: errdetail("It must be a whole number from %d to %d.", option->min,
+										option->max),
 						hint != NULL ? errhint("%s", hint) : 0, errhidestmt(true)));
 	return number;
 }
 
-/* The value of an option as it was given, or NULL. */
+/* Return the value of an option as it was given, or NULL. */
 static char *
 find_value(List *options, const char *name)
 {
@@ -264,39 +216,113 @@ find_value(List *options, const char *name)
 	return NULL;
 }
 
-const char *
-option_string(List *options, const char *name)
+/* Set the field of an option from its value, NULL for the default. */
+static void
+read_value(const Option *option, const char *value, CognitoServer *server)
 {
-	const char *value = find_value(options, name);
+	void       *field = (char *) server + option->offset;
+	const char *problem = NULL;
 
-	if (value != NULL)
-		check_string(find_option(name), value);
-	return value;
+	switch (option->type)
+	{
+		case OPTION_STRING:
+			*(const char **) field = value;
+			problem = value != NULL ? option->rule(value) : NULL;
+			break;
+		case OPTION_ENDPOINT:
+			*(const Endpoint **) field = NULL;
+			problem = value != NULL ? endpoint_parse(value, field) : NULL;
+			break;
+		case OPTION_INTEGER:
+			*(int *) field = value != NULL ? parse_integer(option, value) : option->initial;
+			break;
+		case OPTION_BOOLEAN:
+			*(bool *) field = option->initial;
+			if (value != NULL && !parse_bool(value, field))
+				problem = "It must be on or off.";
+			break;
+	}
+	if (problem != NULL)
+		reject_value(option, problem);
 }
 
-int
-option_number(List *options, const char *name, int missing)
+void
+option_read(List *options, const char *name, CognitoServer *server)
 {
-	const char *value = find_value(options, name);
+	read_value(find_option(name), find_value(options, name), server);
+}
 
-	return value != NULL ? parse_number(find_option(name), value) : missing;
+/* Set the fields of all options that are valid in exactly these catalogs. */
+static void
+read_options_of(List *options, int catalogs, CognitoServer *server)
+{
+	for (size_t i = 0; i < lengthof(options_table); i++)
+		if (options_table[i].catalogs == catalogs)
+			option_read(options, options_table[i].name, server);
+}
+
+void
+options_read(List *options, CognitoServer *server)
+{
+	read_options_of(options, ON_SERVER, server);
+}
+
+/* Raise the error for incomplete credentials. */
+static void
+pg_attribute_noreturn() reject_incomplete(bool has_key, bool has_secret)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
+			 has_secret ? errmsg("missing required option \"aws_access_key_id\"")
+			 : has_key
+				 ? errmsg("missing required option \"aws_secret_access_key\" or \"api_key_id\"")
+				 : errmsg("missing required options \"aws_access_key_id\", and "
+						  "\"aws_secret_access_key\" or \"api_key_id\""),
+			 has_secret ? 0
+						: errhint("Option \"aws_secret_access_key\" holds the secret itself, "
+								  "\"api_key_id\" names it in Vault."),
+			 errhidestmt(true)));
 }
 
 bool
-option_boolean(List *options, const char *name, bool missing)
+options_read_credentials(List *options, bool required, CognitoServer *server)
 {
-	const char *value = option_string(options, name);
-	bool        result = missing;
+	bool has_key;
+	bool has_secret;
 
-	if (value != NULL)
-		parse_bool(value, &result);
-	return result;
+	read_options_of(options, CREDENTIAL, server);
+	has_key = server->access_key_id != NULL;
+	has_secret = server->secret_access_key != NULL || server->vault_secret_name != NULL;
+
+	if (!required && !has_key && !has_secret && server->session_token == NULL)
+		return false;
+	if (server->secret_access_key != NULL && server->vault_secret_name != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("options \"aws_secret_access_key\" and \"api_key_id\" exclude each other"),
+				 errhint("To keep the secret in Vault, use ALTER ... OPTIONS (DROP "
+						 "aws_secret_access_key, ADD api_key_id '...')."),
+				 errhidestmt(true)));
+	if (!has_key || !has_secret)
+		reject_incomplete(has_key, has_secret);
+	return true;
 }
 
 bool
-option_is_plain_http(const char *endpoint)
+options_have_plain_http(const CognitoServer *server)
 {
-	return endpoint != NULL && pg_strncasecmp(endpoint, "http:", strlen("http:")) == 0;
+	for (size_t i = 0; i < lengthof(options_table); i++)
+	{
+		const Option   *option = &options_table[i];
+		const Endpoint *endpoint;
+
+		if (option->type != OPTION_ENDPOINT)
+			continue;
+		endpoint = *(const Endpoint *const *) ((const char *) server + option->offset);
+		if (endpoint != NULL && endpoint->is_plain_http)
+			return true;
+	}
+	return false;
 }
 
 void
@@ -315,7 +341,7 @@ options_wipe(List *options)
 void
 option_check_secret(const char *secret, const char *server_name)
 {
-	const char *problem = credential_rule(secret);
+	const char *problem = check_credential(secret);
 
 	if (problem != NULL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -324,9 +350,9 @@ option_check_secret(const char *secret, const char *server_name)
 						errdetail("%s", problem)));
 }
 
-/* Which options belong to a kind of object. */
+/* Return the bit of the catalog whose objects are validated, 0 for a foreign-data wrapper. */
 static int
-place_of(Oid catalog)
+catalog_bit(Oid catalog)
 {
 	if (catalog == ForeignServerRelationId)
 		return ON_SERVER;
@@ -335,15 +361,15 @@ place_of(Oid catalog)
 	return 0;
 }
 
-/* Raises the error for a name that is not valid where it stands, and lists those that are. */
+/* Raise the error for a name that is not valid in a catalog, and list those that are. */
 static void
-pg_attribute_noreturn() reject_option(const char *name, int place)
+pg_attribute_noreturn() reject_name(const char *name, int catalog)
 {
 	StringInfoData valid;
 
 	initStringInfo(&valid);
 	for (size_t i = 0; i < lengthof(options_table); i++)
-		if (options_table[i].places & place)
+		if (options_table[i].catalogs & catalog)
 			appendStringInfo(&valid, "%s%s", valid.len > 0 ? ", " : "", options_table[i].name);
 
 	ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_OPTION_NAME), errmsg("invalid option \"%s\"", name),
@@ -352,40 +378,27 @@ pg_attribute_noreturn() reject_option(const char *name, int place)
 					errhidestmt(true)));
 }
 
-bool
-options_check_credentials(List *options)
+/* Raise the error for the first name that is not valid in a catalog. */
+static void
+check_names(List *options, int catalog)
 {
-	bool key = find_value(options, "aws_access_key_id") != NULL;
-	bool secret = find_value(options, "aws_secret_access_key") != NULL;
-	bool vault = find_value(options, "api_key_id") != NULL;
-	bool token = find_value(options, "aws_session_token") != NULL;
+	ListCell *cell;
 
-	if (!key && !secret && !vault && !token)
-		return false;
-	if (secret && vault)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("options \"aws_secret_access_key\" and \"api_key_id\" exclude each other"),
-				 errhint("Keep \"api_key_id\", which names a secret in Vault."),
-				 errhidestmt(true)));
-	if (!secret && !vault)
-		ereport(ERROR,
-				(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
-				 errmsg("missing option \"aws_secret_access_key\" or \"api_key_id\""),
-				 errhint("Give the secret itself, or \"api_key_id\", which names it in Vault."),
-				 errhidestmt(true)));
-	if (!key)
-		ereport(ERROR, (errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
-						errmsg("missing option \"aws_access_key_id\""), errhidestmt(true)));
-	return true;
+	foreach (cell, options)
+	{
+		const char   *name = lfirst_node(DefElem, cell)->defname;
+		const Option *option = find_option(name);
+
+		if (option == NULL || !(option->catalogs & catalog))
+			reject_name(name, catalog);
+	}
 }
 
-/* Every role can read a server's options; say so to who stores a secret there. */
+/* Warn whoever stores a secret in a server, because every role can read its options. */
 static void
-warn_of_readable_secret(List *options)
+warn_of_readable_secret(const CognitoServer *server)
 {
-	if (find_value(options, "aws_secret_access_key") != NULL ||
-		find_value(options, "aws_session_token") != NULL)
+	if (server->secret_access_key != NULL || server->session_token != NULL)
 		ereport(WARNING,
 				(errmsg("every role of this database can read the credentials of this server"),
 				 errhint("Keep the secret in Vault and name it with \"api_key_id\", or keep the "
@@ -395,14 +408,13 @@ warn_of_readable_secret(List *options)
 
 /*
  * Warn a role that is no superuser of an endpoint that only a superuser's server
- * may have.  Which role will own the server is not known here: a dump may hold it,
- * and a superuser may take it over.
+ * may have.  Which role will own the server is not known here: the command may
+ * come from a dump, and a superuser may take the server over.
  */
 static void
-warn_of_plain_http(List *options)
+warn_of_plain_http(const CognitoServer *server)
 {
-	if (superuser() || !(option_is_plain_http(find_value(options, "endpoint_url")) ||
-						 option_is_plain_http(find_value(options, "identity_endpoint_url"))))
+	if (superuser() || !options_have_plain_http(server))
 		return;
 	ereport(WARNING,
 			(errmsg("a server with a plain HTTP endpoint can only be used if a superuser "
@@ -410,14 +422,13 @@ warn_of_plain_http(List *options)
 			 errhint("Use https://, or have a superuser own the server."), errhidestmt(true)));
 }
 
-/* The wrapper's validator: called with all options that an object is to have. */
+/* Validate all options that an object is to have; SQL function of the wrapper. */
 Datum
 cognito_fdw_validator(PG_FUNCTION_ARGS)
 {
-	List     *options = untransformRelOptions(PG_GETARG_DATUM(0));
-	Oid       catalog = PG_GETARG_OID(1);
-	int       place = place_of(catalog);
-	ListCell *cell;
+	List         *options = untransformRelOptions(PG_GETARG_DATUM(0));
+	Oid           catalog = PG_GETARG_OID(1);
+	CognitoServer server;
 
 	if (catalog == ForeignTableRelationId)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -425,29 +436,14 @@ cognito_fdw_validator(PG_FUNCTION_ARGS)
 						errhint("Use the function: SELECT * FROM cognito_users('server')."),
 						errhidestmt(true)));
 
-	foreach (cell, options)
+	memset(&server, 0, sizeof(server));
+	check_names(options, catalog_bit(catalog));
+	options_read(options, &server);
+	(void) options_read_credentials(options, catalog == UserMappingRelationId, &server);
+	if (catalog == ForeignServerRelationId)
 	{
-		DefElem      *definition = lfirst_node(DefElem, cell);
-		const Option *option = find_option(definition->defname);
-
-		if (option == NULL || !(option->places & place))
-			reject_option(definition->defname, place);
-		if (option->rule != NULL)
-			check_string(option, defGetString(definition));
-		else
-			parse_number(option, defGetString(definition));
-	}
-
-	if (!options_check_credentials(options) && place == ON_USER_MAPPING)
-		ereport(ERROR,
-				(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
-				 errmsg("missing options \"aws_access_key_id\" and \"api_key_id\""),
-				 errhint("A user mapping takes the place of all of the server's credentials."),
-				 errhidestmt(true)));
-	if (place == ON_SERVER)
-	{
-		warn_of_readable_secret(options);
-		warn_of_plain_http(options);
+		warn_of_readable_secret(&server);
+		warn_of_plain_http(&server);
 	}
 
 	options_wipe(options);

@@ -1,10 +1,13 @@
 /*
  * options.h
- *		The options of servers and user mappings: which there are, where each
- *		belongs, and what a valid value is.  The README has the table for users.
+ *		The options of servers and user mappings.
  *
- * No error quotes a value: a secret may have been typed in the wrong place.
- * For the same reason they leave the statement out of the server's log.
+ * The table in options.c is the only description of an option: its name, where
+ * it is valid, what a valid value is, its default, and the field of CognitoServer
+ * that it sets.  To add an option, add a field and a line of the table.
+ *
+ * No error quotes a value, because a secret may have been typed in the wrong
+ * place.  For the same reason errors keep the statement out of the server's log.
  */
 #ifndef COGNITO_SERVER_OPTIONS_H
 #define COGNITO_SERVER_OPTIONS_H
@@ -13,35 +16,33 @@
 
 #include "nodes/pg_list.h"
 
+#include "server/server.h"
+
 /*
- * The value of an option in a list of DefElem, checked, or a default if it is
- * not there.  The wrapper's validator has seen the options of its own servers,
- * but a server of another wrapper may be used too, so both check.  Strings
- * belong to the list.  Durations are in milliseconds.
+ * Set the fields of a server from a list of DefElem, or to the defaults of the
+ * options that are not in it: one option, all that only a server can have, or the
+ * credentials, which a server or a user mapping can have.  Ignore other names, which
+ * a server of another wrapper may have.  Strings belong to the list.
  *
- * Raise HV00A (fdw_invalid_string_format) or 22023 (invalid_parameter_value).
+ * The values are always checked: the validator has seen those of its own wrapper's
+ * servers, but a server of another wrapper can be used too.  Raise HV00A
+ * (fdw_invalid_string_format) or 22023 (invalid_parameter_value).
+ *
+ * Credentials are complete or absent.  Return false if there are none and they are
+ * not required; raise HV00J naming what is missing, or 22023 if both the secret
+ * and its name in Vault are given.
  */
-extern const char *option_string(List *options, const char *name);
-extern int         option_number(List *options, const char *name, int missing);
-extern bool        option_boolean(List *options, const char *name, bool missing);
+extern void option_read(List *options, const char *name, CognitoServer *server);
+extern void options_read(List *options, CognitoServer *server);
+extern bool options_read_credentials(List *options, bool required, CognitoServer *server);
 
-/*
- * Return true if the value of option endpoint_url or identity_endpoint_url, checked
- * as option_string does, means requests without TLS; false if it is NULL.
- */
-extern bool option_is_plain_http(const char *endpoint);
+/* Return true if one of the endpoints of a server is without TLS. */
+extern bool options_have_plain_http(const CognitoServer *server);
 
-/* Overwrites all values with zeros. */
+/* Overwrite all values with zeros. */
 extern void options_wipe(List *options);
 
-/*
- * Credentials are whole or absent.  Returns false if the list holds none at
- * all; raises HV00J naming what is missing if it holds part of them, 22023 if
- * it holds both the secret and a name for it.
- */
-extern bool options_check_credentials(List *options);
-
-/* Raises 22023 unless what Vault keeps for a server can be a secret access key. */
+/* Raise 22023 unless a server's secret from Vault can be a secret access key. */
 extern void option_check_secret(const char *secret, const char *server_name);
 
 #endif

@@ -1,6 +1,6 @@
 /*
  * server.c
- *		Who is asked, and with which credentials.
+ *		The server of a call, with the credentials of the calling role.
  */
 #include "postgres.h"
 
@@ -9,7 +9,6 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/float.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
@@ -21,36 +20,32 @@
 #include "server/server.h"
 #include "server/vault.h"
 
-#define CONNECT_TIMEOUT (10 * 1000)
-#define REQUEST_TIMEOUT (30 * 1000)
-#define MAX_RETRIES 8
-#define MAX_CONCURRENT_REQUESTS 1
-
-/* What is to be done when a server's context goes: above all, every copy of a secret is wiped. */
+/* What the reset callback of a server's memory context needs. */
 typedef struct ServerCleanup
 {
 	CognitoServer        *server;
 	List                 *server_options;
 	List                 *mapping_options;
-	char                 *from_vault;
 	MemoryContextCallback release;
 } ServerCleanup;
 
-/* Callback of a server's context. */
+/* Callback of a server's memory context: wipe every copy of a secret, and count a failed call. */
 static void
 release(void *arg)
 {
 	ServerCleanup *cleanup = arg;
+	CognitoServer *server = cleanup->server;
 
+	if (server->secret_access_key != NULL)
+		OPENSSL_cleanse(unconstify(char *, server->secret_access_key),
+						strlen(server->secret_access_key));
 	options_wipe(cleanup->server_options);
 	options_wipe(cleanup->mapping_options);
-	if (cleanup->from_vault != NULL)
-		OPENSSL_cleanse(cleanup->from_vault, strlen(cleanup->from_vault));
-	if (cleanup->server->session != NULL && !cleanup->server->done)
-		cleanup->server->session->errors++;
+	if (server->session != NULL)
+		server->session->errors++;
 }
 
-/* Makes a server whose context, the current one, cleans up after it. */
+/* Make a server in the current memory context, which cleans up after it. */
 static ServerCleanup *
 create_server(void)
 {
@@ -64,12 +59,18 @@ create_server(void)
 	return cleanup;
 }
 
-/* Finds a server that the calling role may use. */
+/* Return the calling role's name, quoted. */
+static const char *
+caller_name(void)
+{
+	return quote_identifier(GetUserNameFromId(GetUserId(), false));
+}
+
+/* Return a server that the calling role may use, or raise an error. */
 static ForeignServer *
 find_server(const char *name)
 {
 	ForeignServer *server = GetForeignServerByName(name, true);
-	const char    *role;
 
 	if (server == NULL)
 		ereport(ERROR,
@@ -78,13 +79,10 @@ find_server(const char *name)
 						 "read the one that \"cognito_srf.default_server\" names.")));
 
 	if (server_aclcheck(server->serverid, GetUserId()) != ACLCHECK_OK)
-	{
-		role = quote_identifier(GetUserNameFromId(GetUserId(), false));
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 						errmsg("permission denied for server \"%s\"", server->servername),
 						errhint("GRANT USAGE ON FOREIGN SERVER %s TO %s.",
-								quote_identifier(server->servername), role)));
-	}
+								quote_identifier(server->servername), caller_name())));
 	return server;
 }
 
@@ -104,44 +102,63 @@ find_user_mapping(const ForeignServer *server)
 	return NULL;
 }
 
-/* Adds a name to a list in words. */
+/* Append the name of a missing option to a list, and its place in ALTER SERVER to another. */
 static void
-append_name(StringInfo names, const char *name)
+append_missing(StringInfo names, StringInfo additions, const char *name)
 {
-	appendStringInfo(names, "%s\"%s\"", names->len > 0 ? ", " : "", name);
+	const char *separator = names->len > 0 ? ", " : "";
+
+	appendStringInfo(names, "%s\"%s\"", separator, name);
+	appendStringInfo(additions, "%sADD %s '...'", separator, name);
 }
 
-/* Raises the error for options that a server lacks, all of them in one. */
+/* Raise the error for required options that a server does not have, all of them in one. */
 static void
-check_complete(const CognitoServer *server, PoolKind pool, bool has_credentials)
+check_options(const CognitoServer *server, PoolKind pool)
 {
-	StringInfoData missing;
+	StringInfoData names;
+	StringInfoData additions;
 
-	initStringInfo(&missing);
+	initStringInfo(&names);
+	initStringInfo(&additions);
 	if (server->region == NULL)
-		append_name(&missing, "region");
+		append_missing(&names, &additions, "region");
 	if (pool == POOL_USER && server->user_pool_id == NULL)
-		append_name(&missing, "user_pool_id");
+		append_missing(&names, &additions, "user_pool_id");
 	if (pool == POOL_IDENTITY && server->identity_pool_id == NULL)
-		append_name(&missing, "identity_pool_id");
-	if (!has_credentials)
-	{
-		append_name(&missing, "aws_access_key_id");
-		append_name(&missing, "api_key_id");
-	}
-	if (missing.len == 0)
+		append_missing(&names, &additions, "identity_pool_id");
+	if (names.len == 0)
 		return;
 
-	ereport(ERROR,
-			(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
-			 errmsg("server \"%s\" lacks options: %s", server->name, missing.data),
-			 has_credentials ? 0
-							 : errdetail("Credentials are neither in a user mapping of role %s or "
-										 "PUBLIC, nor in the server.",
-										 quote_identifier(GetUserNameFromId(GetUserId(), false))),
-			 errhint("ALTER SERVER %s OPTIONS (ADD ...) sets options; CREATE USER MAPPING "
-					 "can hold the credentials.",
-					 quote_identifier(server->name))));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
+		 errmsg_plural("missing required option %s for server \"%s\"",
+					   "missing required options %s for server \"%s\"",
+					   strchr(names.data, ',') != NULL ? 2 : 1, names.data, server->name),
+		 errhint("ALTER SERVER %s OPTIONS (%s).", quote_identifier(server->name), additions.data)));
+}
+
+/* Raise the error for a role that has credentials neither of its own nor of the server. */
+static void
+pg_attribute_noreturn() reject_no_credentials(const ForeignServer *catalog)
+{
+	const char *server = quote_identifier(catalog->servername);
+	const char *owner = quote_identifier(GetUserNameFromId(catalog->owner, false));
+	const char *other =
+		has_privs_of_role(GetUserId(), catalog->owner)
+			? ", or FOR PUBLIC"
+			: psprintf(", or ask the server's owner %s for a mapping FOR PUBLIC", owner);
+
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
+		 errmsg("no credentials for role %s on server \"%s\"", caller_name(), catalog->servername),
+		 errdetail("Neither the server nor a user mapping of role %s or PUBLIC has any.",
+				   caller_name()),
+		 errhint("CREATE USER MAPPING FOR %s SERVER %s OPTIONS (aws_access_key_id '...', "
+				 "aws_secret_access_key '...')%s.",
+				 caller_name(), server, other)));
 }
 
 /*
@@ -177,43 +194,51 @@ find_vault_reader(const ForeignServer *catalog, const UserMapping *mapping)
 				 reader, reader, quote_identifier(catalog->servername))));
 }
 
-/* Fills in the credentials from the user mapping if there is one, and else from the server. */
+/* Set the secret from Vault, which the server or a user mapping names. */
 static void
-resolve_credentials(ServerCleanup *cleanup, ForeignServer *catalog, PoolKind pool)
+read_vault(CognitoServer *server, const ForeignServer *catalog, const UserMapping *mapping)
+{
+	Oid         reader = find_vault_reader(catalog, mapping);
+	const char *server_name = quote_identifier(server->name);
+	const char *alternative;
+
+	if (mapping != NULL && OidIsValid(mapping->userid))
+		alternative = psprintf("DROP USER MAPPING FOR %s SERVER %s, to use the credentials of "
+							   "PUBLIC or of the server",
+							   caller_name(), server_name);
+	else
+		alternative =
+			psprintf("have a superuser own the server: ALTER SERVER %s OWNER TO ...", server_name);
+
+	server->secret_access_key =
+		vault_secret(server->vault_secret_name, reader, server->name, alternative);
+	option_check_secret(server->secret_access_key, server->name);
+}
+
+/* Set the credentials from the user mapping if there is one, and else from the server. */
+static void
+resolve_credentials(ServerCleanup *cleanup, const ForeignServer *catalog)
 {
 	CognitoServer *server = cleanup->server;
 	UserMapping   *mapping = find_user_mapping(catalog);
-	List          *options = mapping != NULL ? mapping->options : catalog->options;
-	const char    *vault_name;
 
 	cleanup->mapping_options = mapping != NULL ? mapping->options : NIL;
-	check_complete(server, pool, options_check_credentials(options));
-
-	server->access_key_id = option_string(options, "aws_access_key_id");
-	server->secret_access_key = option_string(options, "aws_secret_access_key");
-	server->session_token = option_string(options, "aws_session_token");
-	vault_name = option_string(options, "api_key_id");
-
-	if (vault_name != NULL)
-	{
-		Oid reader = find_vault_reader(catalog, mapping);
-
-		cleanup->from_vault = vault_secret(vault_name, reader, server->name);
-		option_check_secret(cleanup->from_vault, server->name);
-		server->secret_access_key = cleanup->from_vault;
-	}
+	if (!options_read_credentials(mapping != NULL ? mapping->options : catalog->options,
+								  mapping != NULL, server))
+		reject_no_credentials(catalog);
+	if (server->vault_secret_name != NULL)
+		read_vault(server, catalog, mapping);
 }
 
 /*
  * Raise the error for an endpoint without TLS, unless a superuser owns the server.
- * It is on this machine, where errors and delays would tell who listens on which
- * port, and what is answered there.
+ * Such an endpoint is on this machine: errors and delays would tell which ports are
+ * open, and what the programs behind them respond.
  */
 static void
 check_endpoints(const CognitoServer *server, Oid owner)
 {
-	if (superuser_arg(owner) || !(option_is_plain_http(server->endpoint_url) ||
-								  option_is_plain_http(server->identity_endpoint_url)))
+	if (superuser_arg(owner) || !options_have_plain_http(server))
 		return;
 
 	ereport(
@@ -226,7 +251,7 @@ check_endpoints(const CognitoServer *server, Oid owner)
 				 quote_identifier(server->name))));
 }
 
-/* Notes the begin of a call in what the session remembers of a server. */
+/* Count a call and its start time; return what the session remembers of the server. */
 static Session *
 start_call(Oid serverid)
 {
@@ -246,27 +271,14 @@ server_open(const char *name, PoolKind pool)
 	ServerCleanup *cleanup = create_server();
 	CognitoServer *server = cleanup->server;
 	ForeignServer *catalog = find_server(name);
-	List          *options = catalog->options;
-	int            rate;
 
-	cleanup->server_options = options;
-	server->session = start_call(catalog->serverid);
+	cleanup->server_options = catalog->options;
 	server->name = catalog->servername;
-	server->region = option_string(options, "region");
-	server->user_pool_id = option_string(options, "user_pool_id");
-	server->identity_pool_id = option_string(options, "identity_pool_id");
-	server->endpoint_url = option_string(options, "endpoint_url");
-	server->identity_endpoint_url = option_string(options, "identity_endpoint_url");
-	server->connect_timeout = option_number(options, "connect_timeout", CONNECT_TIMEOUT);
-	server->request_timeout = option_number(options, "request_timeout", REQUEST_TIMEOUT);
-	server->max_retries = option_number(options, "max_retries", MAX_RETRIES);
-	server->max_concurrent_requests =
-		option_number(options, "max_concurrent_requests", MAX_CONCURRENT_REQUESTS);
-	rate = option_number(options, "max_requests_per_second", 0);
-	server->max_requests_per_second = rate > 0 ? rate : get_float8_infinity();
-	server->pushdown = option_boolean(options, "pushdown", true);
+	server->session = start_call(catalog->serverid);
+	options_read(catalog->options, server);
 	check_endpoints(server, catalog->owner);
-	resolve_credentials(cleanup, catalog, pool);
+	check_options(server, pool);
+	resolve_credentials(cleanup, catalog);
 
 	MemoryContextSwitchTo(caller);
 	return server;
@@ -289,7 +301,7 @@ server_pool_id(const CognitoServer *server, PoolKind pool)
 void
 server_close(CognitoServer *server)
 {
-	server->done = true;
+	server->session = NULL; /* the call has not failed */
 	MemoryContextDelete(server->context);
 }
 
@@ -297,12 +309,12 @@ bool
 server_has_pool(const char *name, PoolKind pool)
 {
 	ForeignServer *catalog = find_server(name);
-	CognitoServer  server = {
-		 .user_pool_id = option_string(catalog->options, "user_pool_id"),
-		 .identity_pool_id = option_string(catalog->options, "identity_pool_id"),
-    };
-	bool has_pool = pool == POOL_NONE || server_pool_id(&server, pool) != NULL;
+	CognitoServer  server;
+	bool           has_pool;
 
+	option_read(catalog->options, "user_pool_id", &server);
+	option_read(catalog->options, "identity_pool_id", &server);
+	has_pool = pool == POOL_NONE || server_pool_id(&server, pool) != NULL;
 	options_wipe(catalog->options);
 	return has_pool;
 }
@@ -310,12 +322,12 @@ server_has_pool(const char *name, PoolKind pool)
 bool
 server_allows_pushdown(const char *name)
 {
-	ForeignServer *server = GetForeignServerByName(name, true);
-	bool           allowed;
+	ForeignServer *catalog = GetForeignServerByName(name, true);
+	CognitoServer  server;
 
-	if (server == NULL)
+	if (catalog == NULL)
 		return true;
-	allowed = option_boolean(server->options, "pushdown", true);
-	options_wipe(server->options);
-	return allowed;
+	option_read(catalog->options, "pushdown", &server);
+	options_wipe(catalog->options);
+	return server.pushdown;
 }

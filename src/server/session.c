@@ -1,6 +1,6 @@
 /*
  * session.c
- *		What a session remembers of a server.
+ *		The state of the session for each server.
  */
 #include "postgres.h"
 

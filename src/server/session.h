@@ -1,6 +1,6 @@
 /*
  * session.h
- *		What a session remembers of a server: counters, and how much it listed.
+ *		The state of the session for each server: counters, and the sizes of pools.
  */
 #ifndef COGNITO_SERVER_SESSION_H
 #define COGNITO_SERVER_SESSION_H
@@ -10,19 +10,19 @@
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 
-/* What can be listed whole, and is then remembered. */
+/* The complete listings whose sizes are kept */
 typedef enum SessionListing
 {
 	SESSION_USERS,
 	SESSION_MEMBERSHIPS,
-	SESSION_LISTINGS /* how many there are */
+	SESSION_LISTINGS /* their number */
 } SessionListing;
 
-/* How much there was when the session last listed the whole. */
+/* The size of the last complete listing in this session */
 typedef struct SessionExtent
 {
 	int64 rows;
-	int64 pages; /* 0 if it never did */
+	int64 pages; /* 0 if there was none */
 } SessionExtent;
 
 typedef struct Session
@@ -35,17 +35,17 @@ typedef struct Session
 	int64         retries;
 	int64         throttled;
 	int64         errors;      /* calls that failed */
-	int64         bytes;       /* of answers' bodies */
+	int64         bytes;       /* of responses' bodies */
 	int64         connections; /* opened */
-	double        waited;      /* for answers, in milliseconds */
+	double        waited;      /* for responses, in milliseconds */
 	TimestampTz   last_call;
 	SessionExtent extents[SESSION_LISTINGS];
 } Session;
 
-/* The session's record of a server, made if there is none; it lasts as long as the session. */
+/* Return the state for a server, which is created at its first use and lasts as long as the session. */
 extern Session *session_get(Oid serverid);
 
-/* Return a list of all of the session's records, in the current memory context. */
+/* Return a list of the states for all servers, in the current memory context. */
 extern List *session_list(void);
 
 #endif

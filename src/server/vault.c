@@ -1,10 +1,10 @@
 /*
  * vault.c
- *		A secret of Supabase Vault, read through SPI as the role that named it.
+ *		Secrets of Supabase Vault, read through SPI as the role that named them.
  *
- * Anybody who may create a schema may call it vault.  Its view would be run
- * with the rights of the role that named the secret, so it is only read if it
- * comes from the extension, from a superuser, or from that role.
+ * Every role that may create a schema may create one named vault.  Its view would
+ * be executed with the privileges of the role that named the secret, so the view
+ * is only read if it belongs to the extension, to a superuser, or to that role.
  */
 #include "postgres.h"
 
@@ -33,85 +33,111 @@
 #define VAULT_VIEW "decrypted_secrets"
 #define SELECT_SECRET "SELECT decrypted_secret::text FROM vault.decrypted_secrets WHERE "
 
-/* Raises the error for a Vault that is not there. */
-static void
-reject_absent_vault(const char *server_name)
+/* Who reads which secret, for the error messages. */
+typedef struct VaultReader
 {
-	ereport(
-		ERROR,
-		(errcode(ERRCODE_UNDEFINED_TABLE),
-		 errmsg("server \"%s\" names a Vault secret, but this database has no Vault", server_name),
-		 errdetail("There is no view " VAULT_SCHEMA "." VAULT_VIEW "."),
-		 errhint("CREATE EXTENSION supabase_vault, or give \"aws_secret_access_key\" instead "
-				 "of \"api_key_id\".")));
+	Oid         role;
+	const char *role_name;   /* quoted */
+	const char *server_name; /* not quoted */
+	const char *alternative; /* see vault.h */
+} VaultReader;
+
+/* Raise the error for a database without Vault. */
+static void
+pg_attribute_noreturn() reject_absent_vault(const VaultReader *reader)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_TABLE),
+			 errmsg("server \"%s\" names a Vault secret, but this database has no Vault",
+					reader->server_name),
+			 errdetail("There is no view " VAULT_SCHEMA "." VAULT_VIEW "."),
+			 errhint("CREATE EXTENSION supabase_vault, or give \"aws_secret_access_key\" instead "
+					 "of \"api_key_id\".")));
 }
 
-/* Raises the error for a role that may not read the Vault. */
-static void
-reject_role(Oid role, const char *server_name)
+/* Set message and hint of the error for a role that may not read Vault; return a dummy. */
+static int
+errdenied(const VaultReader *reader)
 {
-	const char *role_name = quote_identifier(GetUserNameFromId(role, false));
-
-	ereport(
-		ERROR,
-		(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-		 errmsg("role %s may not read the Vault secret of server \"%s\"", role_name, server_name),
-		 errdetail("Vault is read as the server's owner, or as the caller for the caller's own "
-				   "user mapping."),
-		 errhint("GRANT USAGE ON SCHEMA " VAULT_SCHEMA " TO %s; GRANT SELECT ON " VAULT_SCHEMA
-				 "." VAULT_VIEW " TO %s; and EXECUTE on the function that this view "
-				 "decrypts with.",
-				 role_name, role_name)));
+	errcode(ERRCODE_INSUFFICIENT_PRIVILEGE);
+	errmsg("permission denied for the Vault secret of server \"%s\"", reader->server_name);
+	return errhint("GRANT USAGE ON SCHEMA " VAULT_SCHEMA " TO %s; GRANT SELECT ON " VAULT_SCHEMA
+				   "." VAULT_VIEW
+				   " TO %s; and GRANT EXECUTE ON the function with which this view decrypts.  The "
+				   "role can then read every secret in Vault.  Or %s.",
+				   reader->role_name, reader->role_name, reader->alternative);
 }
 
-/* Is the view the extension's, a superuser's, or the reading role's own? */
-static bool
-is_trusted(Oid view, Oid role)
+/* Raise the error for a role without a privilege on the schema or the view. */
+static void
+pg_attribute_noreturn() reject_role(const VaultReader *reader, const char *privilege)
 {
-	Oid       extension = get_extension_oid("supabase_vault", true);
-	HeapTuple tuple;
+	ereport(ERROR, (errdenied(reader), errdetail("Role %s, which reads it, does not have %s.",
+												 reader->role_name, privilege)));
+}
+
+/* Raise the error for a view that belongs to somebody who could steal the reader's privileges. */
+static void
+pg_attribute_noreturn() reject_view(Oid owner, const VaultReader *reader)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("view \"" VAULT_SCHEMA "." VAULT_VIEW "\" is not trusted"),
+			 errdetail("It belongs to role %s, which is neither a superuser nor role %s, which "
+					   "reads it; nor does it belong to the extension supabase_vault.",
+					   quote_identifier(GetUserNameFromId(owner, false)), reader->role_name),
+			 errhint("Check the view and the functions that it calls, then ALTER VIEW " VAULT_SCHEMA
+					 "." VAULT_VIEW " OWNER TO a superuser.")));
+}
+
+/* Return the owner of a relation. */
+static Oid
+relation_owner(Oid relation)
+{
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
 	Oid       owner;
 
-	if (OidIsValid(extension) && getExtensionOfObject(RelationRelationId, view) == extension)
-		return true;
-
-	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(view));
 	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for relation %u", view);
+		elog(ERROR, "cache lookup failed for relation %u", relation);
 	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
 	ReleaseSysCache(tuple);
-
-	return owner == role || superuser_arg(owner);
+	return owner;
 }
 
-/* Finds the view, locks it so that it stays what was checked, and checks it. */
+/* Raise an error unless the view is the extension's, a superuser's, or the reading role's own. */
 static void
-check_vault(Oid role, const char *server_name)
+check_trust(Oid view, const VaultReader *reader)
+{
+	Oid extension = get_extension_oid("supabase_vault", true);
+	Oid owner = relation_owner(view);
+
+	if (OidIsValid(extension) && getExtensionOfObject(RelationRelationId, view) == extension)
+		return;
+	if (owner != reader->role && !superuser_arg(owner))
+		reject_view(owner, reader);
+}
+
+/* Find the view, lock it so that it stays what was checked, and check it. */
+static void
+check_vault(const VaultReader *reader)
 {
 	Oid schema = get_namespace_oid(VAULT_SCHEMA, true);
 	Oid view;
 
 	if (!OidIsValid(schema))
-		reject_absent_vault(server_name);
-	if (schema_aclcheck(schema, role) != ACLCHECK_OK)
-		reject_role(role, server_name);
+		reject_absent_vault(reader);
+	if (schema_aclcheck(schema, reader->role) != ACLCHECK_OK)
+		reject_role(reader, "USAGE on schema " VAULT_SCHEMA);
 
 	view = RangeVarGetRelid(makeRangeVar(VAULT_SCHEMA, VAULT_VIEW, -1), AccessShareLock, true);
 	if (!OidIsValid(view))
-		reject_absent_vault(server_name);
-	if (pg_class_aclcheck(view, role, ACL_SELECT) != ACLCHECK_OK)
-		reject_role(role, server_name);
-
-	if (!is_trusted(view, role))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("server \"%s\" names a Vault secret, but nobody vouches for this Vault",
-						server_name),
-				 errdetail("View " VAULT_SCHEMA "." VAULT_VIEW " belongs neither to the extension "
-						   "supabase_vault, nor to a superuser, nor to the role that reads it.")));
+		reject_absent_vault(reader);
+	if (pg_class_aclcheck(view, reader->role, ACL_SELECT) != ACLCHECK_OK)
+		reject_role(reader, "SELECT on view " VAULT_SCHEMA "." VAULT_VIEW);
+	check_trust(view, reader);
 }
 
-/* Takes a copy of the only row's secret, and wipes the row itself. */
+/* Return a copy of the only row's secret, NULL if it is NULL, and wipe the row itself. */
 static char *
 copy_secret(MemoryContext owner)
 {
@@ -131,8 +157,8 @@ copy_secret(MemoryContext owner)
 }
 
 /*
- * Runs one look-up; the number of rows is 2 if there are more.  A generic plan
- * does not show the key, where the log shows plans.
+ * Execute a query for secrets, and return the number of rows, 2 if there are more.
+ * The plan is generic, because that does not show the key where plans are logged.
  */
 static uint64
 query_secret(const char *condition, Oid type, Datum key)
@@ -145,7 +171,7 @@ query_secret(const char *condition, Oid type, Datum key)
 	return SPI_processed;
 }
 
-/* Is a name a UUID in its usual form? */
+/* Return true if a name is a UUID in its usual form. */
 static bool
 is_uuid(const char *name)
 {
@@ -159,8 +185,8 @@ is_uuid(const char *name)
 }
 
 /*
- * Looks a secret up in a Vault that has been checked; see vault.h.  No error
- * quotes the name: the secret itself may have been given in its place.
+ * Return a secret of a Vault that has been checked, in a memory context.  No error
+ * quotes the name, because the secret itself may have been given in its place.
  */
 static char *
 find_secret(const char *name, const char *server_name, MemoryContext owner)
@@ -202,18 +228,71 @@ find_secret(const char *name, const char *server_name, MemoryContext owner)
 	return secret;
 }
 
-/* Callback of the error context, for what the Vault's own functions raise. */
+/*
+ * Raise what was raised while the secret was read, but explain it if the role may
+ * not execute a function of the view, or if the secret cannot be decrypted: 39000
+ * is pgcrypto's error, 22000 that of supabase_vault.  The transaction is about to be
+ * aborted, so nothing here looks anything up.
+ */
+static void
+pg_attribute_noreturn() rethrow(MemoryContext owner, const VaultReader *reader)
+{
+	int        sqlstate = geterrcode();
+	ErrorData *error;
+
+	if (sqlstate != ERRCODE_INSUFFICIENT_PRIVILEGE && sqlstate != ERRCODE_DATA_EXCEPTION &&
+		sqlstate != ERRCODE_EXTERNAL_ROUTINE_INVOCATION_EXCEPTION)
+		PG_RE_THROW();
+
+	MemoryContextSwitchTo(owner);
+	error = CopyErrorData();
+	FlushErrorState();
+	if (sqlstate == ERRCODE_INSUFFICIENT_PRIVILEGE)
+		ereport(ERROR, (errdenied(reader),
+						errdetail("Role %s reads it: %s.", reader->role_name, error->message)));
+	ereport(ERROR,
+			(errcode(ERRCODE_EXTERNAL_ROUTINE_INVOCATION_EXCEPTION),
+			 errmsg("could not decrypt the Vault secret of server \"%s\"", reader->server_name),
+			 errdetail("Vault says: %s.", error->message),
+			 errhint("If the key of Vault has changed, as after a restore without it, store the "
+					 "secret again with vault.update_secret.")));
+}
+
+/* Return a secret of a Vault that has been checked, in a memory context, through SPI. */
+static char *
+read_secret(const char *name, const VaultReader *reader, MemoryContext owner)
+{
+	char *volatile secret = NULL;
+
+	PG_TRY();
+	{
+		SPI_connect();
+		secret = find_secret(name, reader->server_name, owner);
+		SPI_finish();
+	}
+	PG_CATCH();
+	{
+		rethrow(owner, reader);
+	}
+	PG_END_TRY();
+	return secret;
+}
+
+/* Callback of the error context, for all errors on the way. */
 static void
 vault_error_context(void *server_name)
 {
 	errcontext("reading the Vault secret of server \"%s\"", (char *) server_name);
 }
 
-/* An abort restores user, settings and SPI if this raises. */
+/* If this raises an error, the abort restores user, settings and SPI. */
 char *
-vault_secret(const char *name, Oid role, const char *server_name)
+vault_secret(const char *name, Oid role, const char *server_name, const char *alternative)
 {
-	MemoryContext        owner = CurrentMemoryContext;
+	VaultReader          reader = {.role = role,
+								   .role_name = quote_identifier(GetUserNameFromId(role, false)),
+								   .server_name = server_name,
+								   .alternative = alternative};
 	ErrorContextCallback context = {.callback = vault_error_context,
 									.arg = unconstify(char *, server_name)};
 	Oid                  saved_user;
@@ -230,10 +309,8 @@ vault_secret(const char *name, Oid role, const char *server_name)
 	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 
-	check_vault(role, server_name);
-	SPI_connect();
-	secret = find_secret(name, server_name, owner);
-	SPI_finish();
+	check_vault(&reader);
+	secret = read_secret(name, &reader, CurrentMemoryContext);
 
 	AtEOXact_GUC(false, saved_settings);
 	SetUserIdAndSecContext(saved_user, saved_security);

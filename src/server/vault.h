@@ -1,6 +1,6 @@
 /*
  * vault.h
- *		A secret of Supabase Vault.
+ *		Secrets of Supabase Vault.
  */
 #ifndef COGNITO_SERVER_VAULT_H
 #define COGNITO_SERVER_VAULT_H
@@ -8,13 +8,17 @@
 #include "postgres.h"
 
 /*
- * The decrypted secret of that id, key_id (both are UUIDs) or name, read as a
- * role, with a safe search_path and as a security-restricted operation.  The
- * result is palloc'd in the current memory context; wipe it when done.
+ * Return the decrypted secret of an id, a key_id (both are UUIDs) or a name, read
+ * as a role, with a safe search_path and as a security-restricted operation.  The
+ * result is palloc'd in the current memory context; wipe it after use.
  *
- * Raises 42P01 without Vault, 42501 if the role may not read it or nobody
- * vouches for the view, 42704 if it has no such secret or several.
+ * Raise 42P01 without Vault; 42501 if the role may not read it, or if the view is
+ * not trusted; 42704 if it has no such secret or several; 39000
+ * (external_routine_invocation_exception) if the secret cannot be decrypted.  The
+ * alternative is what the caller can do instead of granting the role the right to
+ * read Vault, as the end of a hint without its period.
  */
-extern char *vault_secret(const char *name, Oid role, const char *server_name);
+extern char *
+vault_secret(const char *name, Oid role, const char *server_name, const char *alternative);
 
 #endif

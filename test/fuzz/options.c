@@ -47,35 +47,25 @@ read_options(Input *input)
 	return options;
 }
 
-/* Return an option's value, checked, in memory of its own. */
-static char *
-copy_value(List *options, const char *name)
-{
-	const char *value = option_string(options, name);
-
-	return value != NULL ? pstrdup(value) : NULL;
-}
-
 /* Send a request to a server with these options: its URL and its headers are made of them. */
 static void
 use_options(List *options)
 {
+	CognitoServer complete;
+
 	fuzz_serve("", 0);
-	if (copy_value(options, "region") != NULL)
-		fuzz_server.region = copy_value(options, "region");
-	if (copy_value(options, "aws_access_key_id") != NULL)
-		fuzz_server.access_key_id = copy_value(options, "aws_access_key_id");
-	if (copy_value(options, "aws_secret_access_key") != NULL)
-		fuzz_server.secret_access_key = copy_value(options, "aws_secret_access_key");
-	if (copy_value(options, "user_pool_id") != NULL)
-		fuzz_server.user_pool_id = copy_value(options, "user_pool_id");
-	fuzz_server.session_token = copy_value(options, "aws_session_token");
-	fuzz_server.endpoint_url = copy_value(options, "endpoint_url");
-	fuzz_server.max_retries = option_number(options, "max_retries", 1);
-	fuzz_server.max_concurrent_requests = option_number(options, "max_concurrent_requests", 1);
-	fuzz_server.max_requests_per_second = option_number(options, "max_requests_per_second", 1);
-	fuzz_server.pushdown = option_boolean(options, "pushdown", true);
-	fuzz_check(option_number(options, "connect_timeout", 1) > 0);
+	complete = fuzz_server;
+	options_read(options, &fuzz_server);
+	(void) options_read_credentials(options, false, &fuzz_server);
+	if (fuzz_server.region == NULL)
+		fuzz_server.region = complete.region;
+	if (fuzz_server.user_pool_id == NULL)
+		fuzz_server.user_pool_id = complete.user_pool_id;
+	if (fuzz_server.access_key_id == NULL)
+		fuzz_server.access_key_id = complete.access_key_id;
+	if (fuzz_server.secret_access_key == NULL)
+		fuzz_server.secret_access_key = complete.secret_access_key;
+	fuzz_check(fuzz_server.connect_timeout > 0);
 	fuzz_call("cognito_groups", NIL);
 }
 

@@ -962,6 +962,12 @@ PreventCommandIfReadOnly(const char *cmdname)
 }
 
 char *
+quote_literal_cstr(const char *rawstr)
+{
+	return psprintf("'%s'", rawstr);
+}
+
+char *
 get_func_name(Oid funcid)
 {
 	return psprintf("%u", funcid);

@@ -66,7 +66,6 @@ fuzz_serve(const char *input, size_t length)
 						.request_timeout = 1000,
 						.max_retries = 3,
 						.max_concurrent_requests = 1,
-						.max_requests_per_second = INFINITY,
 						.session = &session,
 						.pushdown = true};
 }

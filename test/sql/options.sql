@@ -8,6 +8,10 @@ SELECT * FROM cognito_users('bare');
 ALTER SERVER bare OPTIONS (ADD region 'eu-west-1');
 SELECT * FROM cognito_users('bare');
 
+BEGIN;
+ALTER SERVER bare OPTIONS (ADD user_pool_id 'eu-west-1_AbCdEf123');
+SELECT * FROM cognito_users('bare');
+ROLLBACK;
 -- Misspelt, doubled, in the wrong place
 CREATE SERVER s FOREIGN DATA WRAPPER cognito_wrapper OPTIONS (regoin 'eu-west-1');
 \echo :SQLSTATE
@@ -65,7 +69,8 @@ FROM unnest(ARRAY[
 	'http://127.0.0.1:9229', 'http://127.9.9.9', 'http://[::1]:9229',
 	'', 'example.com', 'ftp://example.com', 'file:///etc/passwd', 'http://example.com', 'http://10.0.0.1',
 	'http://127.0.0.1.example.com', 'http://localhost.example.com', 'http://[::2]', 'https://user:pw@host', 'http://127.0.0.1@example.com',
-	'https://host/path', 'https://host/?a=b', 'https://host/#a', 'https://host:99999', 'https://ho st', E'https://host\r\nx: y']) value;
+	'https://host/path', 'https://host/?a=b', 'https://host/#a', 'https://host:99999', 'https://host:0', 'https://host:', 'https://host:/', 'https://host:port', 'https://ho st', E'https://host\r\nx: y']) value;
+SELECT length, try_option('endpoint_url', 'https://' || rpad('a', length, '.a') || ':8443') FROM unnest(ARRAY[253, 254, 100000]) length;
 SELECT value, try_option('identity_endpoint_url', value)
 FROM unnest(ARRAY['https://cognito-identity-fips.us-east-1.amazonaws.com', 'http://127.0.0.1:9229', '', 'ftp://localhost', 'http://example.com', 'https://user:pw@host']) value;
 SELECT value, try_option('request_timeout', value)

@@ -135,7 +135,7 @@ for (
 		endpoint_url => undef,
 		connect_timeout => '1s');
 	like(Cognito::error_of($node, "SELECT * FROM cognito_users('srv')"),
-		qr/ERROR:  HV00N: connecting to Cognito timed out/,
+		qr/ERROR:  HV00N: timeout expired while connecting to Cognito/,
 		"$region: no answer of the proxy");
 	is( $proxy->accept->getline,
 		"CONNECT $host:443 HTTP/1.1\r\n",

@@ -136,6 +136,21 @@ like(Cognito::error_of($node, q(SELECT * FROM cognito_users('srv', 'email like "
 	text_of('22023', '.*', '.*, "Error while parsing filter.", .*', 'A filter is'), 'a bad filter');
 
 
+# What there is, where something is not found
+for (
+	[ q(cognito_group_users('srv', 'none')), 'ResourceNotFoundException', 'group "none"', 'groups' ],
+	[ q(cognito_user_groups('srv', 'none')), 'UserNotFoundException', 'user "none"', 'users' ],
+	[ q(cognito_app_client('srv', 'none')), 'ResourceNotFoundException', 'app client "none"', 'app_clients' ])
+{
+	my ($function, $type, $missing, $list) = @$_;
+	$cognito->faults({ error => $type, message => 'none' });
+	like(Cognito::error_of($node, "SELECT * FROM $function"),
+		qr/ERROR:  42704: $missing .*\nDETAIL: .*\nHINT:  SELECT \* FROM cognito_$list\('srv'\) lists /,
+		"$missing: the hint lists those there are");
+}
+$cognito->faults;
+
+
 # Connection failures and timeouts
 
 my $unreachable = 'could not connect to Cognito for server "srv"';
@@ -170,28 +185,28 @@ my @waiting = map { IO::Socket::INET->new(PeerAddr => $address, Blocking => 0) }
 $cognito->create_server($node, 'srv',
 	endpoint_url => "http://$address",
 	connect_timeout => '1s');
-times_out('connect_timeout', 'HV00N', 'connecting to Cognito timed out for server "srv"',
+times_out('connect_timeout', 'HV00N', 'timeout expired while connecting to Cognito for server "srv"',
 	'gave up after .* s while connecting', '"connect_timeout"');
 
 my $silent = IO::Socket::INET->new(Listen => 8, LocalAddr => '127.0.0.1');
 $cognito->create_server($node, 'srv',
 	endpoint_url => 'https://127.0.0.1:' . $silent->sockport,
 	connect_timeout => '1s');
-times_out('connect_timeout in TLS', 'HV00N', 'connecting to Cognito timed out for server "srv"',
+times_out('connect_timeout in TLS', 'HV00N', 'timeout expired while connecting to Cognito for server "srv"',
 	'gave up after .* s while negotiating TLS', '"connect_timeout"');
 
 $cognito->create_server($node, 'srv', request_timeout => '1s');
 for (
-	[ 'response', 'waiting for the answer', 1 ],
-	[ 'body', 'receiving the answer', 1 ],
-	[ 'response', 'waiting for the answer', 2 ],
-	[ 'body', 'receiving the answer', 2 ])
+	[ 'response', 'waiting for the response', 1 ],
+	[ 'body', 'receiving the response', 1 ],
+	[ 'response', 'waiting for the response', 2 ],
+	[ 'body', 'receiving the response', 2 ])
 {
 	my ($stall, $phase, $page) = @$_;
 	my $name = "request_timeout on page $page while $phase";
 	$cognito->faults({ stall => $stall, skip => $page - 1 });
 	$cognito->clear_requests;
-	times_out($name, 'HV000', q(Cognito's answer timed out for server "srv"),
+	times_out($name, 'HV000', q(timeout expired while waiting for Cognito's response for server "srv"),
 		"gave up after .* s while $phase", '"request_timeout"');
 	is($cognito->requests, $page, "$name: at once");
 }
@@ -322,12 +337,10 @@ like(
 
 $node->safe_psql('postgres',
 	'CREATE FOREIGN DATA WRAPPER other; CREATE SERVER bare FOREIGN DATA WRAPPER other');
-my $all = '"region", "user_pool_id", "aws_access_key_id", "api_key_id"';
 like(
 	Cognito::error_of($node, "SELECT * FROM cognito_users('bare')"),
-	qr/ERROR:  HV00J: server "bare" lacks options: $all
-DETAIL:  Credentials are neither in a user mapping of role \w+ or PUBLIC, nor in the server\.
-HINT:  ALTER SERVER bare .*\n/,
+	qr/ERROR:  HV00J: missing required options "region", "user_pool_id" for server "bare"
+HINT:  ALTER SERVER bare OPTIONS \(ADD region '...', ADD user_pool_id '...'\)\.\n/,
 	'a server of another wrapper: everything that is missing');
 
 my $url = $cognito->url;

@@ -70,6 +70,7 @@ sub result_of
 # The response is not a JSON object
 
 my $no_json = 'The reply is not valid JSON\.';
+my $too_deep = 'The reply is nested more than 1,000 levels deep\.';
 is_unusable(@$_)
   for (
 	[ 'an empty reply', '', 'The reply is empty\.' ],
@@ -83,10 +84,14 @@ is_unusable(@$_)
 		second_user('{"Username": "\ud83d\u0061"}'), $no_json ],
 	[ 'an escape that JSON lacks', second_user('{"Username": "\x41"}'), $no_json ],
 	[ 'lists nested 100,000 deep',
-		'{"Users": ' . '[' x 100_000 . ']' x 100_000 . '}', $no_json ],
+		'{"Users": ' . '[' x 100_000 . ']' x 100_000 . '}', $too_deep ],
 	[ 'objects nested 100,000 deep, where nobody looks',
 		'{"Users": [], "Other": ' . '{"a":' x 100_000 . '1' . '}' x 100_000 . '}',
-		$no_json ],
+		$too_deep ],
+	[ 'lists nested 1,001 deep, after brackets in a string',
+		'{"\\"[[]{": [], "Other": ' . '[' x 1000 . ']' x 1000 . '}', $too_deep ],
+	[ 'lists nested 1,000 deep, and a mistake', '{"Other": ' . '[' x 999 . '!' . ']' x 999 . '}', $no_json ],
+	[ 'many closed lists, and a mistake', '{"Other": [' . '[],' x 2000 . '!]}', $no_json ],
 	[ 'a list', '[{"Username": "u"}]', 'The reply is not a JSON object\.' ],
 	[ 'a string', '"Users"', 'The reply is not a JSON object\.' ],
 	[ 'null', 'null', 'The reply is not a JSON object\.' ]);
@@ -180,7 +185,7 @@ $cognito->create_server($node, 'srv');
 my $megabyte = ' ' x (1024 * 1024);
 is_rejected(
 	'a reply of 33 MB', answer('{"Users": []' . $megabyte x 33 . '}'),
-	'HV000', q(Cognito's answer for), '.*, while receiving the answer\.');
+	'HV000', q(Cognito's response for), 'while receiving the response\.');
 is( result_of(
 		'{"Users": [{"Username": "u"}]' . $megabyte x 31 . '}',
 		q(SELECT username FROM cognito_users('srv'))),
@@ -207,12 +212,12 @@ my $ok = "HTTP/1.1 200 OK\r\n";
 my $broke = 'ERROR:  HV000: the connection to Cognito for server "raw" broke\n';
 my $chunked = "${ok}transfer-encoding: chunked\r\n\r\n";
 like(answer_raw("220 mail.example.com ESMTP\r\n"),
-	qr/ERROR:  HV000: .* server "raw"\nDETAIL:  ListUsers: .*, while receiving the answer\.\n/,
+	qr/ERROR:  HV000: .* server "raw"\nDETAIL:  ListUsers: .*, while receiving the response\.\n/,
 	'an answer that is not HTTP');
 like(answer_raw(''),
 	qr/${broke}DETAIL:  ListUsers: /, 'no answer at all');
 like(answer_raw("${ok}content-length: 100\r\n\r\n{\"Users\": []}"),
-	qr/${broke}DETAIL:  ListUsers: .*, while receiving the answer\.\n/,
+	qr/${broke}DETAIL:  ListUsers: .*, while receiving the response\.\n/,
 	'an answer that ends early');
 like(answer_raw("${chunked}5\r\n{\"Use\r\n"), qr/$broke/, 'chunks that end early');
 like(answer_raw("${chunked}many\r\n{\"Users\": []}\r\n0\r\n\r\n"),

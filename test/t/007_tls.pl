@@ -63,8 +63,14 @@ is_refused('a certificate of an unknown CA is refused', $count);
 is(outcome("$trust; $count"), 300, 'with cognito_srf.ca_file it is trusted');
 is_refused('what is trusted is asked for anew with each call',
 	"$trust; SELECT * FROM cognito_users('srv', NULL, 1); RESET cognito_srf.ca_file; $count");
-is_refused('a file that is not there', "SET cognito_srf.ca_file = '$folder/none.pem'; $count");
-is_refused('a file that holds no certificate', "SET cognito_srf.ca_file = '$folder/lax.cnf'; $count");
+for ([ 'a file that is not there', 'none.pem' ], [ 'a file that holds no certificate', 'lax.cnf' ])
+{
+	my ($name, $file) = @$_;
+	my $statements = "SET cognito_srf.ca_file = '$folder/$file'; $count";
+	is_refused($name, $statements);
+	like(outcome($statements), qr/^HINT:  Set "cognito_srf\.ca_file" to the absolute path of /m,
+		"$name: the hint names the setting, and nothing else");
+}
 
 $cognito->create_server($node, 'srv', endpoint_url => "https://127.0.0.1:$port");
 is(outcome("$trust; $count"), 300, 'the certificate holds for the address too');
@@ -133,6 +139,8 @@ $cognito->create_server($node, 'srv', endpoint_url => $plain_url);
 $plain->clear_requests;
 is_refused('a port that speaks plain HTTP', $count);
 is($plain->requests, 0, 'a port that speaks plain HTTP: nothing was asked');
+like(outcome("$trust; $count"), qr/^HINT:  Check that the port of the endpoint speaks TLS, /m,
+	'a port that speaks plain HTTP: the hint says so');
 like(
 	outcome(q(CREATE SERVER open FOREIGN DATA WRAPPER cognito_wrapper OPTIONS (
 		region 'eu-west-1', user_pool_id 'eu-west-1_a', endpoint_url 'http://example.com'))),
@@ -160,7 +168,7 @@ for ([ '-tls1_2', 1 ], [ '-tls1_1', 0 ], [ '-tls1', 0 ])
 	$cognito->create_server($node, 'srv', endpoint_url => $url, request_timeout => '2s');
 	if ($arrives)
 	{
-		like(outcome($count), qr/ERROR:  HV000: Cognito's answer timed out/, "$protocol is enough");
+		like(outcome($count), qr/ERROR:  HV000: timeout expired while waiting for Cognito's response/, "$protocol is enough");
 		$server->pump until $seen =~ /^POST/m;
 	}
 	else

@@ -47,12 +47,12 @@ my @phases = (
 	{
 		name => 'answer',
 		fault => { stall => 'response' },
-		words => 'while waiting for the answer'
+		words => 'while waiting for the response'
 	},
 	{
 		name => 'trickle',
 		fault => { stall => 'body' },
-		words => 'while receiving the answer'
+		words => 'while receiving the response'
 	},
 	{
 		name => 'backoff',

@@ -127,7 +127,7 @@ $cognito->create_server($node, 'srv',
 like(
 	Cognito::query_error($session,
 		"SELECT FROM cognito_users('srv', 'email', '=', '{a,b,c,d,e,f}')"),
-	qr/ERROR:  HV000: Cognito's answers .* "srv" are together larger than 128 MB\nDETAIL: .*\nHINT: .*max_concurrent_requests/,
+	qr/ERROR:  HV000: Cognito's responses .* "srv" are together larger than 128 MB\nDETAIL: .*\nHINT: .*max_concurrent_requests/,
 	'six answers of 31 MB are too much');
 kill TERM => -$server;
 waitpid $server, 0;
@@ -139,6 +139,6 @@ $cognito->create_server($node, 'srv', max_retries => 0);
 $cognito->faults({ error => 'AccessDeniedException',
 	headers => { map { ("x-filler-$_" => 'x' x 60_000) } 1 .. 5 } });
 like(Cognito::query_error($session, $count),
-	qr/ERROR:  HV000: Cognito's answer for server "srv" is larger/, '300 kB of header lines are too much');
+	qr/ERROR:  HV000: Cognito's response for server "srv" has more than 256 kB of header lines\nDETAIL:  ListUsers: while receiving the response\.\n/, '300 kB of header lines are too much');
 
 done_testing();

@@ -522,7 +522,7 @@ for my $entity (@listings, @descriptions)
 
 	if ($pool)
 	{
-		like($error, qr/ERROR:  HV00J: server "bare" lacks options: "$pool"\n/,
+		like($error, qr/ERROR:  HV00J: missing required option "$pool" for server "bare"\n/,
 			"$entity->{operation}: needs a pool");
 	}
 	else

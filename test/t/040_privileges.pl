@@ -130,10 +130,15 @@ run(q(GRANT USAGE ON FOREIGN SERVER bare TO PUBLIC;
 	CREATE USER MAPPING FOR caller SERVER bare
 	OPTIONS (aws_access_key_id 'AKIACALLER', aws_secret_access_key 'SECRET/OF/AKIACALLER')));
 is(signer('caller', 'bare'), 'AKIACALLER', 'a server without credentials takes the mapping');
-like(
-	error('stranger', 'bare'),
-	qr/HV00J: server "bare" lacks options: "aws_access_key_id", "api_key_id"\n.* role stranger /,
-	'without a mapping the error names the missing options');
+{
+	my $error = error('stranger', 'bare');
+	like($error, qr/HV00J: no credentials for role stranger on server "bare"\nDETAIL:  .* role stranger /,
+		'without a mapping there are none');
+	my ($create) = $error =~ /^HINT:  (CREATE .*\)), or ask the server's owner \w+ for a mapping FOR PUBLIC\./m;
+	$create =~ s{'\.\.\.'(.*)'\.\.\.'}{'AKIAPUBLIC'$1'SECRET/OF/AKIAPUBLIC'};
+	run("SET ROLE stranger; $create");
+	is(signer('stranger', 'bare'), 'AKIAPUBLIC', 'what the hint says helps');
+}
 
 # A mapping is complete: it is not combined with the server's credentials
 
@@ -199,19 +204,35 @@ like(
 	"a secret with a line's end is refused");
 unlike($error, qr/SECRET/, "a secret with a line's end is not shown");
 
+use_secret('broken');
+run(q(SELECT vault.create_secret('SECRET/OF/AKIAVAULT', 'broken')));
+my $replaced = run(q(UPDATE vault.secrets SET secret = encode('\xc30d04', 'base64') WHERE name = 'broken' RETURNING 1));
+is($replaced, 1, 'a secret is corrupted');
+like(
+	error($superuser, 'vaulted'),
+	qr/39000: could not decrypt the Vault secret of server "vaulted"
+DETAIL:  Vault says: .+\.
+HINT:  .*vault\.update_secret\.
+CONTEXT:  reading the Vault secret of server "vaulted"/,
+	'a secret that cannot be decrypted');
+run(q(DELETE FROM vault.secrets WHERE name = 'broken'));
+
 # Vault: read as the server's owner for the server's option
 
 run('GRANT USAGE ON FOREIGN DATA WRAPPER cognito_wrapper TO owner;
 	ALTER SERVER vaulted OWNER TO owner');
 use_secret('vaulted');
 $error = error($superuser, 'vaulted');
-like($error, qr/42501: role owner may not read the Vault secret of server "vaulted"/,
+like($error, qr/42501: permission denied for the Vault secret of server "vaulted"\nDETAIL:  Role owner, .* USAGE on schema vault\.\nHINT: .* read every secret in Vault\.  Or have a superuser own the server: ALTER SERVER vaulted OWNER TO /,
 	"an owner without rights cannot lend them, even to a superuser");
 run(hint($error));
 $error = error('caller', 'vaulted');
 like(
 	$error,
-	qr/42501: permission denied for function \w+\n.*reading the Vault secret of server "vaulted"/s,
+	qr/42501: permission denied for the Vault secret of server "vaulted"
+DETAIL:  Role owner reads it: permission denied for function \w+\.
+HINT:  .* GRANT EXECUTE ON .*
+CONTEXT:  reading the Vault secret of server "vaulted"/,
 	"the function that decrypts is the owner's to call too");
 run('GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA vault TO owner');
 is(signer('caller', 'vaulted'), 'AKIAVAULT', 'with these privileges of the owner, every role with USAGE can call');
@@ -224,15 +245,15 @@ run("ALTER SERVER vaulted OWNER TO $superuser");
 run(q(CREATE USER MAPPING FOR caller SERVER vaulted
 	OPTIONS (aws_access_key_id 'AKIAVAULT', api_key_id 'vaulted')));
 $error = error('caller', 'vaulted');
-like($error, qr/42501: role caller may not read the Vault secret of server "vaulted"/,
+like($error, qr/42501: permission denied for the Vault secret of server "vaulted"\nDETAIL:  Role caller, .*\nHINT: .* Or DROP USER MAPPING FOR caller SERVER vaulted, /,
 	"the owner's rights do not serve a mapping");
 run(hint($error));
 run('GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA vault TO caller');
 is(signer('caller', 'vaulted'), 'AKIAVAULT', "the caller's privileges serve a mapping");
 run('REVOKE USAGE ON SCHEMA vault FROM caller');
-like(error('caller', 'vaulted'), qr/42501: role caller may not read/, 'USAGE on the schema is required');
+like(error('caller', 'vaulted'), qr/Role caller, .* USAGE on schema vault\./, 'USAGE on the schema counts');
 run('GRANT USAGE ON SCHEMA vault TO caller; REVOKE SELECT ON vault.decrypted_secrets FROM caller');
-like(error('caller', 'vaulted'), qr/42501: role caller may not read/, 'SELECT on the view is required');
+like(error('caller', 'vaulted'), qr/Role caller, .* SELECT on view /, 'SELECT on the view counts');
 
 # A caller's operators are not used where the owner's rights are
 
@@ -294,7 +315,7 @@ sub is_refused
 	my ($role, $name) = @_;
 	my $error = error($role, 'vaulted');
 
-	like($error, qr/42501: .* nobody vouches for this Vault/, "$name: such a Vault is refused");
+	like($error, qr/42501: view "vault.decrypted_secrets" is not trusted\nDETAIL:  It belongs to role mallory, .*\nHINT: .* ALTER VIEW .*\nCONTEXT: .* server "vaulted"/, "$name: such a Vault is refused");
 	unlike($error, qr/spied/, "$name: and not run");
 	return;
 }
@@ -363,13 +384,13 @@ sub attack
 
 for my $command ("SET ROLE $superuser", 'RESET ROLE', 'RESET SESSION AUTHORIZATION')
 {
-	like(attack($command), qr/42501: cannot set parameter .* within security-definer function/,
+	like(attack($command), qr/42501: .*\nDETAIL: .* cannot set parameter .* within security-definer function/,
 		"$command: the view cannot become another role");
 }
 for my $command ('CREATE TEMP TABLE trap ()',
 	'DECLARE trap CURSOR WITH HOLD FOR SELECT vault.spy()')
 {
-	like(attack($command), qr/42501: cannot .* within security-restricted operation/,
+	like(attack($command), qr/42501: .*\nDETAIL: .* cannot .* within security-restricted operation/,
 		"$command: the view cannot leave anything behind");
 }
 like(attack('SELECT 1 / 0'), qr/22012.*reading the Vault secret of server "vaulted"/s,

@@ -198,7 +198,7 @@ for my $place ("PUBLIC's mapping", 'the server')
 
 	run('REVOKE SELECT ON vault.decrypted_secrets FROM third');
 	$create->('third');
-	my $unreadable = qr/42501: role third may not read the Vault secret of server "srv"\n.*\n0 requests$/s;
+	my $unreadable = qr/42501: permission denied for the Vault secret of server "srv"\nDETAIL:  Role third, .*\n0 requests$/s;
 	check_ways($unreadable, "$place, an owner who may not read Vault");
 	like(outcome(q(SELECT count(*) FROM cognito_users('srv'))), $unreadable,
 		"$place, an owner who may not read Vault, called by a superuser");

@@ -1,0 +1,159 @@
+/*
+ * endpoint.c
+ *		The address of a service, parsed from a URL.
+ *
+ * URLs are parsed here and nowhere else, with libcurl's parser, which also sends
+ * the requests: what has been checked is what is used.  The parts are copied into
+ * a struct of fixed size, so that nothing can raise an error while libcurl's
+ * handle is open.
+ */
+#include "postgres.h"
+
+#include <arpa/inet.h>
+#include <curl/curl.h>
+
+#include "server/endpoint.h"
+
+/* The longest name in the DNS (RFC 1035), and the longest port number. */
+#define MAX_HOST_NAME 253
+#define MAX_PORT 5
+
+#define PORT_PROBLEM "The port must be a number from 1 to 65535."
+
+typedef struct UrlParts
+{
+	char scheme[8]; /* in lower case; a longer one is truncated */
+	char host[MAX_HOST_NAME + 1];
+	char port[MAX_PORT + 1]; /* empty for the scheme's default */
+} UrlParts;
+
+/* Return true if a host, as libcurl normalizes it, is a loopback address. */
+static bool
+is_loopback(const char *host)
+{
+	struct in_addr  v4;
+	struct in6_addr v6;
+	char            address[INET6_ADDRSTRLEN + 2];
+
+	if (pg_strcasecmp(host, "localhost") == 0)
+		return true;
+	if (inet_pton(AF_INET, host, &v4) == 1)
+		return (ntohl(v4.s_addr) >> 24) == 127;
+
+	strlcpy(address, host[0] == '[' ? host + 1 : host, sizeof(address));
+	address[strcspn(address, "]")] = '\0';
+	return inet_pton(AF_INET6, address, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+}
+
+/* Copy a part of a URL, truncated to the size.  Return its length, or -1 if there is none. */
+static int
+copy_part(CURLU *url, CURLUPart part, char *text, size_t size)
+{
+	char *value = NULL;
+	int   length = -1;
+
+	if (curl_url_get(url, part, &value, CURLU_NO_DEFAULT_PORT) == CURLUE_OK)
+		length = (int) strlcpy(text, value, size);
+	curl_free(value);
+	return length;
+}
+
+/* Return true if a URL has a part. */
+static bool
+has_part(CURLU *url, CURLUPart part)
+{
+	char ignored[1];
+
+	return copy_part(url, part, ignored, sizeof(ignored)) >= 0;
+}
+
+/* Return true if a valid URL without a path ends with a colon, after which libcurl needs no port. */
+static bool
+lacks_port(const char *text)
+{
+	size_t length = strlen(text);
+
+	if (text[length - 1] == '/')
+		length--;
+	return text[length - 1] == ':';
+}
+
+/* Take a URL apart.  Return NULL, or what is wrong with it, as endpoint_parse does. */
+static const char *
+split_url(CURLU *url, const char *text, UrlParts *parts)
+{
+	CURLUcode result = curl_url_set(url, CURLUPART_URL, text, CURLU_NON_SUPPORT_SCHEME);
+	char      path[2];
+	int       host_length;
+
+	memset(parts, 0, sizeof(UrlParts));
+	if (result == CURLUE_BAD_PORT_NUMBER)
+		return PORT_PROBLEM;
+	if (result != CURLUE_OK ||
+		copy_part(url, CURLUPART_SCHEME, parts->scheme, sizeof(parts->scheme)) < 0 ||
+		(host_length = copy_part(url, CURLUPART_HOST, parts->host, sizeof(parts->host))) < 0)
+		return "It must be a URL such as https://host or https://host:port.";
+
+	if (has_part(url, CURLUPART_USER) || has_part(url, CURLUPART_PASSWORD))
+		return "It must not hold a user name or a password.";
+	if (copy_part(url, CURLUPART_PATH, path, sizeof(path)) != 1 || has_part(url, CURLUPART_QUERY) ||
+		has_part(url, CURLUPART_FRAGMENT))
+		return "It must end after the host and the port: no path, no query, no fragment.";
+	if (host_length > MAX_HOST_NAME)
+		return "The host name must not be longer than 253 characters.";
+
+	copy_part(url, CURLUPART_PORT, parts->port, sizeof(parts->port));
+	if (lacks_port(text) || strcmp(parts->port, "0") == 0)
+		return PORT_PROBLEM;
+	return NULL;
+}
+
+/* Return NULL, or what is wrong with the scheme or the host of a URL. */
+static const char *
+check_scheme(const UrlParts *parts)
+{
+	if (strcmp(parts->scheme, "https") == 0)
+		return NULL;
+	if (strcmp(parts->scheme, "http") != 0)
+		return "It must begin with https://, or with http:// for a loopback address.";
+	if (!is_loopback(parts->host))
+		return "Without TLS (http://) only a loopback address is allowed; use https://.";
+	return NULL;
+}
+
+/* Return an endpoint, palloc'd with its strings. */
+static const Endpoint *
+make_endpoint(const char *scheme, const char *host, const char *port)
+{
+	Endpoint *endpoint = palloc(sizeof(Endpoint));
+
+	endpoint->host = psprintf("%s%s%s", host, port[0] != '\0' ? ":" : "", port);
+	endpoint->url = psprintf("%s://%s/", scheme, endpoint->host);
+	endpoint->is_plain_http = strcmp(scheme, "http") == 0;
+	return endpoint;
+}
+
+const char *
+endpoint_parse(const char *text, const Endpoint **endpoint)
+{
+	CURLU      *url = curl_url();
+	UrlParts    parts;
+	const char *problem;
+
+	if (url == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	problem = split_url(url, text, &parts);
+	curl_url_cleanup(url);
+
+	if (problem == NULL)
+		problem = check_scheme(&parts);
+	if (problem == NULL)
+		*endpoint = make_endpoint(parts.scheme, parts.host, parts.port);
+	return problem;
+}
+
+const Endpoint *
+endpoint_of_host(const char *host)
+{
+	return make_endpoint("https", host, "");
+}

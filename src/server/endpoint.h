@@ -1,0 +1,28 @@
+/*
+ * endpoint.h
+ *		The address of a service, parsed from a URL.
+ */
+#ifndef COGNITO_SERVER_ENDPOINT_H
+#define COGNITO_SERVER_ENDPOINT_H
+
+#include "postgres.h"
+
+typedef struct Endpoint
+{
+	const char *url;           /* scheme://host[:port]/, without a default port */
+	const char *host;          /* host[:port], the value of the header host */
+	bool        is_plain_http; /* without TLS, on a loopback address */
+} Endpoint;
+
+/*
+ * Parse the URL of an endpoint: https://, or http:// for a loopback address, with
+ * a host and optionally a port, and nothing else.  Set the endpoint, palloc'd in
+ * the current memory context, and return NULL, or return what is wrong with the
+ * URL, as a constant sentence.  The sentence quotes nothing.
+ */
+extern const char *endpoint_parse(const char *text, const Endpoint **endpoint);
+
+/* Return the endpoint of a host with TLS, palloc'd in the current memory context. */
+extern const Endpoint *endpoint_of_host(const char *host);
+
+#endif
