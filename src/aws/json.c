@@ -31,7 +31,7 @@ static struct
 {
 	MemoryContext context;     /* where the tree goes */
 	int64         allocations; /* so far */
-	int64         patience;    /* as many come first, whatever interrupts are pending */
+	int64         patience;    /* as many come before an interrupt that does not end the query */
 	bool          interrupted; /* it was made to give up, so that an interrupt can be served */
 	const char   *problem;     /* why it gave up for good, as a sentence */
 } parsing;
@@ -44,8 +44,10 @@ static struct
 static void *
 allocate(size_t size)
 {
-	if (parsing.allocations++ >= parsing.patience && INTERRUPTS_PENDING_CONDITION() &&
-		INTERRUPTS_CAN_BE_PROCESSED())
+	bool is_patient = parsing.allocations++ < parsing.patience;
+
+	if (INTERRUPTS_PENDING_CONDITION() && INTERRUPTS_CAN_BE_PROCESSED() &&
+		(!is_patient || QueryCancelPending || ProcDiePending))
 		parsing.interrupted = true;
 	else if (size > MAX_STRING)
 		parsing.problem = "The reply holds a string of more than 1 MB.";
@@ -294,10 +296,16 @@ append_key(StringInfo members, const char *key)
 }
 
 void
-json_append_string(StringInfo members, const char *key, const char *value)
+json_append_utf8(StringInfo members, const char *key, const char *value)
 {
 	append_key(members, key);
-	escape_json(members, pg_server_to_any(value, (int) strlen(value), PG_UTF8));
+	escape_json(members, value);
+}
+
+void
+json_append_string(StringInfo members, const char *key, const char *value)
+{
+	json_append_utf8(members, key, pg_server_to_any(value, (int) strlen(value), PG_UTF8));
 }
 
 void
