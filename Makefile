@@ -10,7 +10,7 @@ REGRESS_OPTS = --inputdir=test
 TAP_TESTS = 1
 PROVE_TESTS = test/t/*.pl test/interop/*.pl
 
-SHLIB_LINK = -lcurl -lcrypto -lcjson
+SHLIB_LINK = -lcurl -lssl -lcrypto -lcjson
 
 PG_CONFIG ?= pg_config
 export PG_CONFIG

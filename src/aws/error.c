@@ -7,12 +7,16 @@
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 
 #include "aws/error.h"
 #include "aws/json.h"
 
 /* How much of a service's message goes into an error, in bytes. */
 #define MAX_QUOTED 500
+
+/* How much of it is kept to find secrets and names in it, in bytes. */
+#define MAX_KEPT (MAX_QUOTED + MAX_CREDENTIAL)
 
 /*
  * The characters that could make a message look like another: those that control a
@@ -134,6 +138,10 @@ static const struct
 									 "Cognito's response for server \"%s\" has more than 256 kB of "
 									 "header lines",
 									 NULL},
+	[AWS_ERROR_ENCODED] = {ERRCODE_FDW_ERROR,
+						   "Cognito's response for server \"%s\" has a transfer encoding other "
+						   "than \"chunked\"",
+						   NULL},
 	[AWS_ERROR_BUFFERS_FULL] = {ERRCODE_FDW_ERROR,
 								"Cognito's responses for server \"%s\" are together larger "
 								"than 128 MB",
@@ -181,6 +189,7 @@ static const AwsErrorKind kinds_of_outcomes[] = {
 	[HTTP_CONNECTION_LOST] = AWS_ERROR_CONNECTION_LOST,
 	[HTTP_BODY_TOO_LARGE] = AWS_ERROR_BODY_TOO_LARGE,
 	[HTTP_HEADERS_TOO_LARGE] = AWS_ERROR_HEADERS_TOO_LARGE,
+	[HTTP_ENCODED] = AWS_ERROR_ENCODED,
 	[HTTP_BUFFERS_FULL] = AWS_ERROR_BUFFERS_FULL,
 	[HTTP_TOO_MANY_FILES] = AWS_ERROR_TOO_MANY_FILES,
 	[HTTP_OUT_OF_MEMORY] = AWS_ERROR_OUT_OF_MEMORY,
@@ -195,6 +204,7 @@ kind_of_status(long status)
 	{
 		case 429:
 			return AWS_ERROR_THROTTLED;
+		case 408: /* also what a connection is told that was idle for too long */
 		case 500:
 		case 502:
 		case 503:
@@ -233,24 +243,38 @@ unqualified_type(const char *type)
 	return pnstrdup(type, strcspn(type, ":"));
 }
 
-/* Set type and message from a response, in which they may be in several places. */
+/* Return a copy of what is of use in a string of a response, in the current context. */
+static char *
+copy_clipped(const char *text)
+{
+	return text != NULL ? pnstrdup(text, MAX_KEPT) : NULL;
+}
+
+/*
+ * Set type and message from a response, in which they may be in several places.
+ * The response's JSON may take much memory, and a request may fail many times:
+ * nothing but the two is kept.
+ */
 static void
 parse_error(HttpRequest *http, AwsError *error)
 {
-	JsonError    ignored;
-	size_t       length;
-	const char  *body = http_body(http, &length);
-	const cJSON *reply = json_parse(body, length, &ignored);
-	const char  *type = json_string(reply, "__type");
+	MemoryContext context =
+		AllocSetContextCreate(CurrentMemoryContext, "cognito error", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	JsonError     ignored;
+	size_t        length;
+	const char   *body = http_body(http, &length);
+	const cJSON  *reply = json_parse(body, length, &ignored);
+	const char   *type = json_string(reply, "__type");
+	const char   *message = json_string(reply, "message");
 
+	MemoryContextSwitchTo(caller);
 	if (type == NULL)
 		type = http_header(http, "x-amzn-errortype");
 	if (type != NULL)
-		error->type = unqualified_type(type);
-
-	error->message = json_string(reply, "message");
-	if (error->message == NULL)
-		error->message = json_string(reply, "Message");
+		error->type = unqualified_type(copy_clipped(type));
+	error->message = copy_clipped(message != NULL ? message : json_string(reply, "Message"));
+	MemoryContextDelete(context);
 }
 
 bool

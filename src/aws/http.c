@@ -16,15 +16,22 @@
 #include <curl/curl.h>
 #include <math.h>
 #include <openssl/crypto.h>
+#include <openssl/ssl.h>
 #include <signal.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include "clock.h"
 #include "compat.h"
 #include "aws/http.h"
 
-/* The largest number of idle connections that a session keeps open */
-#define MAX_CONNECTIONS 64L
+/*
+ * The largest number of idle connections that a session keeps open; where backends
+ * may open few files, it is half of what PostgreSQL leaves to modules.
+ */
+#define MAX_CONNECTIONS 64
+
+/* The cipher list: key exchange over a large finite field can block OpenSSL for a second */
+#define CIPHERS "DEFAULT:!kDHE"
 
 /* The number of events taken from the kernel at a time; more are taken the next time */
 #define MAX_EVENTS 16
@@ -54,10 +61,21 @@ typedef struct HttpSocket
 	uint32        events; /* WL_SOCKET_READABLE, WL_SOCKET_WRITEABLE */
 } HttpSocket;
 
+/* A socket that libcurl opened; the inode distinguishes it from later users of its descriptor. */
+typedef struct OpenSocket
+{
+	curl_socket_t fd;
+	dev_t         device;
+	ino_t         inode;
+} OpenSocket;
+
 /* The session's connections, and what libcurl asked last to watch. */
 static struct
 {
 	CURLM        *multi;
+	OpenSocket   *open; /* malloc'd, for it grows inside a callback */
+	int           nopen;
+	int           max_open;
 	dlist_head    running;  /* requests that have been added to the multi handle */
 	size_t        buffered; /* bytes allocated for the responses of all requests */
 	WaitEventSet *wait_set;
@@ -122,8 +140,53 @@ set_timer(CURLM *multi pg_attribute_unused(), long milliseconds, void *user pg_a
 }
 
 /*
- * libcurl's callback: create a socket, counted among the files that this
- * backend has open, so that the server closes others when it must.
+ * Release the descriptors of sockets that libcurl has closed.  Its callback for that
+ * is not called for sockets that were still connecting.
+ */
+static void
+release_closed_sockets(void)
+{
+	int kept = 0;
+
+	for (int i = 0; i < pool.nopen; i++)
+	{
+		const OpenSocket *socket = &pool.open[i];
+		struct stat       status;
+
+		if (fstat(socket->fd, &status) == 0 && status.st_dev == socket->device &&
+			status.st_ino == socket->inode)
+			pool.open[kept++] = *socket;
+		else
+			ReleaseExternalFD();
+	}
+	pool.nopen = kept;
+}
+
+/* Record a socket whose descriptor was acquired; return false if out of memory. */
+static bool
+remember_socket(curl_socket_t fd)
+{
+	struct stat status;
+
+	if (pool.nopen == pool.max_open)
+	{
+		int         max = Max(2 * pool.max_open, 8);
+		OpenSocket *open = realloc(pool.open, max * sizeof(OpenSocket));
+
+		if (open == NULL)
+			return false;
+		pool.open = open;
+		pool.max_open = max;
+	}
+	if (fstat(fd, &status) != 0)
+		return false;
+	pool.open[pool.nopen++] = (OpenSocket){fd, status.st_dev, status.st_ino};
+	return true;
+}
+
+/*
+ * libcurl's callback: create a socket, counted among the files that this backend
+ * has open, so that the server closes others when it must.
  */
 static curl_socket_t
 open_socket(void *user, curlsocktype purpose pg_attribute_unused(), struct curl_sockaddr *address)
@@ -131,23 +194,31 @@ open_socket(void *user, curlsocktype purpose pg_attribute_unused(), struct curl_
 	HttpRequest  *request = user;
 	curl_socket_t fd;
 
+	release_closed_sockets();
 	if (!AcquireExternalFD())
 	{
 		request->outcome = HTTP_TOO_MANY_FILES;
 		return CURL_SOCKET_BAD;
 	}
 	fd = socket(address->family, address->socktype, address->protocol);
-	if (fd == CURL_SOCKET_BAD)
-		ReleaseExternalFD();
-	return fd;
+	if (fd != CURL_SOCKET_BAD && remember_socket(fd))
+		return fd;
+	if (fd != CURL_SOCKET_BAD)
+		closesocket(fd);
+	ReleaseExternalFD();
+	return CURL_SOCKET_BAD;
 }
 
-/* libcurl's callback: close a socket of open_socket. */
-static int
-close_socket(void *user pg_attribute_unused(), curl_socket_t fd)
+/*
+ * libcurl's callback: make OpenSSL return after each record.  By default it reads
+ * on while records contain no data, and an endless series of them would block the
+ * backend.
+ */
+static CURLcode
+set_up_tls(CURL *easy pg_attribute_unused(), void *context, void *user pg_attribute_unused())
 {
-	ReleaseExternalFD();
-	return close(fd);
+	SSL_CTX_clear_mode((SSL_CTX *) context, SSL_MODE_AUTO_RETRY);
+	return CURLE_OK;
 }
 
 /* Wipe and free the response of a request, which may contain the secret of an app client. */
@@ -215,17 +286,43 @@ receive_body(char *data, size_t size, size_t count, void *user)
 	return length;
 }
 
-/* libcurl's callback: limit the header lines of the response, all of which libcurl keeps. */
+/*
+ * Return true if a header line announces a transfer encoding that libcurl would
+ * decode although it was not asked for: any but "chunked".  A few bytes may take hours
+ * to decode.
+ */
+static bool
+is_encoded(const char *line, size_t length)
+{
+	static const char name[] = "transfer-encoding:";
+	static const char chunked[] = "chunked";
+	size_t            i = strlen(name);
+
+	if (length < i || pg_strncasecmp(line, name, i) != 0)
+		return false;
+	while (i < length && isspace((unsigned char) line[i]))
+		i++;
+	while (length > i && isspace((unsigned char) line[length - 1]))
+		length--;
+	return length - i != strlen(chunked) || pg_strncasecmp(line + i, chunked, length - i) != 0;
+}
+
+/*
+ * libcurl's callback: limit the header lines of the response, all of which libcurl
+ * keeps, and refuse encodings.
+ */
 static size_t
-receive_header(char *data pg_attribute_unused(), size_t size, size_t count, void *user)
+receive_header(char *data, size_t size, size_t count, void *user)
 {
 	HttpRequest *request = user;
+	size_t       length = size * count;
 
-	request->header_length += size * count;
-	if (request->header_length <= HTTP_MAX_HEADERS)
-		return size * count;
-	request->outcome = HTTP_HEADERS_TOO_LARGE;
-	return 0;
+	request->header_length += length;
+	if (request->header_length > HTTP_MAX_HEADERS)
+		request->outcome = HTTP_HEADERS_TOO_LARGE;
+	else if (is_encoded(data, length))
+		request->outcome = HTTP_ENCODED;
+	return request->outcome == HTTP_PENDING ? length : 0;
 }
 
 /* Wipe and free the header lines of a message, which may contain a session token. */
@@ -260,6 +357,7 @@ release(void *arg)
 	stop(request);
 	curl_easy_cleanup(request->easy);
 	free_body(request);
+	release_closed_sockets();
 }
 
 /* Return true if a request reached the point whose time libcurl stores under that name. */
@@ -406,7 +504,8 @@ open_pool(void)
 
 	curl_multi_setopt(pool.multi, CURLMOPT_SOCKETFUNCTION, watch_socket);
 	curl_multi_setopt(pool.multi, CURLMOPT_TIMERFUNCTION, set_timer);
-	curl_multi_setopt(pool.multi, CURLMOPT_MAXCONNECTS, MAX_CONNECTIONS);
+	curl_multi_setopt(pool.multi, CURLMOPT_MAXCONNECTS,
+					  (long) Min(MAX_CONNECTIONS, max_safe_fds / 6));
 	pool.wait_set_stale = true;
 	pool.timer = -1;
 }
@@ -486,7 +585,6 @@ set_constant_options(HttpRequest *request)
 	set_option(request, ERRORBUFFER, request->error);
 	set_option(request, OPENSOCKETFUNCTION, open_socket);
 	set_option(request, OPENSOCKETDATA, request);
-	set_option(request, CLOSESOCKETFUNCTION, close_socket);
 	set_option(request, WRITEFUNCTION, receive_body);
 	set_option(request, WRITEDATA, request);
 	set_option(request, HEADERFUNCTION, receive_header);
@@ -499,6 +597,8 @@ set_constant_options(HttpRequest *request)
 	set_option(request, SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
 	set_option(request, SSL_VERIFYPEER, 1L);
 	set_option(request, SSL_VERIFYHOST, 2L);
+	set_option(request, SSL_CIPHER_LIST, CIPHERS);
+	set_option(request, SSL_CTX_FUNCTION, set_up_tls);
 	set_option(request, USERAGENT, "cognito_srf/1.1");
 }
 

@@ -40,6 +40,7 @@ typedef enum HttpOutcome
 	HTTP_CONNECTION_LOST,      /* the connection broke after it was established */
 	HTTP_BODY_TOO_LARGE,       /* a response of more than HTTP_MAX_RESPONSE */
 	HTTP_HEADERS_TOO_LARGE,    /* header lines of more than HTTP_MAX_HEADERS */
+	HTTP_ENCODED,              /* a transfer encoding other than "chunked" */
 	HTTP_BUFFERS_FULL,         /* responses of together more than HTTP_MAX_BUFFERED */
 	HTTP_TOO_MANY_FILES,       /* no file descriptor for a connection */
 	HTTP_OUT_OF_MEMORY,        /* no memory to send the request, or to keep the response */

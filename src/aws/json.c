@@ -31,7 +31,7 @@ static struct
 {
 	MemoryContext context;         /* holds the tree */
 	int64         allocations;     /* so far */
-	int64         min_allocations; /* before pending interrupts count */
+	int64         min_allocations; /* before an interrupt that does not end the query counts */
 	bool          interrupted;     /* parsing was stopped to process an interrupt */
 	const char   *problem;         /* why parsing failed, as a sentence */
 } parsing;
@@ -43,8 +43,10 @@ static struct
 static void *
 allocate(size_t size)
 {
-	if (parsing.allocations++ >= parsing.min_allocations && INTERRUPTS_PENDING_CONDITION() &&
-		INTERRUPTS_CAN_BE_PROCESSED())
+	bool is_early = parsing.allocations++ < parsing.min_allocations;
+
+	if (INTERRUPTS_PENDING_CONDITION() && INTERRUPTS_CAN_BE_PROCESSED() &&
+		(!is_early || QueryCancelPending || ProcDiePending))
 		parsing.interrupted = true;
 	else if (size > MAX_STRING)
 		parsing.problem = "The reply holds a string of more than 1 MB.";
@@ -293,10 +295,16 @@ append_key(StringInfo members, const char *key)
 }
 
 void
-json_append_string(StringInfo members, const char *key, const char *value)
+json_append_utf8(StringInfo members, const char *key, const char *value)
 {
 	append_key(members, key);
-	escape_json(members, pg_server_to_any(value, (int) strlen(value), PG_UTF8));
+	escape_json(members, value);
+}
+
+void
+json_append_string(StringInfo members, const char *key, const char *value)
+{
+	json_append_utf8(members, key, pg_server_to_any(value, (int) strlen(value), PG_UTF8));
 }
 
 void

@@ -72,9 +72,11 @@ extern const char *json_string(const cJSON *object, const char *member);
 
 /*
  * Append "key":value to the text of an object, after a comma unless it is the
- * first member.  The key is a constant.
+ * first member.  The key is a constant.  A string is in the database's encoding, or
+ * in UTF-8 as what a response held.
  */
 extern void json_append_string(StringInfo members, const char *key, const char *value);
+extern void json_append_utf8(StringInfo members, const char *key, const char *value);
 extern void json_append_integer(StringInfo members, const char *key, int64 value);
 
 /* Append members that were written with these functions; nothing if the text is empty. */

@@ -73,7 +73,7 @@ request_page(ListingState *state, int index)
 	initStringInfo(&members);
 	json_append_integer(&members, state->listing->page_size, state->page_size);
 	if (token != NULL)
-		json_append_string(&members, state->listing->token, token);
+		json_append_utf8(&members, state->listing->token, token);
 	state->active[index].asked = ++state->asked;
 	aws_send(state->requests[index], state->active[index].part->arguments, members.data);
 }

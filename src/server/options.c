@@ -130,6 +130,8 @@ check_credential(const char *value)
 	for (const char *c = value; *c != '\0'; c++)
 		if (*c <= ' ' || *c > '~')
 			return "It must hold printable ASCII characters only, and no white space.";
+	if (strlen(value) > MAX_CREDENTIAL)
+		return "It must not be longer than 16 kB.";
 	return check_not_empty(value);
 }
 

@@ -19,6 +19,9 @@ typedef enum PoolKind
 	POOL_IDENTITY
 } PoolKind;
 
+/* The longest credential that is accepted, in bytes; AWS's session tokens have some kB. */
+#define MAX_CREDENTIAL (16 * 1024)
+
 typedef struct CognitoServer
 {
 	MemoryContext context; /* holds this struct and all that lives as long as the call */

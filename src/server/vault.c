@@ -158,7 +158,8 @@ copy_secret(MemoryContext owner)
 
 /*
  * Execute a query for secrets, and return the number of rows, 2 if there are more.
- * The plan is generic, because that does not show the key where plans are logged.
+ * The plan is generic, because that does not show the key where plans are logged;
+ * the caller's setting plan_cache_mode must not change that.
  */
 static uint64
 query_secret(const char *condition, Oid type, Datum key)
@@ -308,6 +309,8 @@ vault_secret(const char *name, Oid role, const char *server_name, const char *al
 	saved_settings = NewGUCNestLevel();
 	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("plan_cache_mode", "auto", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
 
 	check_vault(&reader);
 	secret = read_secret(name, &reader, CurrentMemoryContext);
