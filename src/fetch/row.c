@@ -8,7 +8,6 @@
 #include "mb/pg_wchar.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/datetime.h"
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
 #include "utils/numeric.h"
@@ -231,68 +230,17 @@ from_epoch(double seconds, TimestampTz *timestamp)
 	return IS_VALID_TIMESTAMP(*timestamp);
 }
 
-/* An offset such as Z, +02:00 or -0330, in seconds east of UTC; false if it is none. */
-static bool
-parse_zone(const char *text, int *offset)
-{
-	int  hours;
-	int  minutes;
-	char sign;
-	int  length = 0;
-
-	*offset = 0;
-	if (strcmp(text, "Z") == 0)
-		return true;
-	if (sscanf(text, "%c%2d:%2d%n", &sign, &hours, &minutes, &length) != 3 &&
-		sscanf(text, "%c%2d%2d%n", &sign, &hours, &minutes, &length) != 3)
-		return false;
-	if (sign != '+' && sign != '-')
-		return false;
-	*offset = (hours * MINS_PER_HOUR + minutes) * SECS_PER_MINUTE * (sign == '-' ? -1 : 1);
-	return text[length] == '\0' && hours <= MAX_TZDISP_HOUR && minutes < MINS_PER_HOUR;
-}
-
-/* An ISO 8601 time such as 2026-01-31T23:59:59.123Z, in seconds since the Unix epoch. */
-static bool
-parse_iso8601(const char *text, double *seconds)
-{
-	int    year;
-	int    month;
-	int    day;
-	int    hour;
-	int    minute;
-	double second;
-	int    offset;
-	int    length = 0;
-
-	if (sscanf(text, "%4d-%2d-%2dT%2d:%2d:%lf%n", &year, &month, &day, &hour, &minute, &second,
-			   &length) != 6 ||
-		!parse_zone(text + length, &offset))
-		return false;
-	if (year < 1 || month < 1 || month > MONTHS_PER_YEAR || day < 1 ||
-		day > day_tab[isleap(year)][month - 1] || hour < 0 || hour >= HOURS_PER_DAY || minute < 0 ||
-		minute >= MINS_PER_HOUR || !(second >= 0 && second <= SECS_PER_MINUTE))
-		return false;
-
-	*seconds = (double) (date2j(year, month, day) - UNIX_EPOCH_JDATE) * SECS_PER_DAY +
-			   hour * SECS_PER_HOUR + minute * SECS_PER_MINUTE + second - offset;
-	return true;
-}
-
 void
 row_timestamp(Row *row, int column, const char *member)
 {
 	const cJSON *value = find_member(row, member);
-	double       seconds;
 	TimestampTz  timestamp;
 
 	if (value == NULL)
 		return;
-	if (cJSON_IsNumber(value))
-		seconds = value->valuedouble;
-	else if (!cJSON_IsString(value) || !parse_iso8601(value->valuestring, &seconds))
-		row_reject(row, "is not a time", member);
-	if (!from_epoch(seconds, &timestamp))
+	if (!cJSON_IsNumber(value))
+		row_reject(row, "is not a number", member);
+	if (!from_epoch(value->valuedouble, &timestamp))
 		row_reject(row, "is out of the range of timestamps", member);
 	row_set(row, column, TimestampTzGetDatum(timestamp));
 }

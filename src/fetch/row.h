@@ -46,7 +46,7 @@ extern void row_boolean(Row *row, int column, const char *member);
 extern void row_integer(Row *row, int column, const char *member); /* integer */
 extern void row_texts(Row *row, int column, const char *member);   /* text[] */
 
-/* A number of seconds since the epoch, or an ISO 8601 string with a time zone. */
+/* From a number of seconds since the Unix epoch; HV000 if it is no timestamp. */
 extern void row_timestamp(Row *row, int column, const char *member);
 
 /* Sets a column to the whole item, an object, as jsonb. */
