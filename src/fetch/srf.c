@@ -1,6 +1,7 @@
 /*
  * srf.c
- *		What the calls of all SQL functions have in common.
+ *		Calls of SQL functions: check their arguments, open the server, execute the
+ *		operation, and return the rows.
  */
 #include "postgres.h"
 
@@ -14,7 +15,7 @@
 
 bool srf_offline;
 
-/* What a function's definition calls an argument. */
+/* Return the name of a function's argument. */
 static char *
 argument_name(Oid function, int number)
 {
