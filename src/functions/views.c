@@ -116,7 +116,7 @@ get_default_view(Oid function)
  * it also for views that were restored from a dump.
  */
 static bool
-is_created_here(const Relation relation, Oid function)
+is_created_here(Relation relation, Oid function)
 {
 	bool result;
 
