@@ -238,7 +238,7 @@ process_page(ListingState *state, int index)
 	if (reply == NULL)
 	{
 		if (!first)
-			aws_reject_reply(request, "What is listed has disappeared between two pages.");
+			aws_reject_reply(request, "The listed object was deleted between two pages.");
 		state->missing_at = state->nrequested;
 		return false;
 	}

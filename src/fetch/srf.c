@@ -59,8 +59,8 @@ srf_open(const char *server_name, PoolKind pool, bool writes)
 						errmsg("cannot write to Cognito while cognito_srf.offline is on")));
 	ereport(WARNING,
 			(errmsg("no rows from server \"%s\" while cognito_srf.offline is on", server_name),
-			 errhint("Materialized views are filled by REFRESH MATERIALIZED VIEW, once "
-					 "it is off.")));
+			 errhint("Use REFRESH MATERIALIZED VIEW to fill materialized views after turning it "
+					 "off.")));
 	return NULL;
 }
 

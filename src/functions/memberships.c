@@ -112,9 +112,9 @@ is_name(const char *value)
 
 /*
  * Return the filter of ListUsers that looks up a user, or the name of a group; NULL if
- * no user or group can have that name, for which Cognito would return an error.  The
- * model allows letters, digits, marks, symbols and punctuation of all Unicode: names of
- * groups beyond ASCII are not tested for that, but never sent.
+ * no user or group can have that name, for which Cognito would return an error.  Names
+ * of groups that are not ASCII are not sent: which of their characters Cognito accepts
+ * depends on Unicode categories, which PostgreSQL 15 does not know.
  */
 static char *
 make_filter(const SearchAttribute *attribute, const char *op, const char *value)
@@ -156,7 +156,7 @@ list_names(const Listing *listing, const CognitoServer *server, List *parts, int
 
 	TupleDescInitEntry(column, 1, "name", TEXTOID, -1, 0);
 	slot = MakeSingleTupleTableSlot(column, &TTSOpsMinimalTuple);
-	listing_fetch(listing, server, parts, max_names, rows, column);
+	(void) listing_fetch(listing, server, parts, max_names, rows, column);
 	while (tuplestore_gettupleslot(rows, true, false, slot))
 	{
 		slot_getallattrs(slot);

@@ -72,8 +72,8 @@ typedef struct SearchEntity
 	SessionListing listing;
 
 	/*
-	 * Return what list_found is to send to Cognito for a value, palloc'd or the value
-	 * itself; NULL if Cognito cannot be relied on to find all rows that match it.
+	 * Return what list_found is to send to Cognito for a value, palloc'd; NULL if Cognito
+	 * cannot be relied on to find all rows that match it.
 	 */
 	char *(*make_filter)(const SearchAttribute *attribute, const char *op, const char *value);
 
