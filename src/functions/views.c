@@ -20,7 +20,6 @@
 #include "miscadmin.h"
 #include "parser/parse_func.h"
 #include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -58,50 +57,6 @@ typedef struct ViewDefinition
 
 PG_FUNCTION_INFO_V1(cognito_create_views);
 
-/* Return true if an SQL expression, as PostgreSQL prints it, is a string literal of type text. */
-static bool
-is_text_literal(const char *expression)
-{
-	const char *end = expression;
-
-	if (*end != '\'')
-		return false;
-	do
-	{
-		end = strchr(end + 1, '\'');
-		if (end == NULL)
-			return false;
-	} while (*++end == '\'');
-	return strcmp(end, "::text") == 0 || strcmp(end, "::pg_catalog.text") == 0;
-}
-
-/*
- * Return true if two definitions of views are equal but for one place, in which the
- * first has a string literal.
- */
-static bool
-differs_in_literal(char *definition, const char *pattern)
-{
-	size_t length = strlen(definition);
-	size_t pattern_length = strlen(pattern);
-	size_t prefix = 0;
-	size_t suffix = 0;
-
-	while (definition[prefix] != '\0' && definition[prefix] == pattern[prefix])
-		prefix++;
-	while (prefix + suffix < Min(length, pattern_length) &&
-		   definition[length - suffix - 1] == pattern[pattern_length - suffix - 1])
-		suffix++;
-	return is_text_literal(pnstrdup(definition + prefix, length - prefix - suffix));
-}
-
-/* Return the definition of a view. */
-static char *
-get_definition(Oid relid)
-{
-	return TextDatumGetCString(DirectFunctionCall1(pg_get_viewdef, ObjectIdGetDatum(relid)));
-}
-
 /* Return the default view of a function, which reads the default server. */
 static Oid
 get_default_view(Oid function)
@@ -110,25 +65,40 @@ get_default_view(Oid function)
 }
 
 /*
+ * SQL that tells whether the definition of view $1 is that of default view $2 with a
+ * literal in place of the call of cognito_default_server.  It has no backslashes, as
+ * their meaning depends on standard_conforming_strings.
+ */
+#define COMPARE_DEFINITIONS                                     \
+	"SELECT pg_catalog.texteq("                                 \
+	"pg_catalog.regexp_replace(pg_catalog.pg_get_viewdef($1), " \
+	"'[(]''([^'']|'''')*''::(pg_catalog[.])?text[)]', '()'), "  \
+	"pg_catalog.regexp_replace(pg_catalog.pg_get_viewdef($2), " \
+	"'[(][^()]*cognito_default_server[(][)][)]', '()'))"
+
+/*
  * Return true if a relation is a view that cognito_create_views has created, for any
- * server, and that nobody has changed: it has no options, and its definition is that of
- * the default view with a literal in place of the default server.  The definition tells
- * it also for views that were restored from a dump.
+ * server, and that nobody has changed.  Views are recognized by their definition, so
+ * that those restored from a dump are recognized too; options would be lost.
  */
 static bool
 is_created_here(Relation relation, Oid function)
 {
-	bool result;
+	Oid   types[] = {OIDOID, OIDOID};
+	Datum relids[] = {ObjectIdGetDatum(RelationGetRelid(relation)),
+					  ObjectIdGetDatum(get_default_view(function))};
+	Datum is_equal;
+	bool  isnull;
 
 	if (relation->rd_rel->relkind != RELKIND_VIEW || relation->rd_options != NULL)
 		return false;
 
 	/* The relation is locked, so the latest snapshot has its final definition. */
 	PushActiveSnapshot(GetLatestSnapshot());
-	result = differs_in_literal(get_definition(RelationGetRelid(relation)),
-								get_definition(get_default_view(function)));
+	SPI_execute_with_args(COMPARE_DEFINITIONS, lengthof(types), types, relids, NULL, true, 1);
 	PopActiveSnapshot();
-	return result;
+	is_equal = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	return !isnull && DatumGetBool(is_equal);
 }
 
 /*
@@ -154,10 +124,8 @@ find_replaced(const ViewDefinition *view, bool replace)
 						get_namespace_name(view->schema)),
 				 replace ? errdetail("It is not a view created by cognito_create_views, or it "
 									 "has been changed.")
-						 : 0,
-				 replace ? errhint("Choose another schema, or drop the relation.")
-						 : errhint("Choose another schema, or use replace => true to replace views "
-								   "created by cognito_create_views.")));
+						 : errhint("Use replace => true to replace views created by "
+								   "cognito_create_views.")));
 	if (owner != GetUserId())
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
