@@ -22,3 +22,110 @@ WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
 	AND classid = 'pg_proc'::regclass AND deptype = 'i' AND objid IN (
 	'cognito_add_user_to_group(text, text, text)'::regprocedure,
 	'cognito_remove_user_from_group(text, text, text)'::regprocedure);
+
+-- Pushdown calls this overload, as it does that of cognito_users.
+
+CREATE FUNCTION cognito_memberships(server_name text, attribute text, operator text, "values" text[])
+	RETURNS TABLE (group_name text, username text)
+	AS 'MODULE_PATHNAME', 'cognito_memberships_matching'
+	LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000
+	SUPPORT cognito_memberships_support;
+COMMENT ON FUNCTION cognito_memberships(text, text, text, text[]) IS
+	'memberships in the user pool of a server whose attribute (group_name or username) equals (=) or starts with (^=) one of the values';
+
+-- Comments of 1.0 that were unclear
+
+COMMENT ON FUNCTION cognito_users(text, text, bigint) IS
+	'users of the user pool of a server that match a filter of ListUsers, at most max_users';
+COMMENT ON FUNCTION cognito_users(text, text, text, text[]) IS
+	'users of the user pool of a server whose attribute equals (=) or starts with (^=) one of the values';
+COMMENT ON FUNCTION cognito_filter(text, text, text) IS
+	'filter of ListUsers that compares an attribute with a value, which it quotes';
+COMMENT ON FUNCTION cognito_default_server() IS
+	'name of the server that the views read: the setting cognito_srf.default_server';
+COMMENT ON FUNCTION cognito_memberships(text) IS
+	'all memberships in the user pool of a server: which user is in which group';
+COMMENT ON FUNCTION cognito_memberships(text, text, text[]) IS
+	'memberships in the user pool of a server whose attribute (group_name or username) equals one of the values';
+COMMENT ON VIEW cognito_memberships IS
+	'all memberships in the user pool of the default server: which user is in which group';
+COMMENT ON FUNCTION cognito_add_user_to_group(text, text, text) IS
+	'adds a user of the user pool of a server to a group; no error if the user is already in it';
+COMMENT ON FUNCTION cognito_remove_user_from_group(text, text, text) IS
+	'removes a user of the user pool of a server from a group; no error if the user is not in it';
+COMMENT ON FUNCTION cognito_create_views(text, name, boolean) IS
+	'creates views of the pools of a server in a schema, and returns their names';
+COMMENT ON FUNCTION cognito_statistics() IS
+	'requests of this session to each server, and their results';
+COMMENT ON VIEW cognito_statistics IS
+	'requests of this session to each server, and their results';
+
+COMMENT ON COLUMN cognito_users.username IS 'name of the user, unique in the user pool';
+COMMENT ON COLUMN cognito_users.email IS 'email address of the user: the attribute email';
+COMMENT ON COLUMN cognito_users.status IS 'status of the user, such as CONFIRMED or FORCE_CHANGE_PASSWORD';
+COMMENT ON COLUMN cognito_users.enabled IS 'whether the user may sign in';
+COMMENT ON COLUMN cognito_users.created_at IS 'time at which the user was created';
+COMMENT ON COLUMN cognito_users.updated_at IS 'time at which the user was last modified';
+COMMENT ON COLUMN cognito_users.attributes IS 'object of all attributes by name, including sub and email';
+
+COMMENT ON COLUMN cognito_groups.group_name IS 'name of the group, unique in the user pool';
+COMMENT ON COLUMN cognito_groups.description IS 'description of the group';
+COMMENT ON COLUMN cognito_groups.role_arn IS 'ARN of the IAM role of the users in the group';
+COMMENT ON COLUMN cognito_groups.precedence IS 'precedence of the group over others of the same user; the lowest number wins';
+COMMENT ON COLUMN cognito_groups.created_at IS 'time at which the group was created';
+COMMENT ON COLUMN cognito_groups.updated_at IS 'time at which the group was last modified';
+
+COMMENT ON COLUMN cognito_memberships.group_name IS 'name of the group';
+COMMENT ON COLUMN cognito_memberships.username IS 'name of a user in the group';
+
+COMMENT ON COLUMN cognito_user_pools.id IS 'id of the user pool, such as eu-west-1_AbCdEf123';
+COMMENT ON COLUMN cognito_user_pools.name IS 'name of the user pool, not necessarily unique';
+COMMENT ON COLUMN cognito_user_pools.status IS 'status of the user pool, which AWS no longer fills in';
+COMMENT ON COLUMN cognito_user_pools.created_at IS 'time at which the user pool was created';
+COMMENT ON COLUMN cognito_user_pools.updated_at IS 'time at which the user pool was last modified';
+
+COMMENT ON COLUMN cognito_user_pool.id IS 'id of the user pool, such as eu-west-1_AbCdEf123';
+COMMENT ON COLUMN cognito_user_pool.name IS 'name of the user pool, not necessarily unique';
+COMMENT ON COLUMN cognito_user_pool.arn IS 'ARN (Amazon resource name) of the user pool';
+COMMENT ON COLUMN cognito_user_pool.mfa_configuration IS 'multi-factor authentication: OFF, ON or OPTIONAL';
+COMMENT ON COLUMN cognito_user_pool.estimated_users IS 'estimated number of users';
+COMMENT ON COLUMN cognito_user_pool.deletion_protection IS 'protection against deletion: ACTIVE or INACTIVE';
+COMMENT ON COLUMN cognito_user_pool.created_at IS 'time at which the user pool was created';
+COMMENT ON COLUMN cognito_user_pool.updated_at IS 'time at which the user pool was last modified';
+COMMENT ON COLUMN cognito_user_pool.details IS 'full description of the user pool, as Cognito returns it';
+
+COMMENT ON COLUMN cognito_app_clients.client_id IS 'id of the app client';
+COMMENT ON COLUMN cognito_app_clients.client_name IS 'name of the app client';
+
+COMMENT ON COLUMN cognito_identity_providers.provider_name IS 'name of the identity provider, unique in the user pool';
+COMMENT ON COLUMN cognito_identity_providers.provider_type IS 'type of the identity provider, such as SAML, OIDC, Google or Facebook';
+COMMENT ON COLUMN cognito_identity_providers.created_at IS 'time at which the identity provider was created';
+COMMENT ON COLUMN cognito_identity_providers.updated_at IS 'time at which the identity provider was last modified';
+
+COMMENT ON COLUMN cognito_identity_pools.identity_pool_id IS 'id of the identity pool';
+COMMENT ON COLUMN cognito_identity_pools.identity_pool_name IS 'name of the identity pool';
+
+COMMENT ON COLUMN cognito_identity_pool.id IS 'id of the identity pool';
+COMMENT ON COLUMN cognito_identity_pool.name IS 'name of the identity pool';
+COMMENT ON COLUMN cognito_identity_pool.allow_unauthenticated IS 'whether identities without a login are allowed';
+COMMENT ON COLUMN cognito_identity_pool.allow_classic_flow IS 'whether the classic (basic) authentication flow is allowed';
+COMMENT ON COLUMN cognito_identity_pool.developer_provider_name IS 'name of the developer provider';
+COMMENT ON COLUMN cognito_identity_pool.details IS 'full description of the identity pool, as Cognito returns it';
+
+COMMENT ON COLUMN cognito_identities.identity_id IS 'id of the identity';
+COMMENT ON COLUMN cognito_identities.logins IS 'names of the providers with which the identity has logged in';
+COMMENT ON COLUMN cognito_identities.created_at IS 'time at which the identity was created';
+COMMENT ON COLUMN cognito_identities.updated_at IS 'time at which the identity was last modified';
+
+COMMENT ON COLUMN cognito_statistics.server_name IS 'name of the server';
+COMMENT ON COLUMN cognito_statistics.calls IS 'number of function calls that used the server';
+COMMENT ON COLUMN cognito_statistics.requests IS 'number of requests sent, including retries';
+COMMENT ON COLUMN cognito_statistics.pages IS 'number of pages received';
+COMMENT ON COLUMN cognito_statistics.rows IS 'number of rows received';
+COMMENT ON COLUMN cognito_statistics.retries IS 'number of retries';
+COMMENT ON COLUMN cognito_statistics.throttled IS 'number of requests that the service throttled';
+COMMENT ON COLUMN cognito_statistics.errors IS 'number of function calls that failed or were canceled';
+COMMENT ON COLUMN cognito_statistics.bytes_received IS 'total size of the response bodies in bytes';
+COMMENT ON COLUMN cognito_statistics.connections_opened IS 'number of connections opened';
+COMMENT ON COLUMN cognito_statistics.waited IS 'total time from sending requests to receiving their responses';
+COMMENT ON COLUMN cognito_statistics.last_call IS 'start time of the last call';

@@ -1,13 +1,13 @@
 /*
  * description.c
- *		A single object that an operation describes, as a row.
+ *		Descriptions: fetch the single object that an operation returns, as a row.
  */
 #include "postgres.h"
 
-#include "fetch/description.h"
 #include "aws/json.h"
+#include "fetch/description.h"
 
-/* The described object in a reply. */
+/* Return the described object of a reply; raise HV000 if it is missing. */
 static const cJSON *
 find_object(const Description *description, const AwsRequest *request, const cJSON *reply)
 {

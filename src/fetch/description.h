@@ -1,6 +1,6 @@
 /*
  * description.h
- *		A single object that an operation describes, as a row.
+ *		Descriptions: fetch the single object that an operation returns, as a row.
  */
 #ifndef COGNITO_FETCH_DESCRIPTION_H
 #define COGNITO_FETCH_DESCRIPTION_H
@@ -13,17 +13,17 @@
 #include "aws/client.h"
 #include "fetch/row.h"
 
-/* What there is to know of such an operation; each entity has one constant of it. */
+/* An operation that returns a single object; each is a constant. */
 typedef struct Description
 {
 	AwsOperation operation;
-	const char  *object;   /* the reply's member that is the object; NULL if the reply itself is */
-	RowMaker     make_row; /* turns it into a row */
+	const char  *object;   /* name of the reply's member with the object; NULL: the reply itself */
+	RowMaker     make_row; /* sets the columns of the object's row */
 } Description;
 
 /*
- * Ask for an object, with the arguments of the operation as AwsCall has them, and
- * append its row, or raise an error.
+ * Perform the operation with arguments as in AwsCall, and append the object's row.
+ * Raise what aws_perform, aws_reject_reply and the row's functions do.
  */
 extern void
 description_fetch(const Description *description, const CognitoServer *server,

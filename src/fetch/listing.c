@@ -1,6 +1,10 @@
 /*
  * listing.c
- *		A whole listing, page after page, into a tuplestore.
+ *		Listings: fetch all pages of an operation that lists items, and append a row
+ *		for each item to a tuplestore.
+ *
+ * Each active part has one request.  The pages of a part follow one another, because
+ * each has the token of the next; parts are independent.
  */
 #include "postgres.h"
 
@@ -10,47 +14,53 @@
 #include "utils/formatting.h"
 #include "utils/memutils.h"
 
-#include "clock.h"
 #include "aws/json.h"
+#include "clock.h"
 #include "fetch/listing.h"
 #include "server/session.h"
 
-/* What a page of users usually takes in memory, in bytes; kept from page to page. */
+/* Memory that a page of users usually needs, in bytes; it is kept from page to page. */
 #define PAGE_BLOCK (1024 * 1024)
 
-/* A part that is being listed; its request is kept for the next part. */
+/* A part that has a request in flight. */
 typedef struct ActivePart
 {
 	const ListingPart *part;
-	char              *token; /* what the last page was asked for with; NULL for the first */
-	int64              asked; /* its number among the pages asked for */
+	char              *token; /* with which the current page was requested; NULL for the first */
+	int64 request_number;     /* of the current page, in the order of all pages' requests */
 } ActivePart;
 
 typedef struct ListingState
 {
 	const Listing       *listing;
 	const CognitoServer *server;
-	List                *parts;     /* that are still to be begun */
-	int64                wanted;    /* rows that are still to come */
-	int                  page_size; /* the same for all pages, as tokens demand it */
-	int64                asked;     /* how many pages so far */
-	int64                doubt;     /* as many had been when a part was missing; 0 if none is */
-	ActivePart          *active;
-	AwsRequest         **requests; /* of the active parts; the first nactive are under way */
-	int                  nactive;
-	MemoryContext        page; /* holds what one page needs */
-	Tuplestorestate     *rows;
-	TupleDesc            columns;
-	Session              before; /* the server's counters when the call began */
-	double               began;  /* in clock_now's milliseconds */
-	double               notice; /* when to tell next how far it is; negative for never */
+	List                *parts;      /* parts that are not started yet */
+	int64                rows_left;  /* rows that may still be appended, or LISTING_ALL */
+	int                  page_size;  /* constant, as a token is valid for one page size only */
+	int64                nrequested; /* pages requested so far */
+
+	/*
+	 * The value of nrequested when a part was last found missing; 0 if none was, or if
+	 * a page that was requested afterwards has arrived.
+	 */
+	int64 missing_at;
+
+	ActivePart      *active;   /* the first nactive are used */
+	AwsRequest     **requests; /* of the active parts; others are kept for reuse, or NULL */
+	int              nactive;
+	MemoryContext    page; /* reset after each page */
+	Tuplestorestate *rows;
+	TupleDesc        columns;
+	Session          before;      /* the session's counters at the start */
+	double           start_time;  /* of clock_now, in milliseconds */
+	double           notice_time; /* of the next progress message; negative for none */
 } ListingState;
 
 int listing_progress_interval;
 
 /*
- * The page size that asks for as few items beyond max_rows as the least number
- * of pages allows: 10 for 10, 31 for 61.  It must not change on the way.
+ * Return the page size with which the least number of pages has max_rows items, and
+ * the fewest beyond them: 10 for 10, 31 for 61.
  */
 static int
 choose_page_size(int64 max_rows)
@@ -63,7 +73,7 @@ choose_page_size(int64 max_rows)
 	return (int) ((max_rows - 1) / pages + 1);
 }
 
-/* Asks for the page to which a slot's token leads, without waiting for it. */
+/* Send the request for an active part's next page, without waiting for the response. */
 static void
 request_page(ListingState *state, int index)
 {
@@ -74,11 +84,11 @@ request_page(ListingState *state, int index)
 	json_append_integer(&members, state->listing->page_size, state->page_size);
 	if (token != NULL)
 		json_append_utf8(&members, state->listing->token, token);
-	state->active[index].asked = ++state->asked;
+	state->active[index].request_number = ++state->nrequested;
 	aws_send(state->requests[index], state->active[index].part->arguments, members.data);
 }
 
-/* Begins parts as long as there are any and requests may be added. */
+/* Start parts, up to the number of concurrent requests. */
 static void
 start_parts(ListingState *state)
 {
@@ -95,7 +105,7 @@ start_parts(ListingState *state)
 	}
 }
 
-/* Ends a slot's part: the last active slot takes its place. */
+/* Remove an active part, whose place the last one takes; keep its request for reuse. */
 static void
 finish_part(ListingState *state, int index)
 {
@@ -109,7 +119,7 @@ finish_part(ListingState *state, int index)
 	state->requests[last] = request;
 }
 
-/* The reply's list of items; every page has one, if an empty one. */
+/* Return a reply's list of items, which may be empty; raise HV000 if it is missing. */
 static const cJSON *
 find_items(const Listing *listing, const AwsRequest *request, const cJSON *reply)
 {
@@ -122,7 +132,7 @@ find_items(const Listing *listing, const AwsRequest *request, const cJSON *reply
 	return items;
 }
 
-/* Takes the reply's token for the next page; false if this page is the last. */
+/* Store a reply's token for the next page; return false if this page is the last one. */
 static bool
 read_token(ListingState *state, const AwsRequest *request, const cJSON *reply, ActivePart *active)
 {
@@ -137,7 +147,7 @@ read_token(ListingState *state, const AwsRequest *request, const cJSON *reply, A
 		return false;
 	if (active->token != NULL && strcmp(active->token, token->valuestring) == 0)
 		aws_reject_reply(request,
-						 "Member \"%s\" is the one just sent: the listing would never end.",
+						 "Member \"%s\" is the token that was sent: the listing would never end.",
 						 listing->token);
 
 	if (active->token != NULL)
@@ -146,31 +156,31 @@ read_token(ListingState *state, const AwsRequest *request, const cJSON *reply, A
 	return true;
 }
 
-/* Is an item one of a part's?  What is no object is, so that append_rows finds it. */
+/* Return true if an item belongs to a part, or is no object, an error for append_rows. */
 static bool
 belongs(const ListingPart *part, const cJSON *item)
 {
 	return part->belongs == NULL || !cJSON_IsObject(item) || part->belongs(item, part->arg);
 }
 
-/* Does a page have all the rows that are still wanted? */
+/* Return true if a page has as many rows as may still be appended. */
 static bool
 has_enough(const ListingState *state, const ListingPart *part, const cJSON *items)
 {
 	const cJSON *item;
 	int64        n = 0;
 
-	if (state->wanted == LISTING_ALL)
+	if (state->rows_left == LISTING_ALL)
 		return false;
 	json_for_each (item, items)
 	{
 		if (belongs(part, item))
 			n++;
 	}
-	return n >= state->wanted;
+	return n >= state->rows_left;
 }
 
-/* Turns the items of a page into rows, as many as are wanted. */
+/* Append rows for the items of a page, up to the limit. */
 static void
 append_rows(ListingState *state, const ListingPart *part, const AwsRequest *request,
 			const cJSON *items)
@@ -183,10 +193,10 @@ append_rows(ListingState *state, const ListingPart *part, const AwsRequest *requ
 		row.number++;
 		if (!belongs(part, item))
 			continue;
-		if (state->wanted == 0)
+		if (state->rows_left == 0)
 			break;
-		if (state->wanted != LISTING_ALL)
-			state->wanted--;
+		if (state->rows_left != LISTING_ALL)
+			state->rows_left--;
 
 		row.item = item;
 		if (!cJSON_IsObject(item))
@@ -196,24 +206,24 @@ append_rows(ListingState *state, const ListingPart *part, const AwsRequest *requ
 	}
 }
 
-/* Replaces a part of which there is more by smaller ones, where that helps and can be done. */
+/* Replace a part that has more pages by smaller ones; return false if it is not split. */
 static bool
-divide_part(ListingState *state, const ListingPart *part, const cJSON *items)
+split_active_part(ListingState *state, const ListingPart *part, const cJSON *items)
 {
 	int           nrequests = state->server->max_concurrent_requests;
 	MemoryContext caller;
-	bool          done;
+	bool          result;
 
-	if (part->split == NULL || nrequests == 1 || state->wanted != LISTING_ALL)
+	if (part->split == NULL || nrequests == 1 || state->rows_left != LISTING_ALL)
 		return false;
 
 	caller = MemoryContextSwitchTo(state->server->context);
-	done = part->split(items, nrequests, part->arg, &state->parts);
+	result = part->split(items, nrequests, part->arg, &state->parts);
 	MemoryContextSwitchTo(caller);
-	return done;
+	return result;
 }
 
-/* Works on a slot's page that has come; false if its part is finished. */
+/* Process the response to an active part's request; return false if the part is finished. */
 static bool
 process_page(ListingState *state, int index)
 {
@@ -228,17 +238,16 @@ process_page(ListingState *state, int index)
 	if (reply == NULL)
 	{
 		if (!first)
-			aws_reject_reply(request, "What is listed has disappeared between two pages.");
-		state->doubt = state->asked;
+			aws_reject_reply(request, "The listed object was deleted between two pages.");
+		state->missing_at = state->nrequested;
 		return false;
 	}
-	/* What holds the parts was still there after the last one was missing. */
-	if (active->asked > state->doubt)
-		state->doubt = 0;
+	if (active->request_number > state->missing_at)
+		state->missing_at = 0;
 	state->server->session->pages++;
 	items = find_items(state->listing, request, reply);
 	more = read_token(state, request, reply, active);
-	if (first && more && divide_part(state, part, items))
+	if (first && more && split_active_part(state, part, items))
 		return false;
 
 	more = more && !has_enough(state, part, items);
@@ -248,16 +257,16 @@ process_page(ListingState *state, int index)
 	return more;
 }
 
-/* A count with commas, for people. */
+/* Return a number with commas between groups of digits. */
 static char *
-with_commas(int64 n)
+format_number(int64 n)
 {
 	return text_to_cstring(DatumGetTextPP(
 		DirectFunctionCall2(int8_to_char, Int64GetDatum(n),
 							PointerGetDatum(cstring_to_text("FM999,999,999,999,999,990")))));
 }
 
-/* Tells how far the call is, if it is time to. */
+/* Send a progress message if it is time for one. */
 static void
 report_progress(ListingState *state)
 {
@@ -265,24 +274,24 @@ report_progress(ListingState *state)
 	const Session *before = &state->before;
 	double         now = clock_now();
 
-	if (state->notice < 0 || now < state->notice)
+	if (state->notice_time < 0 || now < state->notice_time)
 		return;
 	ereport(NOTICE, (errmsg("%s: %s %s, %s pages, %s throttled, %.0f s", state->listing->function,
-							with_commas(session->rows - before->rows), state->listing->noun,
-							with_commas(session->pages - before->pages),
-							with_commas(session->throttled - before->throttled),
-							(now - state->began) / 1000.0)));
-	state->notice = now + listing_progress_interval;
+							format_number(session->rows - before->rows), state->listing->noun,
+							format_number(session->pages - before->pages),
+							format_number(session->throttled - before->throttled),
+							(now - state->start_time) / 1000.0)));
+	state->notice_time = now + listing_progress_interval;
 }
 
-/* Fetches until every part is finished or there are rows enough. */
+/* Fetch pages until all parts are finished or the limit is reached. */
 static void
 fetch_parts(ListingState *state)
 {
 	start_parts(state);
-	while (state->nactive > 0 && state->wanted > 0)
+	while (state->nactive > 0 && state->rows_left > 0)
 	{
-		int index = aws_wait(state->requests, state->nactive, state->notice);
+		int index = aws_wait(state->requests, state->nactive, state->notice_time);
 
 		if (index >= 0 && !process_page(state, index))
 		{
@@ -308,7 +317,7 @@ listing_fetch(const Listing *listing, const CognitoServer *server, List *parts, 
 			.listing = listing,
 			.server = server,
 			.parts = list_copy(parts),
-			.wanted = max_rows,
+			.rows_left = max_rows,
 			.page_size = choose_page_size(max_rows),
 			.active = palloc0(server->max_concurrent_requests * sizeof(ActivePart)),
 			.requests = palloc0(server->max_concurrent_requests * sizeof(AwsRequest *)),
@@ -317,12 +326,12 @@ listing_fetch(const Listing *listing, const CognitoServer *server, List *parts, 
 			.rows = rows,
 			.columns = columns,
 			.before = *server->session,
-			.began = now,
-			.notice = listing_progress_interval > 0 ? now + listing_progress_interval : -1};
+			.start_time = now,
+			.notice_time = listing_progress_interval > 0 ? now + listing_progress_interval : -1};
 
 		MemoryContextSwitchTo(state->page);
 		fetch_parts(state);
 	}
 	MemoryContextSwitchTo(caller);
-	return state->doubt == 0;
+	return state->missing_at == 0;
 }

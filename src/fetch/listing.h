@@ -1,6 +1,7 @@
 /*
  * listing.h
- *		A whole listing, page after page and part beside part, into a tuplestore.
+ *		Listings: fetch all pages of an operation that lists items, and append a row
+ *		for each item to a tuplestore.
  */
 #ifndef COGNITO_FETCH_LISTING_H
 #define COGNITO_FETCH_LISTING_H
@@ -14,64 +15,65 @@
 #include "aws/client.h"
 #include "fetch/row.h"
 
-/* What Cognito gives on a page at the most. */
+/* The most items of a page, for all operations of Cognito. */
 #define LISTING_PAGE_SIZE 60
 
-/* No limit on the number of rows. */
+/* As max_rows: no limit. */
 #define LISTING_ALL PG_INT64_MAX
 
-/* What there is to know of a listing operation; each entity has one constant of it. */
+/* An operation that lists items page by page; each is a constant. */
 typedef struct Listing
 {
 	AwsOperation operation;
-	const char  *page_size; /* the parameter that says how many items a page may hold */
-	const char  *token;     /* the parameter, and the reply's member, that leads to the next page */
-	const char  *items;     /* the reply's member that lists the items */
-	const char  *function;  /* the SQL function, for people */
-	const char  *noun;      /* what the items are, for people */
-	RowMaker     make_row;  /* turns an item into a row */
+	const char  *page_size; /* name of the parameter for the most items of a page */
+	const char  *token;     /* name of the parameter, and of the response's member, for the
+							 * token of the next page */
+	const char  *items;     /* name of the response's member with the list of items */
+	const char  *function;  /* name of the SQL function, for progress messages */
+	const char  *noun;      /* plural of the items, for progress messages */
+	RowMaker     make_row;  /* sets the columns of an item's row */
 
-	/*
-	 * The type of error that says that a part has no items, for what it lists is
-	 * not there; or NULL.
-	 */
+	/* The type of the error for a part that does not exist and so has no items; may be NULL. */
 	const char *missing;
 } Listing;
 
 /*
- * A part of what is to be listed: a listing of its own.  An item becomes a row
- * only if it belongs to the part, whatever the service thinks of its filter.
+ * A part of a listing: a sequence of pages that is requested independently of the
+ * other parts.  The strings and arg belong to the caller, and must live until
+ * listing_fetch returns.
  */
 typedef struct ListingPart
 {
-	const char *arguments[AWS_MAX_PARAMETERS];           /* of the operation, as AwsCall has them */
-	bool (*belongs)(const cJSON *item, const void *arg); /* NULL if every item does */
-	const void *arg;                                     /* also the rows' */
+	const char *arguments[AWS_MAX_PARAMETERS]; /* of the operation, as in AwsCall */
+
+	/* Return true if an item belongs to the part; others get no row.  NULL if all do. */
+	bool (*belongs)(const cJSON *item, const void *arg);
+	const void *arg; /* argument of the callbacks; also that of the rows */
 
 	/*
-	 * Divides the part into smaller ones that together list the same; asked when
-	 * its first page turns out not to be the last and several requests may run.
-	 * Appends them to the list and returns true, or leaves it if that cannot be
-	 * done.  May be NULL.
+	 * Split the part into smaller ones that together list the same items: append them
+	 * to the list and return true, or return false if that is not possible.  It is
+	 * called with the items of the first page if that is not the last one and up to
+	 * nrequests requests may be in flight, in the server's memory context.  May be NULL.
 	 */
 	bool (*split)(const cJSON *items, int nrequests, const void *arg, List **parts);
 } ListingPart;
 
-/* How often a call tells how far it is, in milliseconds; a setting, 0 for never. */
+/* Setting cognito_srf.progress_interval, in milliseconds; 0 for no messages. */
 extern int listing_progress_interval;
 
 /*
- * Lists ListingParts, as many at a time as the server's max_concurrent_requests
- * allows, and appends a row for every item that belongs, up to max_rows, or
- * raises an error; then the tuplestore holds only some of them and is to be
- * dropped.
+ * Fetch a list of ListingParts, as many concurrently as the server's
+ * max_concurrent_requests, and append a row for each item that belongs, up to max_rows.
+ * Raise what aws_wait, aws_reject_reply and the row's functions do; the tuplestore then
+ * holds an incomplete result.
  *
- * Returns false if a part was missing, and no page that was asked for after that
- * has come: the same error is the service's answer where not the part but all of
- * them are gone, with what they are parts of.  It is the caller's to find out.
+ * Return false if a part was missing and no page that was requested afterwards has
+ * arrived.  Cognito returns the same error if the user pool itself is missing, so the
+ * caller must find out which of both it was.
  *
- * The next page of a part is asked for before a page is turned into rows.  In
- * memory there is one page, beside an answer for each request on its way.
+ * The next page of a part is requested before the rows of the current one are made.
+ * Memory use is one parsed page, and one response for each request in flight.
  */
 extern bool listing_fetch(const Listing *listing, const CognitoServer *server, List *parts,
 						  int64 max_rows, Tuplestorestate *rows, TupleDesc columns);

@@ -1,6 +1,6 @@
 /*
  * row.c
- *		From one JSON object of a reply to one row.
+ *		Rows: convert the members of a JSON object of a reply to the columns of a row.
  */
 #include "postgres.h"
 
@@ -8,7 +8,6 @@
 #include "mb/pg_wchar.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/datetime.h"
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
 #include "utils/numeric.h"
@@ -20,13 +19,13 @@
 #include "fetch/row.h"
 
 /*
- * What an item may take, as json_size counts.  A user takes less than 1 MB.  What
- * PostgreSQL does with a row (sort and copy its jsonb, spill it) cannot be
- * interrupted.
+ * The largest item, in the count of json_size; a user needs less than 1 MB.  It limits
+ * the time for which PostgreSQL's own handling of a row (sorting and copying jsonb,
+ * writing to disk) cannot be interrupted.
  */
 #define MAX_ITEM (4 * 1024 * 1024)
 
-/* Room for a number as cJSON prints it, and what it asks for on top. */
+/* Size of the buffer for a number; cJSON prints at most 25 characters and wants spare room. */
 #define MAX_NUMBER 64
 
 void
@@ -37,7 +36,7 @@ row_reject(const Row *row, const char *problem, const char *member)
 	aws_reject_reply(row->request, "Item %d: member \"%s\" %s.", row->number, member, problem);
 }
 
-/* Raises the error for an item that is too large. */
+/* Raise HV000 if the item is too large. */
 static void
 check_size(const Row *row)
 {
@@ -69,13 +68,13 @@ row_set(Row *row, int column, Datum value)
 char *
 row_to_server(const char *utf8)
 {
-	/* The reply has been validated, so where the encodings agree there is nothing to do. */
+	/* json_parse has validated the reply. */
 	if (GetDatabaseEncoding() == PG_UTF8)
 		return unconstify(char *, utf8);
 	return pg_any_to_server(utf8, (int) strlen(utf8), PG_UTF8);
 }
 
-/* A member of the row's item, or NULL if it is missing or null. */
+/* Return a member of the row's item, or NULL if it is missing or null. */
 static const cJSON *
 find_member(const Row *row, const char *member)
 {
@@ -149,7 +148,7 @@ row_jsonb_string(const char *utf8)
 	return (JsonbValue){.type = jbvString, .val.string = {.len = (int) strlen(text), .val = text}};
 }
 
-/* A number as jsonb: what cJSON prints of it, so null if it is infinite. */
+/* Return a number as jsonb, with the digits that cJSON prints; null if it is infinite. */
 static JsonbValue
 jsonb_number(const cJSON *number)
 {
@@ -164,7 +163,7 @@ jsonb_number(const cJSON *number)
 	return (JsonbValue){.type = jbvNumeric, .val.numeric = DatumGetNumeric(numeric)};
 }
 
-/* A value as jsonb that is neither list nor object. */
+/* Return a value that is neither list nor object as jsonb. */
 static JsonbValue
 jsonb_scalar(const cJSON *value)
 {
@@ -177,7 +176,7 @@ jsonb_scalar(const cJSON *value)
 	return (JsonbValue){.type = jbvNull};
 }
 
-/* Pushes what begins where a walk is: a list, an object, or another value. */
+/* Push the value at which a walk is: the start of a list or an object, or a scalar. */
 static void
 push_value(JsonbParseState **state, const JsonWalk *walk)
 {
@@ -217,7 +216,7 @@ row_item(Row *row, int column)
 	row_set(row, column, JsonbPGetDatum(JsonbValueToJsonb(whole)));
 }
 
-/* Seconds since the Unix epoch to a timestamp; false if it is out of range. */
+/* Convert seconds since the Unix epoch to a timestamp; return false if it is out of range. */
 static bool
 from_epoch(double seconds, TimestampTz *timestamp)
 {
@@ -231,68 +230,17 @@ from_epoch(double seconds, TimestampTz *timestamp)
 	return IS_VALID_TIMESTAMP(*timestamp);
 }
 
-/* An offset such as Z, +02:00 or -0330, in seconds east of UTC; false if it is none. */
-static bool
-parse_zone(const char *text, int *offset)
-{
-	int  hours;
-	int  minutes;
-	char sign;
-	int  length = 0;
-
-	*offset = 0;
-	if (strcmp(text, "Z") == 0)
-		return true;
-	if (sscanf(text, "%c%2d:%2d%n", &sign, &hours, &minutes, &length) != 3 &&
-		sscanf(text, "%c%2d%2d%n", &sign, &hours, &minutes, &length) != 3)
-		return false;
-	if (sign != '+' && sign != '-')
-		return false;
-	*offset = (hours * MINS_PER_HOUR + minutes) * SECS_PER_MINUTE * (sign == '-' ? -1 : 1);
-	return text[length] == '\0' && hours <= MAX_TZDISP_HOUR && minutes < MINS_PER_HOUR;
-}
-
-/* An ISO 8601 time such as 2026-01-31T23:59:59.123Z, in seconds since the Unix epoch. */
-static bool
-parse_iso8601(const char *text, double *seconds)
-{
-	int    year;
-	int    month;
-	int    day;
-	int    hour;
-	int    minute;
-	double second;
-	int    offset;
-	int    length = 0;
-
-	if (sscanf(text, "%4d-%2d-%2dT%2d:%2d:%lf%n", &year, &month, &day, &hour, &minute, &second,
-			   &length) != 6 ||
-		!parse_zone(text + length, &offset))
-		return false;
-	if (year < 1 || month < 1 || month > MONTHS_PER_YEAR || day < 1 ||
-		day > day_tab[isleap(year)][month - 1] || hour < 0 || hour >= HOURS_PER_DAY || minute < 0 ||
-		minute >= MINS_PER_HOUR || !(second >= 0 && second <= SECS_PER_MINUTE))
-		return false;
-
-	*seconds = (double) (date2j(year, month, day) - UNIX_EPOCH_JDATE) * SECS_PER_DAY +
-			   hour * SECS_PER_HOUR + minute * SECS_PER_MINUTE + second - offset;
-	return true;
-}
-
 void
 row_timestamp(Row *row, int column, const char *member)
 {
 	const cJSON *value = find_member(row, member);
-	double       seconds;
 	TimestampTz  timestamp;
 
 	if (value == NULL)
 		return;
-	if (cJSON_IsNumber(value))
-		seconds = value->valuedouble;
-	else if (!cJSON_IsString(value) || !parse_iso8601(value->valuestring, &seconds))
-		row_reject(row, "is not a time", member);
-	if (!from_epoch(seconds, &timestamp))
+	if (!cJSON_IsNumber(value))
+		row_reject(row, "is not a number", member);
+	if (!from_epoch(value->valuedouble, &timestamp))
 		row_reject(row, "is out of the range of timestamps", member);
 	row_set(row, column, TimestampTzGetDatum(timestamp));
 }

@@ -1,11 +1,11 @@
 /*
  * row.h
- *		From one JSON object of a reply to one row: the conversions that the row
- *		functions of all entities share.
+ *		Rows: convert the members of a JSON object of a reply to the columns of a row.
  *
- * A missing or null member becomes NULL; one of the wrong type raises HV000,
- * naming it.  Strings are converted from UTF-8 to the database's encoding,
- * which raises 22P05 for a character that it lacks.
+ * A missing or null member becomes NULL.  A member of the wrong type raises HV000,
+ * naming it.  Strings are converted from UTF-8 to the database's encoding, which
+ * raises 22P05 for a character that the encoding lacks.  What is allocated for a row is
+ * in the current memory context.
  */
 #ifndef COGNITO_FETCH_ROW_H
 #define COGNITO_FETCH_ROW_H
@@ -23,45 +23,45 @@
 
 typedef struct Row
 {
-	const AwsRequest *request; /* whose reply it is, for errors */
-	int               number;  /* of the item on its page, from 1; 0 if it is alone; for errors */
-	const cJSON      *item;
-	const void       *arg; /* that of the listing's part */
-	Datum            *values;
-	bool             *nulls; /* all true to begin with */
+	const AwsRequest *request; /* whose reply has the item; for errors */
+	int          number; /* of the item on its page, from 1; 0 for a single object; for errors */
+	const cJSON *item;
+	const void  *arg;    /* of the ListingPart */
+	Datum       *values; /* of the columns */
+	bool        *nulls;  /* initially all true */
 } Row;
 
-/* What an entity knows of its rows: fills one in from its item. */
+/* Set the columns of a row from its item. */
 typedef void (*RowMaker)(Row *row);
 
 /*
- * Has a row filled in, and appends it.  Raises HV000 for an item of more than
- * 4 MB, as json_size counts.
+ * Make a row and append it.  The caller has set request, number, item and arg.  Raise
+ * HV000 for an item of more than 4 MB in the count of json_size.
  */
 extern void row_append(Row *row, RowMaker make_row, Tuplestorestate *rows, TupleDesc columns);
 
-/* Set a column of a row from a member of its item. */
+/* Set a column, numbered from 0, from a member of the item. */
 extern void row_text(Row *row, int column, const char *member);
 extern void row_boolean(Row *row, int column, const char *member);
 extern void row_integer(Row *row, int column, const char *member); /* integer */
 extern void row_texts(Row *row, int column, const char *member);   /* text[] */
 
-/* A number of seconds since the epoch, or an ISO 8601 string with a time zone. */
+/* timestamptz, from seconds since the Unix epoch; raise HV000 if that is out of range. */
 extern void row_timestamp(Row *row, int column, const char *member);
 
-/* Sets a column to the whole item, an object, as jsonb. */
+/* Set a column to the whole item as jsonb. */
 extern void row_item(Row *row, int column);
 
-/* A string of a reply as jsonb; it may share the memory of the argument. */
+/* Return a string of a reply as a jsonb value, which may point to the argument. */
 extern JsonbValue row_jsonb_string(const char *utf8);
 
-/* Sets a column. */
+/* Set a column to a value. */
 extern void row_set(Row *row, int column, Datum value);
 
-/* A string of a reply in the database's encoding; may be the argument itself. */
+/* Return a string of a reply in the database's encoding; it may be the argument itself. */
 extern char *row_to_server(const char *utf8);
 
-/* Raises HV000 for an item that is not as it should be; the text follows "item N: ". */
+/* Raise HV000 for a member of the item, with the detail: Item N: member "…" <problem>. */
 extern void
 row_reject(const Row *row, const char *problem, const char *member) pg_attribute_noreturn();
 

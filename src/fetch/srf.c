@@ -1,6 +1,7 @@
 /*
  * srf.c
- *		What the calls of all SQL functions have in common.
+ *		Calls of SQL functions: check their arguments, open the server, execute the
+ *		operation, and return the rows.
  */
 #include "postgres.h"
 
@@ -14,7 +15,7 @@
 
 bool srf_offline;
 
-/* What a function's definition calls an argument. */
+/* Return the name of a function's argument. */
 static char *
 argument_name(Oid function, int number)
 {
@@ -58,8 +59,8 @@ srf_open(const char *server_name, PoolKind pool, bool writes)
 						errmsg("cannot write to Cognito while cognito_srf.offline is on")));
 	ereport(WARNING,
 			(errmsg("no rows from server \"%s\" while cognito_srf.offline is on", server_name),
-			 errhint("Materialized views are filled by REFRESH MATERIALIZED VIEW, once "
-					 "it is off.")));
+			 errhint("Use REFRESH MATERIALIZED VIEW to fill materialized views after turning it "
+					 "off.")));
 	return NULL;
 }
 

@@ -1,7 +1,7 @@
 /*
  * srf.h
- *		What the calls of all SQL functions have in common: their arguments, the
- *		server, and the way back of the rows.
+ *		Calls of SQL functions: check their arguments, open the server, execute the
+ *		operation, and return the rows.
  */
 #ifndef COGNITO_FETCH_SRF_H
 #define COGNITO_FETCH_SRF_H
@@ -14,29 +14,30 @@
 #include "fetch/listing.h"
 #include "server/server.h"
 
-/* Whether Cognito is left alone; a setting. */
+/* Setting cognito_srf.offline: send no requests. */
 extern bool srf_offline;
 
-/* Raises 22004 if an argument, by number, is NULL. */
+/* Raise 22004 if an argument, numbered from 0, is NULL. */
 extern void srf_require_arg(FunctionCallInfo fcinfo, int number);
 
-/* The text of an argument, which is required. */
+/* Return a text argument as a palloc'd string; raise 22004 if it is NULL. */
 extern char *srf_text_arg(FunctionCallInfo fcinfo, int number);
 
 /*
- * Open a server as server_open does.  Return NULL while Cognito is left alone: the
- * call then returns no rows, of which this warns.  A call that writes raises 55000
- * instead, for nothing that is written may be lost.
+ * Open a server as server_open does, to be closed with server_close.  While
+ * cognito_srf.offline is on, raise 55000 if the call writes; otherwise raise a WARNING
+ * that it returns no rows, and return NULL.
  */
 extern CognitoServer *srf_open(const char *server_name, PoolKind pool, bool writes);
 
 /*
- * Whole calls: the first argument is the server's name, those that follow are
- * the operation's parameters, or the id of the pool in place of the server's.
+ * Execute a call of a function whose first argument is the server's name.  The others
+ * are the operation's parameters; the id of the server's pool is put before them if
+ * they are fewer.  Raise what the operation does, and 22004 for arguments that are NULL.
+ * srf_list and srf_describe return rows, srf_write returns void.
  */
 extern Datum srf_list(FunctionCallInfo fcinfo, const Listing *listing);
 extern Datum srf_describe(FunctionCallInfo fcinfo, const Description *description);
-
 extern Datum srf_write(FunctionCallInfo fcinfo, const AwsOperation *operation);
 
 #endif

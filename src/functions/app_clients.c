@@ -1,6 +1,6 @@
 /*
  * app_clients.c
- *		The app clients of a user pool: operations ListUserPoolClients and
+ *		App clients of a user pool: operations ListUserPoolClients and
  *		DescribeUserPoolClient.
  */
 #include "postgres.h"
@@ -9,8 +9,8 @@
 
 #include <openssl/crypto.h>
 
-#include "fetch/srf.h"
 #include "aws/json.h"
+#include "fetch/srf.h"
 
 static void make_client_row(Row *row);
 static void make_description_row(Row *row);
@@ -34,7 +34,7 @@ static const Description client_description = {
 PG_FUNCTION_INFO_V1(cognito_app_clients);
 PG_FUNCTION_INFO_V1(cognito_app_client);
 
-/* Turns a client of the list into a row. */
+/* Set the columns of an app client of a list; a RowMaker. */
 static void
 make_client_row(Row *row)
 {
@@ -42,7 +42,7 @@ make_client_row(Row *row)
 	row_text(row, 1, "ClientName");
 }
 
-/* Takes a client's secret out of its description: nobody who may read the pool is to see it. */
+/* Wipe and remove the client secret from a description: readers of the pool must not see it. */
 static void
 remove_secret(const cJSON *client)
 {
@@ -59,7 +59,7 @@ remove_secret(const cJSON *client)
 	}
 }
 
-/* Turns the description of a client into a row. */
+/* Set the columns of a described app client; a RowMaker. */
 static void
 make_description_row(Row *row)
 {

@@ -1,8 +1,7 @@
 /*
  * groups.c
- *		The groups of a user pool: operations ListGroups, ListUsersInGroup and
- *		AdminListGroupsForUser, and those that put a user into a group and take
- *		one out of it.
+ *		Groups of a user pool: operations ListGroups, ListUsersInGroup,
+ *		AdminListGroupsForUser, AdminAddUserToGroup and AdminRemoveUserFromGroup.
  */
 #include "postgres.h"
 
@@ -64,7 +63,7 @@ PG_FUNCTION_INFO_V1(cognito_user_groups);
 PG_FUNCTION_INFO_V1(cognito_add_user_to_group);
 PG_FUNCTION_INFO_V1(cognito_remove_user_from_group);
 
-/* Turns a group into a row. */
+/* Set the columns of a group; a RowMaker. */
 static void
 make_group_row(Row *row)
 {

@@ -1,6 +1,6 @@
 /*
  * groups.h
- *		The groups of a user pool.
+ *		Groups of a user pool.
  */
 #ifndef COGNITO_FUNCTIONS_GROUPS_H
 #define COGNITO_FUNCTIONS_GROUPS_H
@@ -9,7 +9,7 @@
 
 #include "fetch/listing.h"
 
-/* All groups of a pool, the users of one, and the groups of a user. */
+/* The groups of a user pool, the users in a group, and the groups of a user. */
 extern const Listing groups_listing;
 extern const Listing group_users_listing;
 extern const Listing user_groups_listing;

@@ -1,6 +1,6 @@
 /*
  * identities.c
- *		The identities of an identity pool: operation ListIdentities.
+ *		Identities of an identity pool: operation ListIdentities.
  */
 #include "postgres.h"
 
@@ -22,7 +22,7 @@ static const Listing identities_listing = {
 
 PG_FUNCTION_INFO_V1(cognito_identities);
 
-/* Turns an identity into a row. */
+/* Set the columns of an identity; a RowMaker. */
 static void
 make_identity_row(Row *row)
 {

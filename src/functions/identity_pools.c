@@ -1,7 +1,7 @@
 /*
  * identity_pools.c
- *		The identity pools of an account in a region: operation
- *		ListIdentityPools; and one of them: operation DescribeIdentityPool.
+ *		Identity pools of an account and region: operations ListIdentityPools and
+ *		DescribeIdentityPool.
  */
 #include "postgres.h"
 
@@ -30,7 +30,7 @@ static const Description identity_pool_description = {
 PG_FUNCTION_INFO_V1(cognito_identity_pools);
 PG_FUNCTION_INFO_V1(cognito_identity_pool);
 
-/* Turns an identity pool of the list into a row. */
+/* Set the columns of an identity pool of a list; a RowMaker. */
 static void
 make_identity_pool_row(Row *row)
 {
@@ -38,7 +38,7 @@ make_identity_pool_row(Row *row)
 	row_text(row, 1, "IdentityPoolName");
 }
 
-/* Turns the description of an identity pool into a row. */
+/* Set the columns of a described identity pool; a RowMaker. */
 static void
 make_description_row(Row *row)
 {

@@ -1,6 +1,6 @@
 /*
  * identity_providers.c
- *		The identity providers of a user pool: operation ListIdentityProviders.
+ *		Identity providers of a user pool: operation ListIdentityProviders.
  */
 #include "postgres.h"
 
@@ -22,7 +22,7 @@ static const Listing providers_listing = {
 
 PG_FUNCTION_INFO_V1(cognito_identity_providers);
 
-/* Turns a provider into a row. */
+/* Set the columns of an identity provider; a RowMaker. */
 static void
 make_provider_row(Row *row)
 {

@@ -1,7 +1,10 @@
 /*
  * memberships.c
- *		Who is in which group of a user pool: the names of the groups, then the
- *		users of each; or the names of some users, then the groups of each.
+ *		Memberships: which user is in which group of a user pool.
+ *
+ * Cognito has no operation that returns memberships.  They are made of the names of
+ * the groups and a listing of the users of each; or, if the users are known, of a
+ * listing of the groups of each.
  */
 #include "postgres.h"
 
@@ -15,37 +18,37 @@
 #include "utils/builtins.h"
 
 #include "fetch/srf.h"
-#include "planner/estimate.h"
-#include "functions/users_filter.h"
 #include "functions/groups.h"
-#include "planner/search_exec.h"
 #include "functions/memberships.h"
-#include "functions/users_listing.h"
 #include "functions/users.h"
+#include "functions/users_filter.h"
+#include "functions/users_listing.h"
+#include "planner/estimate.h"
+#include "planner/search_exec.h"
 
-/* In characters; it is the same for users and groups. */
+/* The most characters of the name of a user or a group. */
 #define MAX_NAME 128
 
-/* The columns, as attributes of a relation are numbered less one. */
+/* The columns of memberships, from 0. */
 typedef enum MembershipColumn
 {
 	MEMBERSHIP_GROUP_NAME,
 	MEMBERSHIP_USERNAME
 } MembershipColumn;
 
-static bool can_filter(const SearchAttribute *attribute, const char *op, const char *value);
-static void list_all(const CognitoServer *server, Tuplestorestate *rows, TupleDesc columns);
-static void list_found(const CognitoServer *server, const Search *search, Tuplestorestate *rows,
-					   TupleDesc columns);
+static char *make_filter(const SearchAttribute *attribute, const char *op, const char *value);
+static void  list_all(const CognitoServer *server, Tuplestorestate *rows, TupleDesc columns);
+static void  list_found(const CognitoServer *server, const Search *search, Tuplestorestate *rows,
+						TupleDesc columns);
 
 PG_FUNCTION_INFO_V1(cognito_memberships);
 PG_FUNCTION_INFO_V1(cognito_memberships_matching);
 PG_FUNCTION_INFO_V1(cognito_memberships_support);
 
-/* A user is in few groups; a group may have many users. */
+/* A user is in few groups, but a group may have many users. */
 static const SearchAttribute attributes[] = {
-	{"username", MEMBERSHIP_USERNAME, SEARCH_TEXT, .finds = 3},
-	{"group_name", MEMBERSHIP_GROUP_NAME, SEARCH_TEXT, .finds = 0.1},
+	{"username", MEMBERSHIP_USERNAME, SEARCH_TEXT, .rows_per_value = 3},
+	{"group_name", MEMBERSHIP_GROUP_NAME, SEARCH_TEXT, .fraction = 0.1},
 	{.name = NULL},
 };
 
@@ -53,12 +56,12 @@ const SearchEntity memberships_search = {
 	.attributes = attributes,
 	.support = cognito_memberships_support,
 	.listing = SESSION_MEMBERSHIPS,
-	.can_filter = can_filter,
+	.make_filter = make_filter,
 	.list_all = list_all,
 	.list_found = list_found,
 };
 
-/* Sets a column to a name, which must be there. */
+/* Set a column to a name; raise HV000 if it is missing. */
 static void
 set_name(Row *row, int column, const char *member)
 {
@@ -67,21 +70,21 @@ set_name(Row *row, int column, const char *member)
 		row_reject(row, "is missing", member);
 }
 
-/* Turns a group into its name. */
+/* Set the only column to the name of a group; a RowMaker. */
 static void
 make_group_name_row(Row *row)
 {
 	set_name(row, 0, "GroupName");
 }
 
-/* Turns a user into the name. */
+/* Set the only column to the name of a user; a RowMaker. */
 static void
 make_username_row(Row *row)
 {
 	set_name(row, 0, "Username");
 }
 
-/* Turns a user of a group into a membership. */
+/* Set the columns of a membership from a user of the part's group; a RowMaker. */
 static void
 make_user_of_group_row(Row *row)
 {
@@ -89,7 +92,7 @@ make_user_of_group_row(Row *row)
 	set_name(row, MEMBERSHIP_USERNAME, "Username");
 }
 
-/* Turns a group of a user into a membership. */
+/* Set the columns of a membership from a group of the part's user; a RowMaker. */
 static void
 make_group_of_user_row(Row *row)
 {
@@ -97,7 +100,7 @@ make_group_of_user_row(Row *row)
 	row_set(row, MEMBERSHIP_USERNAME, CStringGetTextDatum(row->arg));
 }
 
-/* Can a string be a name, as far as ASCII goes? */
+/* Return true if a string has the length of a name, and no space or control character. */
 static bool
 is_name(const char *value)
 {
@@ -108,21 +111,25 @@ is_name(const char *value)
 }
 
 /*
- * Can Cognito be asked for the groups of a user of that name, or the users of a
- * group?  A user is looked up with a filter first; to ask for a group by a name
- * that none can have is an error, and beyond ASCII it is hard to tell which.
+ * Return the filter of ListUsers that looks up a user, or the name of a group; NULL if
+ * no user or group can have that name, for which Cognito would return an error.  Names
+ * of groups that are not ASCII are not sent: which of their characters Cognito accepts
+ * depends on Unicode categories, which PostgreSQL 15 does not know.
  */
-static bool
-can_filter(const SearchAttribute *attribute, const char *op, const char *value)
+static char *
+make_filter(const SearchAttribute *attribute, const char *op, const char *value)
 {
-	return is_name(value) && (attribute->column == MEMBERSHIP_USERNAME
-								  ? filter_can_express(attribute->name, op, value)
-								  : pg_is_ascii(value));
+	if (!is_name(value))
+		return NULL;
+	if (attribute->column == MEMBERSHIP_USERNAME)
+		return filter_make_exact(attribute->name, op, value);
+	return pg_is_ascii(value) ? pstrdup(value) : NULL;
 }
 
 /*
- * Another entity's listing, of whose items other rows are made; it lives as long
- * as the call.  What is missing has been deleted since its name was listed.
+ * Return a copy of another entity's listing that makes other rows of the items.  It is
+ * allocated in the server's context.  An error of the type "missing" is ignored: the
+ * user or group has been deleted since its name was listed.
  */
 static const Listing *
 derive_listing(const CognitoServer *server, const Listing *listing, const char *noun,
@@ -138,7 +145,7 @@ derive_listing(const CognitoServer *server, const Listing *listing, const char *
 	return derived;
 }
 
-/* The names in a listing, up to a number of them. */
+/* Return the names that a listing with one column returns, at most max_names. */
 static List *
 list_names(const Listing *listing, const CognitoServer *server, List *parts, int64 max_names)
 {
@@ -149,7 +156,7 @@ list_names(const Listing *listing, const CognitoServer *server, List *parts, int
 
 	TupleDescInitEntry(column, 1, "name", TEXTOID, -1, 0);
 	slot = MakeSingleTupleTableSlot(column, &TTSOpsMinimalTuple);
-	listing_fetch(listing, server, parts, max_names, rows, column);
+	(void) listing_fetch(listing, server, parts, max_names, rows, column);
 	while (tuplestore_gettupleslot(rows, true, false, slot))
 	{
 		slot_getallattrs(slot);
@@ -160,7 +167,7 @@ list_names(const Listing *listing, const CognitoServer *server, List *parts, int
 	return names;
 }
 
-/* A part of a listing, with the name that its operation takes after the user pool, or NULL. */
+/* Return the part of a listing whose operation takes the user pool and a name, or NULL for none. */
 static ListingPart *
 make_part(const CognitoServer *server, const char *name)
 {
@@ -173,8 +180,8 @@ make_part(const CognitoServer *server, const char *name)
 }
 
 /*
- * Lists the memberships of each of some names, as many at a time as may be asked
- * for; false if it may be the user pool that is missing, as listing_fetch says.
+ * Append the memberships of users or groups of some names.  Return false as
+ * listing_fetch does, if the user pool may be missing.
  */
 static bool
 list_each(const Listing *listing, const CognitoServer *server, List *names, Tuplestorestate *rows,
@@ -188,7 +195,7 @@ list_each(const Listing *listing, const CognitoServer *server, List *names, Tupl
 	return listing_fetch(listing, server, parts, LISTING_ALL, rows, columns);
 }
 
-/* The names of the groups of a user pool, up to a number of them. */
+/* Return the names of the groups of a user pool, at most max_names. */
 static List *
 list_groups(const CognitoServer *server, int64 max_names)
 {
@@ -198,7 +205,10 @@ list_groups(const CognitoServer *server, int64 max_names)
 	return list_names(names, server, list_make1(make_part(server, NULL)), max_names);
 }
 
-/* Those of a search's values that are names of users: a sub or another case of letters is not. */
+/*
+ * Return those values of a search that are names of users.  The operations on one user
+ * also accept a sub or an alias, which must not become a row's username.
+ */
 static List *
 find_users(const CognitoServer *server, const Search *search)
 {
@@ -210,49 +220,44 @@ find_users(const CognitoServer *server, const Search *search)
 }
 
 /*
- * Lists the users of some groups.  One error says that a group is missing, and
- * that the user pool is: if in doubt, the pool is asked for, and is an error.
+ * Append the memberships of some groups.  Cognito returns the same error for a missing
+ * group and a missing user pool; listing a group raises it if it is the pool.
  */
 static void
-list_users(const CognitoServer *server, List *groups, Tuplestorestate *rows, TupleDesc columns)
+list_groups_users(const CognitoServer *server, List *groups, Tuplestorestate *rows,
+				  TupleDesc columns)
 {
 	const Listing *listing = derive_listing(server, &group_users_listing, "memberships",
 											make_user_of_group_row, "ResourceNotFoundException");
 
 	if (!list_each(listing, server, groups, rows, columns))
-		list_groups(server, 1);
+		(void) list_groups(server, 1);
 }
 
-/* Lists all memberships. */
+/* Append all memberships. */
 static void
 list_all(const CognitoServer *server, Tuplestorestate *rows, TupleDesc columns)
 {
-	list_users(server, list_groups(server, LISTING_ALL), rows, columns);
+	list_groups_users(server, list_groups(server, LISTING_ALL), rows, columns);
 }
 
-/* Lists the memberships of some groups. */
-static void
-list_of_groups(const CognitoServer *server, const Search *search, Tuplestorestate *rows,
-			   TupleDesc columns)
-{
-	List *names = NIL;
-
-	for (int i = 0; i < search->nvalues; i++)
-		names = lappend(names, search->values[i]);
-	list_users(server, names, rows, columns);
-}
-
-/* Lists the memberships that match a search. */
+/* Append the memberships of the users or groups of a search. */
 static void
 list_found(const CognitoServer *server, const Search *search, Tuplestorestate *rows,
 		   TupleDesc columns)
 {
+	List *groups = NIL;
+
 	if (search->attribute->column == MEMBERSHIP_USERNAME)
+	{
 		(void) list_each(derive_listing(server, &user_groups_listing, "memberships",
 										make_group_of_user_row, "UserNotFoundException"),
 						 server, find_users(server, search), rows, columns);
-	else
-		list_of_groups(server, search, rows, columns);
+		return;
+	}
+	for (int i = 0; i < search->nvalues; i++)
+		groups = lappend(groups, search->filters[i]);
+	list_groups_users(server, groups, rows, columns);
 }
 
 /* cognito_memberships(server_name) */
@@ -272,14 +277,14 @@ cognito_memberships(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* cognito_memberships(server_name, attribute, values) */
+/* cognito_memberships(server_name, attribute [, operator], "values") */
 Datum
 cognito_memberships_matching(PG_FUNCTION_ARGS)
 {
 	return search_execute(fcinfo, &memberships_search);
 }
 
-/* The planner support function of both overloads of cognito_memberships. */
+/* cognito_memberships_support: the planner support function of all overloads */
 Datum
 cognito_memberships_support(PG_FUNCTION_ARGS)
 {

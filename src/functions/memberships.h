@@ -1,6 +1,6 @@
 /*
  * memberships.h
- *		Who is in which group of a user pool.
+ *		Memberships: which user is in which group of a user pool.
  */
 #ifndef COGNITO_FUNCTIONS_MEMBERSHIPS_H
 #define COGNITO_FUNCTIONS_MEMBERSHIPS_H

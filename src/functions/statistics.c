@@ -1,6 +1,6 @@
 /*
  * statistics.c
- *		What this session asked of each server.
+ *		Statistics of this session's requests to each server.
  */
 #include "postgres.h"
 
@@ -18,7 +18,7 @@
 
 PG_FUNCTION_INFO_V1(cognito_statistics);
 
-/* An interval of some milliseconds. */
+/* Convert milliseconds to an interval. */
 static Datum
 milliseconds_to_interval(double milliseconds)
 {
@@ -28,7 +28,7 @@ milliseconds_to_interval(double milliseconds)
 	return IntervalPGetDatum(interval);
 }
 
-/* Appends a server's row. */
+/* Append the row of a server. */
 static void
 append_statistics(const Session *session, const char *name, ReturnSetInfo *result)
 {
@@ -50,9 +50,9 @@ append_statistics(const Session *session, const char *name, ReturnSetInfo *resul
 }
 
 /*
- * cognito_statistics(): return what this session did, a row for each server that
- * the calling role may use.  Calls to others were made by SECURITY DEFINER code,
- * whose author decides what of their results the caller is to know.
+ * cognito_statistics(): return a row for each server on which the calling role has
+ * USAGE.  SECURITY DEFINER functions may have used others, and the caller must not
+ * learn from the statistics what they received.
  */
 Datum
 cognito_statistics(PG_FUNCTION_ARGS)

@@ -1,7 +1,7 @@
 /*
  * user_pools.c
- *		The user pools of an account in a region: operation ListUserPools; and
- *		one of them: operation DescribeUserPool.
+ *		User pools of an account and region: operations ListUserPools and
+ *		DescribeUserPool.
  */
 #include "postgres.h"
 
@@ -31,7 +31,7 @@ static const Description user_pool_description = {
 PG_FUNCTION_INFO_V1(cognito_user_pools);
 PG_FUNCTION_INFO_V1(cognito_user_pool);
 
-/* Turns a user pool of the list into a row. */
+/* Set the columns of a user pool of a list; a RowMaker. */
 static void
 make_user_pool_row(Row *row)
 {
@@ -42,7 +42,7 @@ make_user_pool_row(Row *row)
 	row_timestamp(row, 4, "LastModifiedDate");
 }
 
-/* Turns the description of a user pool into a row. */
+/* Set the columns of a described user pool; a RowMaker. */
 static void
 make_description_row(Row *row)
 {

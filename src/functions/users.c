@@ -1,6 +1,11 @@
 /*
  * users.c
- *		By what the users of a user pool can be searched: filters of ListUsers.
+ *		The users of a user pool: the SQL functions, and the searches that become
+ *		filters of ListUsers.
+ *
+ * Whatever Cognito returns for a filter is compared again here, so it does not
+ * matter whether it compares like the database, or ignores filters as some emulators
+ * do.
  */
 #include "postgres.h"
 
@@ -8,24 +13,25 @@
 #include "funcapi.h"
 #include "utils/builtins.h"
 
-#include "planner/estimate.h"
-#include "functions/users_filter.h"
 #include "aws/json.h"
-#include "planner/search_exec.h"
-#include "functions/users_listing.h"
 #include "fetch/srf.h"
 #include "functions/users.h"
+#include "functions/users_filter.h"
+#include "functions/users_listing.h"
+#include "planner/estimate.h"
+#include "planner/search_exec.h"
 
-static bool can_filter(const SearchAttribute *attribute, const char *op, const char *value);
-static void list_found(const CognitoServer *server, const Search *search, Tuplestorestate *rows,
-					   TupleDesc columns);
+static char *make_filter(const SearchAttribute *attribute, const char *op, const char *value);
+static void  list_all(const CognitoServer *server, Tuplestorestate *rows, TupleDesc columns);
+static void  list_found(const CognitoServer *server, const Search *search, Tuplestorestate *rows,
+						TupleDesc columns);
 
 PG_FUNCTION_INFO_V1(cognito_users);
 PG_FUNCTION_INFO_V1(cognito_filter);
 PG_FUNCTION_INFO_V1(cognito_users_matching);
 PG_FUNCTION_INFO_V1(cognito_users_support);
 
-/* What the service makes of the beginning of a status is not said. */
+/* How Cognito compares prefixes of a status is not documented, so they are not sent. */
 static const SearchAttribute attributes[] = {
 	{"username", USER_USERNAME, SEARCH_TEXT, 1, .prefixes = true},
 	{"sub", USER_ATTRIBUTES, SEARCH_MEMBER, 1, .prefixes = true},
@@ -36,8 +42,8 @@ static const SearchAttribute attributes[] = {
 	{"name", USER_ATTRIBUTES, SEARCH_MEMBER, 1, .prefixes = true},
 	{"family_name", USER_ATTRIBUTES, SEARCH_MEMBER, 1, .prefixes = true},
 	{"given_name", USER_ATTRIBUTES, SEARCH_MEMBER, 1, .prefixes = true},
-	{"cognito:user_status", USER_STATUS, SEARCH_TEXT, 0.5, .common_value = "CONFIRMED"},
-	{"status", USER_ENABLED, SEARCH_BOOLEAN, 0.5, .common_value = "Enabled",
+	{"cognito:user_status", USER_STATUS, SEARCH_TEXT, .fraction = 0.5, .common_value = "CONFIRMED"},
+	{"status", USER_ENABLED, SEARCH_BOOLEAN, .fraction = 0.5, .common_value = "Enabled",
 	 .boolean_words = {"Disabled", "Enabled"}},
 	{.name = NULL},
 };
@@ -45,29 +51,27 @@ static const SearchAttribute attributes[] = {
 const SearchEntity users_search = {
 	.attributes = attributes,
 	.support = cognito_users_support,
-	.has_operator = true,
-	.has_limit = true,
 	.listing = SESSION_USERS,
-	.can_filter = can_filter,
-	.list_all = users_list_pool,
+	.make_filter = make_filter,
+	.list_all = list_all,
 	.list_found = list_found,
 };
 
-/* A value of a search, as the argument of a part of the listing. */
+/* A value of a search, the argument of a part's callback. */
 typedef struct SearchedValue
 {
 	const Search *search;
-	int           number;
+	int           index;
 } SearchedValue;
 
-/* Can a filter find the users who match a value? */
-static bool
-can_filter(const SearchAttribute *attribute, const char *op, const char *value)
+/* Return a filter for the users who match a value, or NULL. */
+static char *
+make_filter(const SearchAttribute *attribute, const char *op, const char *value)
 {
-	return filter_can_express(attribute->name, op, value);
+	return filter_make_exact(attribute->name, op, value);
 }
 
-/* What a filter compares, of a user in a reply: in UTF-8, NULL if the user lacks it. */
+/* Return the string that a filter compares, of a user of a reply; NULL if it is missing. */
 static const char *
 searched_string(const cJSON *user, const SearchAttribute *attribute)
 {
@@ -86,15 +90,14 @@ searched_string(const cJSON *user, const SearchAttribute *attribute)
 	}
 }
 
-/* Does a user belong to the part of one value? */
+/* Return true if a user matches the value of a part. */
 static bool
 belongs(const cJSON *user, const void *arg)
 {
-	const SearchedValue *searched = arg;
-	const char          *string = searched_string(user, searched->search->attribute);
+	const SearchedValue *value = arg;
+	const char          *string = searched_string(user, value->search->attribute);
 
-	return string != NULL &&
-		   search_find(searched->search, row_to_server(string)) == searched->number;
+	return string != NULL && search_find(value->search, row_to_server(string)) == value->index;
 }
 
 List *
@@ -104,11 +107,10 @@ users_search_parts(const CognitoServer *server, const Search *search)
 
 	for (int i = 0; i < search->nvalues; i++)
 	{
+		ListingPart   *part = users_filter_part(server, search->filters[i]);
 		SearchedValue *value = palloc(sizeof(SearchedValue));
-		ListingPart   *part =
-			users_part(server, filter_make(search->attribute->name, search->op, search->values[i]));
 
-		*value = (SearchedValue){.search = search, .number = i};
+		*value = (SearchedValue){.search = search, .index = i};
 		part->belongs = belongs;
 		part->arg = value;
 		parts = lappend(parts, part);
@@ -116,13 +118,21 @@ users_search_parts(const CognitoServer *server, const Search *search)
 	return parts;
 }
 
-/* Lists the users who match a search. */
+/* Append all users. */
+static void
+list_all(const CognitoServer *server, Tuplestorestate *rows, TupleDesc columns)
+{
+	(void) listing_fetch(&users_listing, server, list_make1(users_pool_part(server)), LISTING_ALL,
+						 rows, columns);
+}
+
+/* Append the users who match a search. */
 static void
 list_found(const CognitoServer *server, const Search *search, Tuplestorestate *rows,
 		   TupleDesc columns)
 {
-	listing_fetch(&users_listing, server, users_search_parts(server, search), LISTING_ALL, rows,
-				  columns);
+	(void) listing_fetch(&users_listing, server, users_search_parts(server, search), LISTING_ALL,
+						 rows, columns);
 }
 
 /* cognito_users(server_name [, filter, max_users]) */
@@ -150,8 +160,8 @@ cognito_users(PG_FUNCTION_ARGS)
 	if (filter == NULL && max_users == LISTING_ALL)
 		search_list_all(&users_search, server, result->setResult, result->setDesc);
 	else
-		listing_fetch(&users_listing, server, list_make1(users_part(server, filter)), max_users,
-					  result->setResult, result->setDesc);
+		(void) listing_fetch(&users_listing, server, list_make1(users_filter_part(server, filter)),
+							 max_users, result->setResult, result->setDesc);
 	server_close(server);
 	return (Datum) 0;
 }
@@ -168,14 +178,14 @@ cognito_filter(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(filter_make(attribute, op, value)));
 }
 
-/* cognito_users(server_name, attribute, operator, values) */
+/* cognito_users(server_name, attribute, operator, "values") */
 Datum
 cognito_users_matching(PG_FUNCTION_ARGS)
 {
 	return search_execute(fcinfo, &users_search);
 }
 
-/* The planner support function of all overloads of cognito_users. */
+/* cognito_users_support: the planner support function of all overloads */
 Datum
 cognito_users_support(PG_FUNCTION_ARGS)
 {

@@ -1,6 +1,6 @@
 /*
  * users.h
- *		By what the users of a user pool can be searched.
+ *		The users of a user pool: the searches that Cognito can execute.
  */
 #ifndef COGNITO_FUNCTIONS_USERS_H
 #define COGNITO_FUNCTIONS_USERS_H
@@ -12,7 +12,11 @@
 
 extern const SearchEntity users_search;
 
-/* The parts of a listing of users that match a search: a filter for each value. */
+/*
+ * Return the ListingParts of a search by an attribute of users_search whose filters
+ * have been made: one for each value.  They live in the current memory context and
+ * refer to the search.
+ */
 extern List *users_search_parts(const CognitoServer *server, const Search *search);
 
 #endif

@@ -1,6 +1,6 @@
 /*
  * users_filter.c
- *		The filters of ListUsers.
+ *		Filters of ListUsers: attribute, operator, and a value in quotes.
  */
 #include "postgres.h"
 
@@ -10,10 +10,10 @@
 
 #include "functions/users_filter.h"
 
-/* In characters, names and quotes included. */
+/* The most characters of a filter, names and quotes included. */
 #define MAX_FILTER 256
 
-/* Are there characters in a value for which a filter has no notation? */
+/* Return true if a value has a character that cannot be written in a filter. */
 static bool
 has_unsupported_character(const char *value)
 {
@@ -23,7 +23,7 @@ has_unsupported_character(const char *value)
 	return false;
 }
 
-/* The filter for a value that can be written. */
+/* Return the filter for a value without unsupported characters, of any length. */
 static char *
 format_filter(const char *attribute, const char *op, const char *value)
 {
@@ -50,24 +50,26 @@ filter_make(const char *attribute, const char *op, const char *value)
 	if (has_unsupported_character(value))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("attribute \"%s\" cannot be searched for this value", attribute),
-						errdetail("A filter holds neither control characters nor backslashes.")));
+						errdetail("Filters cannot contain control characters or backslashes.")));
 
 	filter = format_filter(attribute, op, value);
 	length = pg_mbstrlen(filter);
 	if (length > MAX_FILTER)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("attribute \"%s\" cannot be searched for this value", attribute),
-						errdetail("The filter would have %d characters, and Cognito takes %d.",
-								  length, MAX_FILTER)));
+						errdetail("The filter would have %d characters; the maximum is %d.", length,
+								  MAX_FILTER)));
 	return filter;
 }
 
-bool
-filter_can_express(const char *attribute, const char *op, const char *value)
+char *
+filter_make_exact(const char *attribute, const char *op, const char *value)
 {
-	if (value[0] == '\0' || has_unsupported_character(value))
-		return false;
-	if (GetDatabaseEncoding() != PG_UTF8 && !pg_is_ascii(value))
-		return false;
-	return pg_mbstrlen(format_filter(attribute, op, value)) <= MAX_FILTER;
+	char *filter;
+
+	if (value[0] == '\0' || has_unsupported_character(value) ||
+		(GetDatabaseEncoding() != PG_UTF8 && !pg_is_ascii(value)))
+		return NULL;
+	filter = format_filter(attribute, op, value);
+	return pg_mbstrlen(filter) <= MAX_FILTER ? filter : NULL;
 }

@@ -1,9 +1,8 @@
 /*
  * users_filter.h
- *		The filters of ListUsers: attribute, op, and a value in quotes.
+ *		Filters of ListUsers: attribute, operator, and a value in quotes.
  *
- * One attribute a filter, of which only the standard ones can be searched, and
- * 256 characters at the most:
+ * A filter compares one standard attribute, and has at most 256 characters:
  * https://docs.aws.amazon.com/cognito/latest/developerguide/how-to-manage-user-accounts.html
  */
 #ifndef COGNITO_FUNCTIONS_USERS_FILTER_H
@@ -12,18 +11,17 @@
 #include "postgres.h"
 
 /*
- * The filter of an attribute that can be searched and an operator that there
- * is.  Raises 22023 for a value that it cannot hold.
+ * Return a filter, palloc'd, for an attribute and an operator that search_check
+ * accepts.  Raise 22023 for a value that a filter cannot contain.
  */
 extern char *filter_make(const char *attribute, const char *op, const char *value);
 
 /*
- * Does a filter find all users whose attribute is the value, or starts with it,
- * in the eyes of the database?  False for what filter_make refuses; for an
- * empty value, of which the service does not say what it means; and for one
- * that other characters of Unicode may equal once they are in the database's
- * encoding.
+ * Return a filter as filter_make does, or NULL if it could miss users who match the
+ * value in this database.  That is the case for a value that a filter cannot
+ * contain; for an empty value, whose meaning the service does not document; and for
+ * one to which the conversion to the database's encoding may map several strings.
  */
-extern bool filter_can_express(const char *attribute, const char *op, const char *value);
+extern char *filter_make_exact(const char *attribute, const char *op, const char *value);
 
 #endif

@@ -1,20 +1,24 @@
 /*
  * users_listing.c
- *		The users of a user pool: operation ListUsers.
+ *		Listings of users: operation ListUsers.
+ *
+ * The pages of a listing can only be requested one after another, so a large pool is
+ * partitioned into several listings by the first digits of sub, a UUID in lower-case
+ * hexadecimal: filters on prefixes of it return every user exactly once.
  */
 #include "postgres.h"
 
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
-#include "functions/users_filter.h"
 #include "aws/json.h"
+#include "functions/users_filter.h"
 #include "functions/users_listing.h"
 #include "planner/search.h"
 
 #define HEX_DIGITS "0123456789abcdef"
 
-/* By how many of the digits of sub a pool is divided, at the most. */
+/* The length of the longest prefixes of sub by which a pool is partitioned. */
 #define MAX_SUB_DIGITS 2
 
 const Listing users_listing = {
@@ -27,7 +31,7 @@ const Listing users_listing = {
 	.make_row = users_make_row,
 };
 
-/* A member of an attribute, which must be a string. */
+/* Return a member of an attribute; raise HV000 if it is not a string. */
 static const char *
 attribute_string(const Row *row, const cJSON *attribute, const char *member)
 {
@@ -39,7 +43,7 @@ attribute_string(const Row *row, const cJSON *attribute, const char *member)
 	return value;
 }
 
-/* Sets the columns that come from a user's attributes: the object of all, and the e-mail. */
+/* Set the columns that contain attributes of a user: email, and the object of all. */
 static void
 set_attributes(Row *row)
 {
@@ -68,7 +72,7 @@ set_attributes(Row *row)
 	}
 	object = pushJsonbValue(&state, WJB_END_OBJECT, NULL);
 
-	/* Of two members of the same name, jsonb silently keeps one. */
+	/* A jsonb object keeps only one of two members of the same name. */
 	if (object->val.object.nPairs != n)
 		row_reject(row, "holds the same attribute twice", "Attributes");
 	row_set(row, USER_ATTRIBUTES, JsonbPGetDatum(JsonbValueToJsonb(object)));
@@ -100,16 +104,16 @@ users_attribute(const cJSON *user, const char *name)
 	return NULL;
 }
 
-/* A part of a pool: the users whose sub, a UUID in lower-case hexadecimal, begins with a prefix. */
-typedef struct SubPrefix
+/* The users whose sub starts with a prefix; the argument of a part's callbacks. */
+typedef struct SubPartition
 {
 	const CognitoServer *server;
-	char                 prefix[MAX_SUB_DIGITS + 1];
-} SubPrefix;
+	const char          *prefix; /* empty for the whole pool */
+} SubPartition;
 
-static ListingPart *make_sub_part(const CognitoServer *server, const char *prefix, char digit);
+static ListingPart *make_sub_part(const CognitoServer *server, const char *prefix);
 
-/* A user's sub, or NULL if it does not show in which part of a pool the user is. */
+/* Return a user's sub; NULL if it does not show to which partition the user belongs. */
 static const char *
 get_partition_sub(const cJSON *user)
 {
@@ -119,26 +123,27 @@ get_partition_sub(const cJSON *user)
 }
 
 /*
- * Does a user belong to a part?  One who is shown there and belongs to none
- * must not be lost: it is an error.
+ * Return true if a user belongs to a partition.  Raise HV000 for a user who belongs to
+ * none, who would be missing from the result.
  */
 static bool
 has_sub_prefix(const cJSON *user, const void *arg)
 {
-	const SubPrefix *part = arg;
-	const char      *sub = get_partition_sub(user);
+	const SubPartition *partition = arg;
+	const char         *sub = get_partition_sub(user);
 
 	if (sub == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_ERROR),
-				 errmsg("the user pool of server \"%s\" cannot be divided", part->server->name),
-				 errdetail("A user has no \"sub\" that begins with hexadecimal digits, by which "
-						   "several requests would share the users."),
+				 errmsg("could not list the users of server \"%s\" in several concurrent requests",
+						partition->server->name),
+				 errdetail("The \"sub\" of a user is missing or does not start with "
+						   "hexadecimal digits, by which the users are partitioned."),
 				 errhint("Set option \"max_concurrent_requests\" to 1.")));
-	return strncmp(sub, part->prefix, strlen(part->prefix)) == 0;
+	return strncmp(sub, partition->prefix, strlen(partition->prefix)) == 0;
 }
 
-/* Are all of these users in one of the parts into which a pool is divided? */
+/* Return true if each of some users belongs to a partition. */
 static bool
 all_have_sub(const cJSON *users)
 {
@@ -153,67 +158,56 @@ all_have_sub(const cJSON *users)
 }
 
 /*
- * Divides a part by the next digit of sub: the pool into 16, and these again if
- * more may run.  The users of the first page speak for all, as the service gives
- * each a UUID: a filter does not show those who lack it.
+ * Split a partition by the next digit of sub; the callback of ListingPart.  More than
+ * 16 concurrent requests need two digits.  Users without a valid sub are returned by
+ * no filter, so they cannot be noticed later: that all users of the first page have
+ * one is taken to be true of the whole pool, as Cognito assigns it.
  */
 static bool
 split_by_sub(const cJSON *users, int nrequests, const void *arg, List **parts)
 {
-	const SubPrefix *whole = arg;
-	size_t           digits = nrequests > 16 ? MAX_SUB_DIGITS : 1;
+	const SubPartition *partition = arg;
+	size_t              digits = nrequests > 16 ? MAX_SUB_DIGITS : 1;
 
-	if (strlen(whole->prefix) == digits || !all_have_sub(users))
+	if (strlen(partition->prefix) == digits || !all_have_sub(users))
 		return false;
 	for (const char *digit = HEX_DIGITS; *digit != '\0'; digit++)
-		*parts = lappend(*parts, make_sub_part(whole->server, whole->prefix, *digit));
+		*parts = lappend(
+			*parts, make_sub_part(partition->server, psprintf("%s%c", partition->prefix, *digit)));
 	return true;
 }
 
-/* The part of a pool that Cognito finds with a filter; all of it if that is NULL. */
-static ListingPart *
-make_part(const char *pool_id, const char *filter)
-{
-	ListingPart *part = palloc0(sizeof(ListingPart));
-
-	part->arguments[0] = pool_id;
-	part->arguments[1] = filter;
-	return part;
-}
-
 /*
- * The part of a pool that a prefix of sub and a further digit make; without
- * both, the pool.  It is divided only where filters can be relied on.
+ * Return the part of the users whose sub starts with a prefix.  It is not split if
+ * option pushdown is off, as that says that the service ignores filters.
  */
 static ListingPart *
-make_sub_part(const CognitoServer *server, const char *prefix, char digit)
+make_sub_part(const CognitoServer *server, const char *prefix)
 {
-	SubPrefix   *sub = palloc0(sizeof(SubPrefix));
-	bool         whole = digit == '\0';
-	ListingPart *part;
+	bool          whole = prefix[0] == '\0';
+	SubPartition *partition = palloc(sizeof(SubPartition));
+	ListingPart  *part =
+		users_filter_part(server, whole ? NULL : filter_make("sub", SEARCH_STARTS_WITH, prefix));
 
-	sub->server = server;
-	snprintf(sub->prefix, sizeof(sub->prefix), "%s%c", prefix, digit);
-
-	part = make_part(server->user_pool_id,
-					 whole ? NULL : filter_make("sub", SEARCH_STARTS_WITH, sub->prefix));
+	*partition = (SubPartition){.server = server, .prefix = prefix};
 	part->belongs = whole ? NULL : has_sub_prefix;
 	part->split = server->pushdown ? split_by_sub : NULL;
-	part->arg = sub;
+	part->arg = partition;
 	return part;
 }
 
 ListingPart *
-users_part(const CognitoServer *server, const char *filter)
+users_pool_part(const CognitoServer *server)
 {
-	if (filter == NULL)
-		return make_sub_part(server, "", '\0');
-	return make_part(server->user_pool_id, filter);
+	return make_sub_part(server, "");
 }
 
-void
-users_list_pool(const CognitoServer *server, Tuplestorestate *rows, TupleDesc columns)
+ListingPart *
+users_filter_part(const CognitoServer *server, const char *filter)
 {
-	listing_fetch(&users_listing, server, list_make1(users_part(server, NULL)), LISTING_ALL, rows,
-				  columns);
+	ListingPart *part = palloc0(sizeof(ListingPart));
+
+	part->arguments[0] = server->user_pool_id;
+	part->arguments[1] = filter;
+	return part;
 }

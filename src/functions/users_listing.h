@@ -1,6 +1,7 @@
 /*
  * users_listing.h
- *		The users of a user pool: how they are listed.
+ *		Listings of users: operation ListUsers, and the rows of all operations that
+ *		return users.
  */
 #ifndef COGNITO_FUNCTIONS_USERS_LISTING_H
 #define COGNITO_FUNCTIONS_USERS_LISTING_H
@@ -12,7 +13,7 @@
 #include "fetch/listing.h"
 #include "server/server.h"
 
-/* The columns, as attributes of a relation are numbered less one. */
+/* The columns of users, from 0. */
 typedef enum UserColumn
 {
 	USER_USERNAME,
@@ -26,16 +27,18 @@ typedef enum UserColumn
 
 extern const Listing users_listing;
 
-/* Turns a user into a row, as the listings of users all do. */
+/* Set the columns of a user; a RowMaker. */
 extern void users_make_row(Row *row);
 
-/* The part of a pool that Cognito finds with a filter; all of it if that is NULL. */
-extern ListingPart *users_part(const CognitoServer *server, const char *filter);
+/*
+ * Return the part of users_listing that is a whole user pool, or, if a filter is
+ * given, those users whom Cognito returns for it.  Parts are allocated in the current
+ * memory context and refer to the server and the filter.
+ */
+extern ListingPart *users_pool_part(const CognitoServer *server);
+extern ListingPart *users_filter_part(const CognitoServer *server, const char *filter);
 
-/* Lists a whole pool. */
-extern void users_list_pool(const CognitoServer *server, Tuplestorestate *rows, TupleDesc columns);
-
-/* The value of one of a user's attributes, in UTF-8, or NULL. */
+/* Return the value of an attribute of a user of a reply, in UTF-8; NULL if it is missing. */
 extern const char *users_attribute(const cJSON *user, const char *name);
 
 #endif

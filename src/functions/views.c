@@ -1,6 +1,9 @@
 /*
  * views.c
- *		Views over one server, in a schema that is its own.
+ *		Views over one server in a schema: cognito_create_views.
+ *
+ * They have the columns and comments of the extension's default views, and replace
+ * only views that were created in the same way.
  */
 #include "postgres.h"
 
@@ -14,18 +17,17 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "lib/stringinfo.h"
-#include "nodes/makefuncs.h"
+#include "miscadmin.h"
 #include "parser/parse_func.h"
-#include "parser/parsetree.h"
-#include "rewrite/rewriteHandler.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 #include "fetch/srf.h"
 #include "server/server.h"
 
-/* The views, each of the rows of a function; there are those whose pool the server has. */
+/* The views and their functions; a server has those of the kinds of pools that it has. */
 static const struct
 {
 	const char *name;
@@ -44,7 +46,7 @@ static const struct
 	{"identities", "cognito_identities", POOL_IDENTITY},
 };
 
-/* A view that is to be created. */
+/* A view to create. */
 typedef struct ViewDefinition
 {
 	const char *name;
@@ -55,93 +57,88 @@ typedef struct ViewDefinition
 
 PG_FUNCTION_INFO_V1(cognito_create_views);
 
-/* Is a query's range table entry a call of a function for some server that is written out? */
-static bool
-is_call(const RangeTblEntry *rte, Oid function)
+/* Return the default view of a function, which reads the default server. */
+static Oid
+get_default_view(Oid function)
 {
-	const FuncExpr *call;
-
-	if (rte->rtekind != RTE_FUNCTION || list_length(rte->functions) != 1 || rte->funcordinality)
-		return false;
-	call = (const FuncExpr *) linitial_node(RangeTblFunction, rte->functions)->funcexpr;
-	return IsA(call, FuncExpr) && call->funcid == function && list_length(call->args) == 1 &&
-		   IsA(linitial(call->args), Const);
-}
-
-/* Are a query's columns those of one relation, all of them in order? */
-static bool
-selects_all_columns(const Query *query, int relid, int ncolumns)
-{
-	ListCell *cell;
-
-	foreach (cell, query->targetList)
-	{
-		const Var *column = (const Var *) lfirst_node(TargetEntry, cell)->expr;
-
-		if (!IsA(column, Var) || (int) column->varno != relid ||
-			column->varattno != foreach_current_index(cell) + 1)
-			return false;
-	}
-	return list_length(query->targetList) == ncolumns;
-}
-
-/* Is a query nothing but SELECT * FROM function('server')? */
-static bool
-is_plain(const Query *query, Oid function)
-{
-	const FromExpr      *from = query->jointree;
-	const RangeTblEntry *rte;
-	int                  relid;
-
-	/* Whatever else a query can have would show in its columns. */
-	if (list_length(from->fromlist) != 1 || !IsA(linitial(from->fromlist), RangeTblRef) ||
-		from->quals != NULL || query->cteList != NIL || query->groupClause != NIL ||
-		query->distinctClause != NIL || query->sortClause != NIL || query->limitCount != NULL ||
-		query->limitOffset != NULL)
-		return false;
-
-	relid = linitial_node(RangeTblRef, from->fromlist)->rtindex;
-	rte = rt_fetch(relid, query->rtable);
-	return is_call(rte, function) &&
-		   selects_all_columns(query, relid, list_length(rte->eref->colnames));
+	return get_relname_relid(get_func_name(function), get_func_namespace(function));
 }
 
 /*
- * Is a relation a view as this file makes them?  It is told by its definition:
- * nothing is lost with a view that shows the same as the one that replaces it,
- * and has no options, which that one would drop.  The lock keeps it so until the
- * transaction ends.
+ * SQL that tells whether the definition of view $1 is that of default view $2 with a
+ * literal in place of the call of cognito_default_server.  It has no backslashes, as
+ * their meaning depends on standard_conforming_strings.
+ */
+#define COMPARE_DEFINITIONS                                     \
+	"SELECT pg_catalog.texteq("                                 \
+	"pg_catalog.regexp_replace(pg_catalog.pg_get_viewdef($1), " \
+	"'[(]''([^'']|'''')*''::(pg_catalog[.])?text[)]', '()'), "  \
+	"pg_catalog.regexp_replace(pg_catalog.pg_get_viewdef($2), " \
+	"'[(][^()]*cognito_default_server[(][)][)]', '()'))"
+
+/*
+ * Return true if a relation is a view that cognito_create_views has created, for any
+ * server, and that nobody has changed.  Views are recognized by their definition, so
+ * that those restored from a dump are recognized too; options would be lost.
  */
 static bool
-is_made_here(Oid relid, Oid function)
+is_created_here(Relation relation, Oid function)
 {
-	Relation relation = relation_open(relid, AccessShareLock);
-	bool made_here = relation->rd_rel->relkind == RELKIND_VIEW && relation->rd_options == NULL &&
-					 is_plain(get_view_query(relation), function);
+	Oid   types[] = {OIDOID, OIDOID};
+	Datum relids[] = {ObjectIdGetDatum(RelationGetRelid(relation)),
+					  ObjectIdGetDatum(get_default_view(function))};
+	Datum is_equal;
+	bool  isnull;
 
-	relation_close(relation, NoLock);
-	return made_here;
+	if (relation->rd_rel->relkind != RELKIND_VIEW || relation->rd_options != NULL)
+		return false;
+
+	/* The relation is locked, so the latest snapshot has its final definition. */
+	PushActiveSnapshot(GetLatestSnapshot());
+	SPI_execute_with_args(COMPARE_DEFINITIONS, lengthof(types), types, relids, NULL, true, 1);
+	PopActiveSnapshot();
+	is_equal = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	return !isnull && DatumGetBool(is_equal);
 }
 
-/* Is a view there already?  Raises an error for a relation that is not to be replaced. */
+/*
+ * Return true if a view exists that may be replaced, and lock it until the end of the
+ * transaction; false if no relation has its name.  Raise 42P07 for a relation that must
+ * not be replaced, and 42501 for a view of another role, which would stay its owner.
+ */
 static bool
 find_replaced(const ViewDefinition *view, bool replace)
 {
-	Oid relid = get_relname_relid(view->name, view->schema);
+	Oid      relid = get_relname_relid(view->name, view->schema);
+	Relation relation;
+	Oid      owner;
 
 	if (!OidIsValid(relid))
 		return false;
-	if (!replace || !is_made_here(relid, view->function))
-		ereport(ERROR, (errcode(ERRCODE_DUPLICATE_TABLE),
-						errmsg("relation \"%s\" already exists in schema \"%s\"", view->name,
-							   get_namespace_name(view->schema)),
-						replace ? errdetail("It is not a view as this function makes them.") : 0,
-						errhint("Choose another schema, drop the relation, or have the views "
-								"replaced that this function has made: replace => true.")));
+	relation = relation_open(relid, AccessShareLock);
+	owner = relation->rd_rel->relowner;
+	if (!replace || !is_created_here(relation, view->function))
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_TABLE),
+				 errmsg("relation \"%s\" already exists in schema \"%s\"", view->name,
+						get_namespace_name(view->schema)),
+				 replace ? errdetail("It is not a view created by cognito_create_views, or it "
+									 "has been changed.")
+						 : errhint("Use replace => true to replace views created by "
+								   "cognito_create_views.")));
+	if (owner != GetUserId())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("view \"%s\" in schema \"%s\" is owned by another role", view->name,
+						get_namespace_name(view->schema)),
+				 errdetail("Replacing a view does not change its owner, \"%s\".",
+						   GetUserNameFromId(owner, false)),
+				 errhint("Call cognito_create_views as the owner of the view, or drop the view.")));
+	relation_close(relation, NoLock);
 	return true;
 }
 
-/* Creates a view, or replaces one. */
+/* Create a view, or replace an existing one. */
 static void
 create(const ViewDefinition *view, bool replace)
 {
@@ -158,22 +155,22 @@ create(const ViewDefinition *view, bool replace)
 	SPI_execute(statement.data, false, 0);
 }
 
-/* Comments a view and its columns as its function, and the default view of that name, are. */
+/* Comment on a view as on its function, and on its columns as on those of the default view. */
 static void
 comment(const ViewDefinition *view)
 {
-	Oid relid = get_relname_relid(view->name, view->schema);
-	Oid pattern =
-		get_relname_relid(get_func_name(view->function), get_func_namespace(view->function));
-	char *what = GetComment(view->function, ProcedureRelationId, 0);
+	Oid   relid = get_relname_relid(view->name, view->schema);
+	Oid   default_view = get_default_view(view->function);
+	char *function_comment = GetComment(view->function, ProcedureRelationId, 0);
 
-	CreateComments(relid, RelationRelationId, 0, psprintf("%s: %s", what, view->server));
+	CreateComments(relid, RelationRelationId, 0,
+				   psprintf("%s: %s", function_comment, view->server));
 	for (AttrNumber column = 1; get_attname(relid, column, true) != NULL; column++)
 		CreateComments(relid, RelationRelationId, column,
-					   GetComment(pattern, RelationRelationId, column));
+					   GetComment(default_view, RelationRelationId, column));
 }
 
-/* The function with that name, and a server as its argument, in a schema. */
+/* Return the function of a name in a schema whose only argument is the server. */
 static Oid
 find_function(Oid schema, const char *name)
 {

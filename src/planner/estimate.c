@@ -1,6 +1,7 @@
 /*
  * estimate.c
- *		What the planner is told of the calls that return an entity's rows.
+ *		Estimates for the planner: how many rows a call of an entity's SQL functions
+ *		returns, and how many requests it sends.
  */
 #include "postgres.h"
 
@@ -15,27 +16,27 @@
 
 #include <math.h>
 
-#include "planner/estimate.h"
 #include "fetch/listing.h"
+#include "planner/estimate.h"
 #include "server/session.h"
 
-/* How many rows there are where the session has not yet listed them. */
+/* Number of rows of an entity that this session has not listed yet. */
 #define UNKNOWN_ROWS 1000.0
 
-/* What a prefix finds, and how many values an unknown list has. */
+/* Number of rows that match a prefix, and of values in a list of unknown length. */
 #define FEW 10.0
 
-/* The cost of a request, in units of cpu_operator_cost; the functions' COST in SQL. */
+/* Cost of a request, in units of cpu_operator_cost; COST of the SQL functions. */
 #define REQUEST_COST 10000.0
 
-/* What is expected of a call. */
+/* Expected rows and requests of a call. */
 typedef struct Estimate
 {
 	double rows;
 	double requests;
 } Estimate;
 
-/* An argument's value, as far as it can be told now; NULL if it cannot, or is NULL. */
+/* Return an argument as a constant; NULL if it is NULL or planning cannot tell it. */
 static const Const *
 expected_value(PlannerInfo *root, const FuncExpr *call, int argument)
 {
@@ -48,7 +49,7 @@ expected_value(PlannerInfo *root, const FuncExpr *call, int argument)
 	return IsA(node, Const) && !constant->constisnull ? constant : NULL;
 }
 
-/* The same of a text. */
+/* Return a text argument; NULL if it is NULL or planning cannot tell it. */
 static char *
 expected_text(PlannerInfo *root, const FuncExpr *call, int argument)
 {
@@ -63,7 +64,7 @@ estimate_server_name(PlannerInfo *root, const FuncExpr *call)
 	return expected_text(root, call, 0);
 }
 
-/* How many rows there are to choose from: as many as when the session last saw them all. */
+/* Return the number of all rows: as many as the session found when it last listed them. */
 static double
 expected_of_all(PlannerInfo *root, const FuncExpr *call, const SearchEntity *entity)
 {
@@ -77,18 +78,18 @@ expected_of_all(PlannerInfo *root, const FuncExpr *call, const SearchEntity *ent
 	return extent->pages > 0 ? (double) extent->rows : UNKNOWN_ROWS;
 }
 
-/* How many of all rows have an attribute that matches one of some values. */
+/* Return how many of all rows match one of some values; the attribute may be NULL. */
 static double
 expected_of_values(double all, const SearchAttribute *attribute, bool starts_with, double nvalues)
 {
-	double finds = attribute != NULL ? attribute->finds : 1;
-
-	if (finds < 1)
-		return all * finds;
-	return Min(all, (starts_with ? FEW : finds) * nvalues);
+	if (attribute != NULL && attribute->fraction > 0)
+		return all * attribute->fraction;
+	if (starts_with)
+		return Min(all, FEW * nvalues);
+	return Min(all, (attribute != NULL ? attribute->rows_per_value : 1) * nvalues);
 }
 
-/* How many of all rows a filter finds that somebody has written. */
+/* Return how many of all rows match a filter that a user has written, NULL if it is unknown. */
 static double
 expected_of_filter(double all, const SearchEntity *entity, const char *filter)
 {
@@ -103,7 +104,7 @@ expected_of_filter(double all, const SearchEntity *entity, const char *filter)
 							  filter[strcspn(filter, "^=")] == '^', 1);
 }
 
-/* How many values there are in a list. */
+/* Return the length of a list of values. */
 static double
 expected_values(Node *values)
 {
@@ -118,7 +119,7 @@ expected_values(Node *values)
 	return FEW;
 }
 
-/* What is expected of a call with a filter and a limit. */
+/* Return the estimate of a call with a filter and a limit. */
 static Estimate
 estimate_filter(PlannerInfo *root, const FuncExpr *call, const SearchEntity *entity)
 {
@@ -133,12 +134,12 @@ estimate_filter(PlannerInfo *root, const FuncExpr *call, const SearchEntity *ent
 	return (Estimate){.rows = rows, .requests = 1};
 }
 
-/* What is expected of a call with an attribute and values. */
+/* Return the estimate of a call with an attribute and values. */
 static Estimate
 estimate_values(PlannerInfo *root, const FuncExpr *call, const SearchEntity *entity)
 {
 	char    *name = expected_text(root, call, 1);
-	char    *op = entity->has_operator ? expected_text(root, call, 2) : SEARCH_EQUALS;
+	char    *op = list_length(call->args) == 4 ? expected_text(root, call, 2) : SEARCH_EQUALS;
 	double   nvalues = expected_values(llast(call->args));
 	Estimate estimate = {.rows = expected_of_all(root, call, entity), .requests = nvalues};
 
@@ -148,7 +149,7 @@ estimate_values(PlannerInfo *root, const FuncExpr *call, const SearchEntity *ent
 	return estimate;
 }
 
-/* What is expected of a call of any overload. */
+/* Return the estimate of a call of any overload. */
 static Estimate
 estimate_call(PlannerInfo *root, const FuncExpr *call, const SearchEntity *entity)
 {

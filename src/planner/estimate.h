@@ -1,6 +1,7 @@
 /*
  * estimate.h
- *		What the planner is told of the calls that return an entity's rows.
+ *		Estimates for the planner: how many rows a call of an entity's SQL functions
+ *		returns, and how many requests it sends.
  */
 #ifndef COGNITO_PLANNER_ESTIMATE_H
 #define COGNITO_PLANNER_ESTIMATE_H
@@ -13,13 +14,13 @@
 #include "planner/search.h"
 
 /*
- * The planner support function of an entity's SQL functions: rows and costs.
- * That the planner asks it at all loads the library, and with it the hook of
- * pushdown.h, before paths are made.
+ * The planner support function of an entity's SQL functions, for rows and cost.  The
+ * first call of it in a session loads the library, and so installs the hook of
+ * pushdown.h before paths are made.
  */
 extern Datum estimate_support(FunctionCallInfo fcinfo, const SearchEntity *entity);
 
-/* The server of a call, as far as it can be told now, or NULL. */
+/* Return the server name of a call, palloc'd; NULL if planning cannot tell it. */
 extern char *estimate_server_name(PlannerInfo *root, const FuncExpr *call);
 
 #endif

@@ -1,11 +1,12 @@
 /*
  * pushdown.c
- *		The planner's part: conditions and limits of a query become arguments of
- *		the functions that it calls.
+ *		Pushdown: quals and limits of a query become arguments of the functions that
+ *		it calls.
  *
- * When views are expanded, joins are simplified, and every restriction is where
- * it will be checked, the hook looks at those of each relation that shows all
- * rows of an entity, and lets it call an overload that asks for less.
+ * set_rel_pathlist_hook runs when views have been expanded, joins simplified, and
+ * quals distributed to the relations that evaluate them.  If a relation is a call
+ * that returns all rows of an entity, the hook replaces it by a call of an overload
+ * that returns fewer.
  */
 #include "postgres.h"
 
@@ -28,9 +29,9 @@
 #include "utils/syscache.h"
 
 #include "compat.h"
-#include "planner/quals.h"
 #include "planner/estimate.h"
 #include "planner/pushdown.h"
+#include "planner/quals.h"
 #include "server/server.h"
 
 bool pushdown_enabled = true;
@@ -39,7 +40,7 @@ static const SearchEntity *const *entities;
 
 static set_rel_pathlist_hook_type previous_hook;
 
-/* The entity whose rows a function returns, known by its support function; or NULL. */
+/* Return the entity whose support function a function has, or NULL. */
 static const SearchEntity *
 entity_of(Oid function)
 {
@@ -55,14 +56,14 @@ entity_of(Oid function)
 	return NULL;
 }
 
-/* The entity's function of the same name and schema with these arguments, or InvalidOid. */
+/* Return the overload of an entity's function with these arguments, or InvalidOid. */
 static Oid
 find_overload(const SearchEntity *entity, Oid function, const Oid *types, int ntypes)
 {
 	char *name = get_func_name(function);
 	Oid   overload;
 
-	/* Nobody keeps a function from being dropped while a query is planned. */
+	/* No lock prevents the function from being dropped while the query is planned. */
 	if (name == NULL)
 		return InvalidOid;
 	overload = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum(name),
@@ -71,7 +72,10 @@ find_overload(const SearchEntity *entity, Oid function, const Oid *types, int nt
 	return OidIsValid(overload) && entity_of(overload) == entity ? overload : InvalidOid;
 }
 
-/* May the role call a function, and does the function run as that role, with its settings? */
+/*
+ * Return true if the current role may execute a function, and the function neither is
+ * SECURITY DEFINER nor has settings of its own.
+ */
 static bool
 is_callable(Oid function)
 {
@@ -87,9 +91,10 @@ is_callable(Oid function)
 }
 
 /*
- * A call of another overload in place of one, or NULL if that would make a
- * difference.  The executor checks the right to call the new one only, so the
- * plan is good for this role only, and only until one of the functions changes.
+ * Return a call of the overload that takes these arguments, in place of a call; NULL
+ * if there is none, or if it is not equivalent.  The executor checks the privilege for
+ * the new function only, so the plan is made to depend on the role and on both
+ * functions.
  */
 static FuncExpr *
 replace_call(const SearchRel *search_rel, const FuncExpr *call, List *arguments)
@@ -118,33 +123,36 @@ replace_call(const SearchRel *search_rel, const FuncExpr *call, List *arguments)
 	return changed;
 }
 
-/* Is a node NULL, come what may? */
+/* Return true if a node is a NULL constant. */
 static bool
 is_null_constant(Node *node)
 {
 	return IsA(node, Const) && ((Const *) node)->constisnull;
 }
 
-/* Does a call return all rows: is it given the server only, or no filter and no limit? */
+/*
+ * Return true if a call returns all rows: its only argument is the server, or its
+ * filter and limit are NULL.
+ */
 static bool
-is_full_listing(const FuncExpr *call, const SearchEntity *entity)
+is_full_listing(const FuncExpr *call)
 {
 	if (list_length(call->args) == 1)
 		return true;
-	return entity->has_limit && list_length(call->args) == 3 &&
+	return list_length(call->args) == 3 && exprType(lthird(call->args)) == INT8OID &&
 		   is_null_constant(lsecond(call->args)) && is_null_constant(lthird(call->args));
 }
 
-/* The call of which a relation consists, if it shows all rows of an entity; or NULL. */
+/* Return the call of a relation that consists of all rows of an entity, or NULL. */
 static FuncExpr *
 find_call(const RelOptInfo *rel, const RangeTblEntry *rte, const SearchEntity **entity)
 {
 	FuncExpr *call;
 
-	/* With ordinality, the numbers of the rows would change. */
+	/* WITH ORDINALITY numbers the rows that the function returns. */
 	if (rte->rtekind != RTE_FUNCTION || list_length(rte->functions) != 1 || rte->funcordinality)
 		return NULL;
-	/* The relation may be known to be empty. */
+	/* A relation that is known to be empty has another path. */
 	if (list_length(rel->pathlist) != 1 ||
 		((Path *) linitial(rel->pathlist))->pathtype != T_FunctionScan)
 		return NULL;
@@ -153,10 +161,10 @@ find_call(const RelOptInfo *rel, const RangeTblEntry *rte, const SearchEntity **
 	if (!IsA(call, FuncExpr))
 		return NULL;
 	*entity = entity_of(call->funcid);
-	return *entity != NULL && is_full_listing(call, *entity) ? call : NULL;
+	return *entity != NULL && is_full_listing(call) ? call : NULL;
 }
 
-/* Replaces the call of a relation, whose estimates and path are made anew. */
+/* Replace the call of a relation, and estimate its size again. */
 static void
 set_call(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte, FuncExpr *call)
 {
@@ -167,7 +175,7 @@ set_call(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte, FuncExpr *call)
 	set_function_size_estimates(root, rel);
 }
 
-/* Replaces the path of a relation after its call. */
+/* Replace the path of a relation whose call has been replaced. */
 static void
 set_path(PlannerInfo *root, RelOptInfo *rel)
 {
@@ -176,12 +184,12 @@ set_path(PlannerInfo *root, RelOptInfo *rel)
 	add_path(rel, create_functionscan_path(root, rel, NIL, rel->lateral_relids));
 }
 
-/* Lets Cognito select by the restriction that leaves the fewest rows, if there is one. */
+/* Push down the most selective qual of a relation, if there is one. */
 static void
 push_qual(const SearchRel *search_rel, RelOptInfo *rel, RangeTblEntry *rte, const FuncExpr *call)
 {
 	RestrictInfo *best = NULL;
-	PushedQual    condition;
+	PushedQual    best_qual;
 	FuncExpr     *replacement;
 	List         *rest;
 	ListCell     *cell;
@@ -189,34 +197,33 @@ push_qual(const SearchRel *search_rel, RelOptInfo *rel, RangeTblEntry *rte, cons
 	foreach (cell, rel->baserestrictinfo)
 	{
 		RestrictInfo *restriction = lfirst_node(RestrictInfo, cell);
-		PushedQual    other;
+		PushedQual    qual;
 
 		if (!restriction->pseudoconstant &&
-			qual_match(search_rel, (Node *) restriction->clause, &other) &&
-			(best == NULL || qual_is_better(&other, &condition)))
+			qual_match(search_rel, (Node *) restriction->clause, &qual) &&
+			(best == NULL || qual_is_better(&qual, &best_qual)))
 		{
 			best = restriction;
-			condition = other;
+			best_qual = qual;
 		}
 	}
 	if (best == NULL)
 		return;
 
 	replacement =
-		replace_call(search_rel, call,
-					 lcons(linitial(call->args), qual_arguments(search_rel->entity, &condition)));
+		replace_call(search_rel, call, lcons(linitial(call->args), qual_arguments(&best_qual)));
 	if (replacement == NULL)
 		return;
 	set_call(search_rel->root, rel, rte, replacement);
 
-	/* What is left has passed this restriction already. */
+	/* The function returns only rows that pass this qual, so only the others reduce them. */
 	rest = list_delete_ptr(list_copy(rel->baserestrictinfo), best);
 	rel->rows = clamp_row_est(rel->tuples *
 							  clauselist_selectivity(search_rel->root, rest, 0, JOIN_INNER, NULL));
 	set_path(search_rel->root, rel);
 }
 
-/* The number in LIMIT or OFFSET; false if it is not known, or negative, which is an error. */
+/* Get the number in LIMIT or OFFSET, 0 if NULL; return false if it is unknown or negative. */
 static bool
 get_limit_constant(Node *node, int64 *number)
 {
@@ -229,9 +236,10 @@ get_limit_constant(Node *node, int64 *number)
 }
 
 /*
- * Does a query return a row for each row of a relation, in any order, until its
- * limit ends it?  WITH TIES comes with ORDER BY only; a set operation is not of
- * relations; and grouping by nothing, without aggregates, looks at no row.
+ * Return true if a query returns one row for each row of a relation, in any order, up
+ * to its limit.  No test is needed for WITH TIES, which requires ORDER BY; for set
+ * operations, whose query has no base relations; and for GROUP BY () without
+ * aggregates, which reads no rows.
  */
 static bool
 returns_every_row(const PlannerInfo *root, const RelOptInfo *rel)
@@ -244,7 +252,7 @@ returns_every_row(const PlannerInfo *root, const RelOptInfo *rel)
 		   !query->hasTargetSRFs;
 }
 
-/* Asks for no more rows than LIMIT and OFFSET let through, if nothing else comes between. */
+/* Push down LIMIT and OFFSET, if they apply directly to the rows of the relation. */
 static void
 push_limit(const SearchRel *search_rel, RelOptInfo *rel, RangeTblEntry *rte, const FuncExpr *call)
 {
@@ -254,7 +262,7 @@ push_limit(const SearchRel *search_rel, RelOptInfo *rel, RangeTblEntry *rte, con
 	List     *arguments;
 	FuncExpr *replacement;
 
-	if (!search_rel->entity->has_limit || !returns_every_row(search_rel->root, rel) ||
+	if (!returns_every_row(search_rel->root, rel) ||
 		!get_limit_constant(query->limitCount, &limit) || is_null_constant(query->limitCount) ||
 		(query->limitOffset != NULL && !get_limit_constant(query->limitOffset, &offset)) ||
 		pg_add_s64_overflow(limit, offset, &limit))
@@ -270,7 +278,7 @@ push_limit(const SearchRel *search_rel, RelOptInfo *rel, RangeTblEntry *rte, con
 	set_path(search_rel->root, rel);
 }
 
-/* The hook: after the core has made the paths of a relation, and before it chooses among them. */
+/* The hook: push down what is possible, after the core has made the paths of a relation. */
 static void
 push_down(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
 {

@@ -1,10 +1,10 @@
 /*
  * pushdown.h
- *		The planner's part: conditions and limits of a query become arguments of
- *		the functions that it calls, so that Cognito sends only what it needs.
+ *		Pushdown: quals and limits of a query become arguments of the functions that
+ *		it calls, so that Cognito returns only the rows that it needs.
  *
- * Whatever is pushed down stays in the plan as well and is checked again: an
- * answer depends neither on what Cognito makes of a filter nor on this.
+ * A qual that is pushed down also stays in the plan, and PostgreSQL rechecks every
+ * row, so the result does not depend on how Cognito compares.
  */
 #ifndef COGNITO_PLANNER_PUSHDOWN_H
 #define COGNITO_PLANNER_PUSHDOWN_H
@@ -13,10 +13,10 @@
 
 #include "planner/search.h"
 
-/* Whether it happens at all; a setting. */
+/* Setting cognito_srf.enable_pushdown. */
 extern bool pushdown_enabled;
 
-/* Hooks into the planner; the entities are constants, and NULL ends them. */
+/* Install the planner hook, for entities in a constant array that ends with NULL. */
 extern void pushdown_init(const SearchEntity *const *all_entities);
 
 #endif

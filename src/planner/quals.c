@@ -1,10 +1,10 @@
 /*
  * quals.c
- *		What a clause of a query demands of an attribute of an entity's rows.
+ *		Quals of a query that can be pushed down as a search.
  *
- * Operators are known by the functions of pg_catalog that implement them, so
- * an operator of the same name that does something else is not mistaken for
- * one of them, and a function that is called by its name is as good.
+ * Operators are recognized by the functions of pg_catalog that implement them, so
+ * that operators of the same name in other schemas are not mistaken for them, and
+ * calls of the functions themselves are recognized too.
  */
 #include "postgres.h"
 
@@ -22,7 +22,7 @@
 
 #include "planner/quals.h"
 
-/* A call of a function of two arguments, be it written as an operator or not. */
+/* A call of a function of two arguments, written as an operator or as a function. */
 typedef struct BinaryCall
 {
 	Oid   function;
@@ -31,7 +31,7 @@ typedef struct BinaryCall
 	Oid   collation;
 } BinaryCall;
 
-/* Takes a call apart; false if the node is none. */
+/* Get the parts of a call of two arguments; return false for other nodes. */
 static bool
 get_binary_call(Node *node, BinaryCall *call)
 {
@@ -64,7 +64,7 @@ get_binary_call(Node *node, BinaryCall *call)
 	return true;
 }
 
-/* The number, from 0, of the relation's column that a node is; -1 if it is none. */
+/* Return which column of the relation a node is, from 0; -1 for other nodes. */
 static int
 column_of(const SearchRel *rel, Node *node)
 {
@@ -75,7 +75,7 @@ column_of(const SearchRel *rel, Node *node)
 	return variable->varattno - 1;
 }
 
-/* The string in a text that is a constant and not NULL; NULL for any other node. */
+/* Return the string of a text constant; NULL for a NULL constant and for other nodes. */
 static char *
 constant_string(Node *node)
 {
@@ -86,7 +86,7 @@ constant_string(Node *node)
 	return TextDatumGetCString(constant->constvalue);
 }
 
-/* The attribute that a column shows in a form, if a name is given that of this name; or NULL. */
+/* Return the attribute that a column contains in a form, of any name if that is NULL; or NULL. */
 static const SearchAttribute *
 find_attribute(const SearchRel *rel, int column, SearchForm form, const char *name)
 {
@@ -96,7 +96,7 @@ find_attribute(const SearchRel *rel, int column, SearchForm form, const char *na
 	return NULL;
 }
 
-/* The attribute whose text an expression is, or NULL. */
+/* Return the attribute whose text an expression is, or NULL. */
 static const SearchAttribute *
 attribute_of(const SearchRel *rel, Node *node)
 {
@@ -115,14 +115,14 @@ attribute_of(const SearchRel *rel, Node *node)
 						  : NULL;
 }
 
-/* The attribute that an expression shows as a boolean, or NULL. */
+/* Return the attribute that an expression contains as a boolean, or NULL. */
 static const SearchAttribute *
 boolean_attribute_of(const SearchRel *rel, Node *node)
 {
 	return find_attribute(rel, column_of(rel, node), SEARCH_BOOLEAN, NULL);
 }
 
-/* Can an expression be computed before the relation is read, and but once? */
+/* Return true if an expression can be computed once, before the relation is read. */
 static bool
 is_computable(Node *node)
 {
@@ -130,7 +130,7 @@ is_computable(Node *node)
 		   !contain_subplans(node);
 }
 
-/* Are strings equal in a collation only if they are the same? */
+/* Return true if strings that are equal in a collation are always identical. */
 static bool
 is_deterministic(Oid collation)
 {
@@ -138,8 +138,8 @@ is_deterministic(Oid collation)
 }
 
 /*
- * Makes a condition on the elements of a text[], of which there is a single one
- * or not.  False if Cognito cannot be asked for that.
+ * Make a qual for the elements of a text[]; "single" tells whether an array that is not
+ * constant has one element.  Return false if Cognito cannot filter by it.
  */
 static bool
 make_list_qual(const SearchRel *rel, PushedQual *qual, const SearchAttribute *attribute,
@@ -157,14 +157,14 @@ make_list_qual(const SearchRel *rel, PushedQual *qual, const SearchAttribute *at
 		Search *search =
 			search_make(rel->entity, attribute->name, op, DatumGetArrayTypeP(constant->constvalue));
 
-		if (!search_can_filter(search))
+		if (!search_make_filters(search))
 			return false;
 		single = search->nvalues <= 1;
 		if (search->nvalues == 1)
 			qual->length = strlen(search->values[0]);
 	}
 
-	if (attribute->finds < 1)
+	if (attribute->fraction > 0)
 		qual->selectivity = QUAL_FRACTION;
 	else if (starts_with)
 		qual->selectivity = QUAL_PREFIX;
@@ -173,7 +173,7 @@ make_list_qual(const SearchRel *rel, PushedQual *qual, const SearchAttribute *at
 	return true;
 }
 
-/* Makes a condition on one value, a text or what is cast to it without being asked. */
+/* Make a qual for one value, whose type has an implicit cast to text. */
 static bool
 make_value_qual(const SearchRel *rel, PushedQual *qual, const SearchAttribute *attribute,
 				const char *op, Node *value)
@@ -193,7 +193,7 @@ make_value_qual(const SearchRel *rel, PushedQual *qual, const SearchAttribute *a
 						  (Expr *) eval_const_expressions(rel->root, (Node *) values), true);
 }
 
-/* A constant text. */
+/* Return a text constant. */
 static Node *
 make_text(const char *string)
 {
@@ -201,7 +201,7 @@ make_text(const char *string)
 							  false, false);
 }
 
-/* A condition on a boolean: CASE turns its value into Cognito's words, NULL into NULL. */
+/* Make a qual for a boolean value: CASE maps it to Cognito's words, and NULL to NULL. */
 static bool
 make_boolean_qual(const SearchRel *rel, PushedQual *qual, const SearchAttribute *attribute,
 				  Node *value)
@@ -225,7 +225,7 @@ make_boolean_qual(const SearchRel *rel, PushedQual *qual, const SearchAttribute 
 	return make_value_qual(rel, qual, attribute, SEARCH_EQUALS, (Node *) words);
 }
 
-/* flag, NOT flag, flag IS TRUE, flag IS FALSE: what is left of all other forms. */
+/* Match flag, NOT flag, flag IS TRUE and flag IS FALSE, to which the planner reduces others. */
 static bool
 match_boolean_expr(const SearchRel *rel, Node *clause, PushedQual *qual)
 {
@@ -253,9 +253,9 @@ match_boolean_expr(const SearchRel *rel, Node *clause, PushedQual *qual)
 }
 
 /*
- * The part of a LIKE pattern before its first wildcard, without its escapes.
- * A backslash at the end, which is an error for those users who get that far,
- * counts as a wildcard.
+ * Return the part of a LIKE pattern before its first wildcard, without escapes, and
+ * whether that is the whole pattern.  A trailing backslash counts as a wildcard: LIKE
+ * raises an error only for strings that match the part before it.
  */
 static char *
 like_prefix(const char *pattern, bool *is_all)
@@ -278,7 +278,7 @@ like_prefix(const char *pattern, bool *is_all)
 	return prefix;
 }
 
-/* attribute LIKE a constant pattern */
+/* Match attribute LIKE constant. */
 static bool
 match_like(const SearchRel *rel, const BinaryCall *call, PushedQual *qual)
 {
@@ -294,7 +294,7 @@ match_like(const SearchRel *rel, const BinaryCall *call, PushedQual *qual)
 						   make_text(prefix));
 }
 
-/* column @> a constant object: the best of its members that can be searched */
+/* Match column @> constant object: use the most selective member that can be searched. */
 static bool
 match_containment(const SearchRel *rel, const BinaryCall *call, PushedQual *qual)
 {
@@ -330,39 +330,27 @@ match_containment(const SearchRel *rel, const BinaryCall *call, PushedQual *qual
 	return found;
 }
 
-/* attribute = value, or the other way round */
+/* Match attribute = value and value = attribute, where the attribute is boolean or not. */
 static bool
-match_equality(const SearchRel *rel, const BinaryCall *call, PushedQual *qual)
+match_equality(const SearchRel *rel, const BinaryCall *call, bool is_boolean, PushedQual *qual)
 {
-	const SearchAttribute *attribute = attribute_of(rel, call->left);
+	const SearchAttribute *(*find)(const SearchRel *rel, Node *node) =
+		is_boolean ? boolean_attribute_of : attribute_of;
+	const SearchAttribute *attribute = find(rel, call->left);
 	Node                  *value = call->right;
 
 	if (attribute == NULL)
 	{
-		attribute = attribute_of(rel, call->right);
+		attribute = find(rel, call->right);
 		value = call->left;
 	}
-	return attribute != NULL && is_computable(value) &&
-		   make_value_qual(rel, qual, attribute, SEARCH_EQUALS, value);
+	if (attribute == NULL || !is_computable(value))
+		return false;
+	return is_boolean ? make_boolean_qual(rel, qual, attribute, value)
+					  : make_value_qual(rel, qual, attribute, SEARCH_EQUALS, value);
 }
 
-/* flag = value, or the other way round */
-static bool
-match_boolean_equality(const SearchRel *rel, const BinaryCall *call, PushedQual *qual)
-{
-	const SearchAttribute *attribute = boolean_attribute_of(rel, call->left);
-	Node                  *value = call->right;
-
-	if (attribute == NULL)
-	{
-		attribute = boolean_attribute_of(rel, call->right);
-		value = call->left;
-	}
-	return attribute != NULL && is_computable(value) &&
-		   make_boolean_qual(rel, qual, attribute, value);
-}
-
-/* attribute ^@ value */
+/* Match attribute ^@ value. */
 static bool
 match_prefix(const SearchRel *rel, const BinaryCall *call, PushedQual *qual)
 {
@@ -372,7 +360,7 @@ match_prefix(const SearchRel *rel, const BinaryCall *call, PushedQual *qual)
 		   make_value_qual(rel, qual, attribute, SEARCH_STARTS_WITH, call->right);
 }
 
-/* attribute = ANY (array), which is what IN becomes */
+/* Match attribute = ANY (array), also written as IN. */
 static bool
 match_any(const SearchRel *rel, ScalarArrayOpExpr *list, PushedQual *qual)
 {
@@ -390,7 +378,7 @@ match_any(const SearchRel *rel, ScalarArrayOpExpr *list, PushedQual *qual)
 	return make_list_qual(rel, qual, attribute, SEARCH_EQUALS, (Expr *) copyObject(values), single);
 }
 
-/* A condition that a call of a function of pg_catalog makes. */
+/* Match a call of a function of pg_catalog. */
 static bool
 match_call(const SearchRel *rel, const BinaryCall *call, PushedQual *qual)
 {
@@ -399,7 +387,7 @@ match_call(const SearchRel *rel, const BinaryCall *call, PushedQual *qual)
 		case F_TEXTEQ:
 		case F_TEXTEQNAME:
 		case F_NAMEEQTEXT:
-			return is_deterministic(call->collation) && match_equality(rel, call, qual);
+			return is_deterministic(call->collation) && match_equality(rel, call, false, qual);
 		case F_STARTS_WITH:
 			return is_deterministic(call->collation) && match_prefix(rel, call, qual);
 		case F_TEXTLIKE:
@@ -408,7 +396,7 @@ match_call(const SearchRel *rel, const BinaryCall *call, PushedQual *qual)
 		case F_JSONB_CONTAINS:
 			return match_containment(rel, call, qual);
 		case F_BOOLEQ:
-			return match_boolean_equality(rel, call, qual);
+			return match_equality(rel, call, true, qual);
 		default:
 			return false;
 	}
@@ -437,11 +425,7 @@ qual_is_better(const PushedQual *qual, const PushedQual *other)
 }
 
 List *
-qual_arguments(const SearchEntity *entity, const PushedQual *qual)
+qual_arguments(const PushedQual *qual)
 {
-	List *arguments = list_make1(make_text(qual->attribute->name));
-
-	if (entity->has_operator)
-		arguments = lappend(arguments, make_text(qual->op));
-	return lappend(arguments, qual->values);
+	return list_make3(make_text(qual->attribute->name), make_text(qual->op), qual->values);
 }

@@ -1,7 +1,6 @@
 /*
  * quals.h
- *		What a clause of a query demands of an attribute of an entity's rows, in
- *		terms in which Cognito can be asked for it.
+ *		Quals of a query that can be pushed down as a search.
  */
 #ifndef COGNITO_PLANNER_QUALS_H
 #define COGNITO_PLANNER_QUALS_H
@@ -12,25 +11,25 @@
 
 #include "planner/search.h"
 
-/* How few rows a qual selects, from the most to the fewest. */
+/* How selective a qual is, from the least to the most selective. */
 typedef enum QualSelectivity
 {
-	QUAL_FRACTION, /* of all rows */
-	QUAL_PREFIX,
-	QUAL_LIST, /* one of several values, or of an unknown number */
-	QUAL_EQUAL /* one value, or none */
+	QUAL_FRACTION, /* a fraction of all rows */
+	QUAL_PREFIX,   /* values with a prefix */
+	QUAL_LIST,     /* any of several values, or of an unknown number */
+	QUAL_EQUAL     /* a single value, or none */
 } QualSelectivity;
 
 typedef struct PushedQual
 {
 	const SearchAttribute *attribute;
 	const char            *op;     /* SEARCH_EQUALS or SEARCH_STARTS_WITH */
-	Expr                  *values; /* a text[], of which the attribute matches an element */
+	Expr                  *values; /* a text[]; the attribute matches one of its elements */
 	QualSelectivity        selectivity;
-	size_t                 length; /* of a single value that is constant, else 0 */
+	size_t                 length; /* in bytes, if there is a single, constant value; else 0 */
 } PushedQual;
 
-/* A relation of a query that shows all rows of an entity. */
+/* A relation of a query that consists of all rows of an entity. */
 typedef struct SearchRel
 {
 	PlannerInfo        *root;
@@ -39,18 +38,16 @@ typedef struct SearchRel
 } SearchRel;
 
 /*
- * Finds what a clause demands of the rows of a relation.  Every row for which
- * the clause is true meets the qual; not all that do need pass the clause.
- *
- * The values can be computed before the relation is read.  False if there is
- * no such qual, or if it is known already that Cognito cannot be asked.
+ * Derive a qual from a clause on a relation: all rows for which the clause is true
+ * match the qual, and possibly others.  Its values can be computed before the relation
+ * is read.  Return false if there is none, or if Cognito cannot filter by its constants.
  */
 extern bool qual_match(const SearchRel *rel, Node *clause, PushedQual *qual);
 
-/* Does the first select fewer rows, as far as one can tell? */
+/* Return true if a qual is expected to select fewer rows than another one. */
 extern bool qual_is_better(const PushedQual *qual, const PushedQual *other);
 
-/* Attribute, operator if the entity has_operator, and values, as arguments of a call. */
-extern List *qual_arguments(const SearchEntity *entity, const PushedQual *qual);
+/* Return the attribute, operator and values as arguments of a call. */
+extern List *qual_arguments(const PushedQual *qual);
 
 #endif

@@ -1,7 +1,9 @@
 /*
  * search.c
- *		The rows of an entity whose attribute equals, or starts with, one of some
- *		values.
+ *		Searches: which rows of an entity match, and what to ask Cognito for.
+ *
+ * The values are sorted and disjoint, so the one that a string matches is found
+ * by binary search, however many there are.
  */
 #include "postgres.h"
 
@@ -13,7 +15,7 @@
 
 #include "planner/search.h"
 
-/* More values than this are better found among all rows. */
+/* The most values for which filters are sent; for more of them all rows are listed. */
 #define MAX_VALUES 60
 
 const SearchAttribute *
@@ -25,7 +27,7 @@ search_attribute(const SearchEntity *entity, const char *name)
 	return NULL;
 }
 
-/* The names of the attributes that can be searched, in words. */
+/* Return the names of the attributes that can be searched, separated by commas. */
 static char *
 list_attributes(const SearchEntity *entity)
 {
@@ -42,17 +44,18 @@ void
 search_check(const SearchEntity *entity, const char *attribute, const char *op)
 {
 	if (search_attribute(entity, attribute) == NULL)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("attribute \"%s\" cannot be searched", attribute),
-						errhint("Cognito searches: %s.", list_attributes(entity))));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("attribute \"%s\" cannot be searched", attribute),
+				 errhint("Attributes that can be searched are: %s.", list_attributes(entity))));
 	if (strcmp(op, SEARCH_EQUALS) != 0 && strcmp(op, SEARCH_STARTS_WITH) != 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("unknown operator \"%s\" for attribute \"%s\"", op, attribute),
-						errhint("Operators are: %s (equals), %s (starts with).", SEARCH_EQUALS,
-								SEARCH_STARTS_WITH)));
+						errhint("Valid operators are: %s (equals), %s (starts with).",
+								SEARCH_EQUALS, SEARCH_STARTS_WITH)));
 }
 
-/* Compares two elements of an array of strings, byte by byte; there may be many to sort. */
+/* Compare two elements of an array of strings byte by byte, for qsort. */
 static int
 compare_strings(const void *a, const void *b)
 {
@@ -60,7 +63,7 @@ compare_strings(const void *a, const void *b)
 	return strcmp(*(char *const *) a, *(char *const *) b);
 }
 
-/* Does a string match a value of a search? */
+/* Return true if a string matches a value of a search. */
 static bool
 matches(const Search *search, const char *string, const char *value)
 {
@@ -70,8 +73,8 @@ matches(const Search *search, const char *string, const char *value)
 }
 
 /*
- * Sorts the values and drops each that matches another: doubles, and what
- * begins with a shorter prefix, which comes right before it and its like.
+ * Sort the values, and remove those that match another one: duplicates, and strings
+ * that start with another prefix, which the sort places right after that prefix.
  */
 static void
 make_disjoint(Search *search)
@@ -100,7 +103,7 @@ search_make(const SearchEntity *entity, const char *attribute, const char *op, A
 	if (values == NULL)
 		return search;
 
-	/* They may be of a type that is as good as text, such as varchar. */
+	/* The elements may be of a type that is binary-compatible with text, such as varchar. */
 	deconstruct_array(values, ARR_ELEMTYPE(values), -1, false, TYPALIGN_INT, &elements, &nulls, &n);
 	search->values = palloc(Max(n, 1) * sizeof(char *));
 	for (int i = 0; i < n; i++)
@@ -111,25 +114,25 @@ search_make(const SearchEntity *entity, const char *attribute, const char *op, A
 }
 
 int
-search_find(const Search *search, const char *value)
+search_find(const Search *search, const char *string)
 {
 	int low = 0;
 	int high = search->nvalues;
 
-	/* The last value that does not come after this one is the only one that it can match. */
+	/* Only the last value that is not greater than the string can match it. */
 	while (low < high)
 	{
 		int middle = low + (high - low) / 2;
 
-		if (strcmp(search->values[middle], value) <= 0)
+		if (strcmp(search->values[middle], string) <= 0)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	return low > 0 && matches(search, value, search->values[low - 1]) ? low - 1 : -1;
+	return low > 0 && matches(search, string, search->values[low - 1]) ? low - 1 : -1;
 }
 
-/* The value of a member of a jsonb object whose values are strings; NULL if it lacks that. */
+/* Return a member of a jsonb object whose values are strings, or NULL if it is missing. */
 static const char *
 member_value(Datum object, const char *name)
 {
@@ -166,15 +169,21 @@ search_find_row(const Search *search, const Datum *values, const bool *nulls)
 }
 
 bool
-search_can_filter(const Search *search)
+search_make_filters(Search *search)
 {
 	if (search->nvalues > MAX_VALUES)
 		return false;
 	if (strcmp(search->op, SEARCH_STARTS_WITH) == 0 && !search->attribute->prefixes)
 		return false;
+
+	search->filters = palloc(Max(search->nvalues, 1) * sizeof(char *));
 	for (int i = 0; i < search->nvalues; i++)
-		if (!search->entity->can_filter(search->attribute, search->op, search->values[i]))
+	{
+		search->filters[i] =
+			search->entity->make_filter(search->attribute, search->op, search->values[i]);
+		if (search->filters[i] == NULL)
 			return false;
+	}
 	return true;
 }
 

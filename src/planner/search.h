@@ -1,11 +1,11 @@
 /*
  * search.h
- *		The rows of an entity whose attribute equals, or starts with, one of some
- *		values: by what they can be searched, which rows match, and whether
- *		Cognito can find them.
+ *		Searches: which entities can be searched by which attributes, which rows
+ *		match, and what to ask Cognito for.
  *
- * Values are compared as SQL does under a deterministic collation: byte by
- * byte, in the database's encoding.
+ * A search is for the rows whose attribute equals, or starts with, one of several
+ * values.  Values are compared as SQL does under a deterministic collation: byte
+ * by byte, in the database's encoding.
  */
 #ifndef COGNITO_PLANNER_SEARCH_H
 #define COGNITO_PLANNER_SEARCH_H
@@ -22,52 +22,65 @@
 #define SEARCH_EQUALS "="
 #define SEARCH_STARTS_WITH "^="
 
-/* How a column shows an attribute. */
+/* How a column contains an attribute. */
 typedef enum SearchForm
 {
-	SEARCH_TEXT,
-	SEARCH_BOOLEAN, /* in words, one for false and one for true */
-	SEARCH_MEMBER   /* as a member, of the attribute's name, of an object */
+	SEARCH_TEXT,    /* as the column's text */
+	SEARCH_BOOLEAN, /* as a boolean, for each value of which Cognito has a word */
+	SEARCH_MEMBER   /* as the member of a jsonb object that has the attribute's name */
 } SearchForm;
 
-/* An attribute by which Cognito searches, and a column that shows it. */
+/* An attribute that Cognito can search, and a column that contains it. */
 typedef struct SearchAttribute
 {
 	const char *name;
 	int         column; /* from 0 */
 	SearchForm  form;
-	double      finds;        /* how many rows one value finds; below 1, what share of all */
-	bool        prefixes;     /* can it be asked for by its beginning? */
-	const char *common_value; /* the value of most rows, or NULL */
-	const char *boolean_words[2];
+	double      rows_per_value;   /* estimate of how many rows have the same value */
+	double      fraction;         /* if not 0, how large a part of all rows that is instead */
+	bool        prefixes;         /* Cognito can search for values that start with a prefix */
+	const char *common_value;     /* the value of most rows, or NULL */
+	const char *boolean_words[2]; /* Cognito's for false and true; only for SEARCH_BOOLEAN */
 } SearchAttribute;
 
 typedef struct Search Search;
 
-/* What there is to know of an entity that can be searched; each has one constant of it. */
+/*
+ * An entity that can be searched; each is a constant.
+ *
+ * Its SQL functions have the same name and schema, and take
+ *
+ *		(server_name text)
+ *		(server_name text, attribute text, operator text, "values" text[])
+ *		(server_name text, filter text, max_rows bigint)
+ *
+ * of which the last two may be missing.  An overload without an operator searches
+ * for equal values.
+ */
 typedef struct SearchEntity
 {
-	/* The most telling first; one without a name ends them.  Columns may show the same one. */
+	/*
+	 * The most selective first, up to one without a name.  An attribute that
+	 * several columns contain is there for each of them.
+	 */
 	const SearchAttribute *attributes;
 
-	/*
-	 * Its SQL functions: the planner's support function of them all; one of the
-	 * server's name only; one of it, an attribute, an operator if the entity
-	 * has_operator, and a text[] of values; and, if it has_limit, one of the
-	 * server's name, a filter, and the greatest number of rows.
-	 */
+	/* The planner support function of all its SQL functions. */
 	PGFunction support;
-	bool       has_operator;
-	bool       has_limit;
 
-	/* Where the session remembers how much there is. */
+	/* Where the session remembers how many rows and pages there are. */
 	SessionListing listing;
 
-	/* Can Cognito be asked for a value, and does it find all that match it? */
-	bool (*can_filter)(const SearchAttribute *attribute, const char *op, const char *value);
+	/*
+	 * Return what list_found is to send to Cognito for a value, palloc'd; NULL if Cognito
+	 * cannot be relied on to find all rows that match it.
+	 */
+	char *(*make_filter)(const SearchAttribute *attribute, const char *op, const char *value);
 
-	/* List all rows, and those that match a search of values for which Cognito can be asked. */
+	/* Append all rows. */
 	void (*list_all)(const CognitoServer *server, Tuplestorestate *rows, TupleDesc columns);
+
+	/* Append the rows that match a search, whose filters have been made. */
 	void (*list_found)(const CognitoServer *server, const Search *search, Tuplestorestate *rows,
 					   TupleDesc columns);
 } SearchEntity;
@@ -75,35 +88,40 @@ typedef struct SearchEntity
 struct Search
 {
 	const SearchEntity    *entity;
-	const SearchAttribute *attribute; /* the first of that name */
+	const SearchAttribute *attribute; /* the first of its name */
 	const char            *op;        /* SEARCH_EQUALS or SEARCH_STARTS_WITH */
 	int                    nvalues;
-	char                 **values; /* in order; nothing can match two of them */
+	char                 **values;  /* sorted; no string matches two of them */
+	char                 **filters; /* of the values; NULL until search_make_filters */
 };
 
-/* The first attribute of a name, or NULL. */
+/* Return the first attribute of a name, or NULL. */
 extern const SearchAttribute *search_attribute(const SearchEntity *entity, const char *name);
 
-/* Raises 22023 for an attribute that cannot be searched, and an operator that there is not. */
+/* Raise 22023 unless an attribute can be searched and an operator exists. */
 extern void search_check(const SearchEntity *entity, const char *attribute, const char *op);
 
 /*
- * Makes a search for the elements of a text[] that are not NULL; for none if
- * the array is NULL.  Raises what search_check does.
+ * Make a search for the elements of a text[] that are not NULL; for no values if
+ * the array is NULL.  The search is allocated in the current memory context.  Raise
+ * what search_check does.
  */
 extern Search *
 search_make(const SearchEntity *entity, const char *attribute, const char *op, ArrayType *values);
 
-/* The number of the value that an attribute's value matches, or -1. */
-extern int search_find(const Search *search, const char *value);
+/* Return the index of the value that a string matches, or -1. */
+extern int search_find(const Search *search, const char *string);
 
-/* The same for a row. */
+/* Return the index of the value that a row's attribute matches, or -1. */
 extern int search_find_row(const Search *search, const Datum *values, const bool *nulls);
 
-/* Can Cognito be asked for the values, and are they not too many? */
-extern bool search_can_filter(const Search *search);
+/*
+ * Make the filters of all values of a search.  Return false if a value has none, or
+ * if there are so many values that it is better to list all rows.
+ */
+extern bool search_make_filters(Search *search);
 
-/* Lists all rows of an entity, and remembers how much that was. */
+/* Append all rows of an entity, and record how many rows and pages there are. */
 extern void search_list_all(const SearchEntity *entity, const CognitoServer *server,
 							Tuplestorestate *rows, TupleDesc columns);
 

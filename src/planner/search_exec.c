@@ -1,11 +1,11 @@
 /*
  * search_exec.c
- *		The rows of an entity that match a search, from as few requests as can be.
+ *		Execution of searches, with as few requests as possible.
  *
- * Cognito is asked for each value of the search.  Where it cannot be asked, or
- * when the same query has got so many pages so (a subquery that is executed for
- * each row of something else) that all rows would have cost no more, these are
- * listed once, and kept until the query ends.
+ * A filtered listing is requested for each value of the search.  Where Cognito
+ * cannot filter, or where a query has already received as many pages by filters as
+ * a full listing has (a correlated subquery is executed for each outer row), all
+ * rows are listed once and kept until the query ends.
  */
 #include "postgres.h"
 
@@ -18,18 +18,18 @@
 #include "fetch/srf.h"
 #include "planner/search_exec.h"
 
-/* How many pages all rows are taken to need if that is unknown: those of 60,000 users. */
+/* Number of pages of a full listing that this session has not seen yet: 60,000 users. */
 #define UNKNOWN_PAGES 1000
 
-/* What the state of one place in a query share. */
+/* State of one function call node of a query, kept in fn_extra across executions. */
 typedef struct SearchState
 {
-	char            *server_name; /* of the last call; NULL before the first */
-	int64            pages;       /* that were got by asking for values so far */
-	Tuplestorestate *all;         /* all rows, once they have been listed */
+	char            *server_name; /* of the last execution; NULL before the first */
+	int64            pages;       /* received from filtered listings so far */
+	Tuplestorestate *all;         /* all rows, once they have been listed; else NULL */
 } SearchState;
 
-/* Forgets all state; also the callback of the query's end. */
+/* Free and reset the state; also the callback for the end of the query. */
 static void
 reset_search_state(Datum arg)
 {
@@ -43,8 +43,9 @@ reset_search_state(Datum arg)
 }
 
 /*
- * The state so far.  They outlive a rescan, which ends the caller's expression
- * context, so they get one of their own.
+ * Return the state, reset if the server is another one than before.  A rescan ends
+ * the caller's expression context, so the callback is registered with a new one,
+ * which lives until the query ends.
  */
 static SearchState *
 get_search_state(FunctionCallInfo fcinfo, const char *server_name)
@@ -67,7 +68,7 @@ get_search_state(FunctionCallInfo fcinfo, const char *server_name)
 	return state;
 }
 
-/* Lists everything, to be kept. */
+/* List all rows, and keep them in the state. */
 static void
 fetch_all(SearchState *state, FunctionCallInfo fcinfo, const CognitoServer *server,
 		  const SearchEntity *entity)
@@ -80,7 +81,7 @@ fetch_all(SearchState *state, FunctionCallInfo fcinfo, const CognitoServer *serv
 	search_list_all(entity, server, state->all, result->setDesc);
 }
 
-/* Appends the kept rows that match. */
+/* Append those of the kept rows that match. */
 static void
 filter_all(const SearchState *state, const Search *search, ReturnSetInfo *result)
 {
@@ -104,7 +105,10 @@ filter_all(const SearchState *state, const Search *search, ReturnSetInfo *result
 	ExecDropSingleTupleTableSlot(slot);
 }
 
-/* Do most rows match?  All of them come many pages at once, those of a value one after another. */
+/*
+ * Return true if most rows match.  A full listing then is faster, because its parts
+ * are requested concurrently, while the pages of one filter follow one another.
+ */
 static bool
 matches_most_rows(const Search *search)
 {
@@ -112,19 +116,19 @@ matches_most_rows(const Search *search)
 		   search_find(search, search->attribute->common_value) >= 0;
 }
 
-/* Is asking for the values the way to find the rows, and worth its requests? */
+/* Make the filters of a search; return false if it is better to list all rows. */
 static bool
-should_filter(const SearchState *state, const CognitoServer *server, const Search *search)
+should_filter(const SearchState *state, const CognitoServer *server, Search *search)
 {
 	int64 pages = server->session->extents[search->entity->listing].pages;
 
-	if (!server->pushdown || !search_can_filter(search) ||
-		(server->max_concurrent_requests > 1 && matches_most_rows(search)))
-		return false;
-	return state->pages + search->nvalues <= (pages > 0 ? pages : UNKNOWN_PAGES);
+	return server->pushdown &&
+		   !(server->max_concurrent_requests > 1 && matches_most_rows(search)) &&
+		   state->pages + search->nvalues <= (pages > 0 ? pages : UNKNOWN_PAGES) &&
+		   search_make_filters(search);
 }
 
-/* Asks for the values, and appends the rows that match. */
+/* Append the rows that match from filtered listings, and count their pages. */
 static void
 fetch_filtered(SearchState *state, const CognitoServer *server, const Search *search,
 			   ReturnSetInfo *result)
@@ -135,9 +139,9 @@ fetch_filtered(SearchState *state, const CognitoServer *server, const Search *se
 	state->pages += server->session->pages - before;
 }
 
-/* Sends what requests it takes: appends the rows that match, or keeps all. */
+/* Fetch from Cognito: append the rows that match, or keep all rows in the state. */
 static void
-fetch_rows(FunctionCallInfo fcinfo, SearchState *state, const Search *search)
+fetch_rows(FunctionCallInfo fcinfo, SearchState *state, Search *search)
 {
 	CognitoServer *server = srf_open(state->server_name, POOL_USER, false);
 
@@ -158,7 +162,7 @@ search_execute(FunctionCallInfo fcinfo, const SearchEntity *entity)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	int            values = PG_NARGS() - 1;
-	char          *op = entity->has_operator ? srf_text_arg(fcinfo, 2) : SEARCH_EQUALS;
+	char          *op = PG_NARGS() == 4 ? srf_text_arg(fcinfo, 2) : SEARCH_EQUALS;
 	Search        *search;
 	SearchState   *state;
 

@@ -1,6 +1,6 @@
 /*
  * search_exec.h
- *		The rows of an entity that match a search, from as few requests as can be.
+ *		Execution of searches, with as few requests as possible.
  */
 #ifndef COGNITO_PLANNER_SEARCH_EXEC_H
 #define COGNITO_PLANNER_SEARCH_EXEC_H
@@ -12,8 +12,8 @@
 #include "planner/search.h"
 
 /*
- * A whole call of the SQL function that takes the server's name, an attribute,
- * an operator if the entity has_operator, and a text[] of values.
+ * Execute a call of an SQL function with the arguments server_name, attribute,
+ * operator and "values"; an overload without an operator searches for equal values.
  */
 extern Datum search_execute(FunctionCallInfo fcinfo, const SearchEntity *entity);
 

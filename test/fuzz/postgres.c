@@ -25,7 +25,6 @@
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/datetime.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/json.h"
@@ -676,32 +675,7 @@ makeArrayResult(ArrayBuildState *astate, MemoryContext rcontext)
 	return PointerGetDatum(astate);
 }
 
-/* Numbers, times and the like */
-
-const int day_tab[2][13] = {{31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31, 0},
-							{31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31, 0}};
-
-int
-date2j(int year, int month, int day)
-{
-	int century;
-	int julian;
-
-	if (month > 2)
-	{
-		month += 1;
-		year += 4800;
-	}
-	else
-	{
-		month += 13;
-		year += 4799;
-	}
-	century = year / 100;
-	julian = year * 365 - 32167;
-	julian += year / 4 - century + century / 4;
-	return julian + 7834 * month / 256 + day;
-}
+/* Numbers and the like */
 
 bool
 parse_bool(const char *value, bool *result)

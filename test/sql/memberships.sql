@@ -19,6 +19,9 @@ SELECT m.group_name, u.email FROM cognito_users u JOIN cognito_memberships m USI
 SELECT * FROM cognito_memberships('cognito_server', 'group_name', '{admins,admins,nobody,NULL}') ORDER BY username COLLATE "C";
 SELECT * FROM cognito_memberships('cognito_server', 'username', '{kwame.larsen}') ORDER BY group_name;
 SELECT * FROM cognito_memberships('cognito_server', 'username', NULL);
+SELECT * FROM cognito_memberships('cognito_server', 'username', '=', '{kwame.larsen}') ORDER BY group_name;
+SELECT * FROM cognito_memberships('cognito_server', 'username', '^=', '{kwame.l}') ORDER BY group_name;
+SELECT * FROM cognito_memberships('cognito_server', 'username', '~', '{}');
 SELECT * FROM cognito_memberships('cognito_server', 'email', '{a}');
 \echo :SQLSTATE
 SELECT * FROM cognito_memberships('cognito_server', NULL, '{a}');
@@ -29,12 +32,12 @@ SELECT * FROM cognito_memberships(NULL);
 -- Who may not call the function itself gets the same answer without it
 CREATE ROLE regress_cognito_planner;
 GRANT USAGE ON FOREIGN SERVER cognito_server TO regress_cognito_planner;
-REVOKE EXECUTE ON FUNCTION cognito_memberships(text, text, text[]) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION cognito_memberships(text, text, text, text[]) FROM PUBLIC;
 SET ROLE regress_cognito_planner;
 SELECT count(*) FROM cognito_memberships WHERE group_name = 'admins';
-SELECT * FROM cognito_memberships('cognito_server', 'username', '{a}');
+SELECT * FROM cognito_memberships('cognito_server', 'username', '=', '{a}');
 SET ROLE regress_cognito_admin;
-GRANT EXECUTE ON FUNCTION cognito_memberships(text, text, text[]) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION cognito_memberships(text, text, text, text[]) TO PUBLIC;
 
 DROP SERVER cognito_server;
 DROP ROLE regress_cognito_planner;

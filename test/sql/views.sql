@@ -61,6 +61,12 @@ SELECT try_replace(definition), definition FROM (VALUES
 	('CREATE TABLE staff.groups ()'),
 	('CREATE MATERIALIZED VIEW staff.groups AS SELECT 1'),
 	('CREATE VIEW staff.groups AS SELECT * FROM cognito_groups(''crowd'')'),
+	('CREATE VIEW staff.groups AS SELECT * FROM cognito_groups(''it''''s'')'),
+	('CREATE VIEW staff.groups AS SELECT cognito_groups.group_name, cognito_groups.description,
+		cognito_groups.role_arn, cognito_groups.precedence, cognito_groups.created_at,
+		cognito_groups.updated_at FROM public.cognito_groups(''staff''::text)
+		cognito_groups(group_name, description, role_arn, precedence, created_at, updated_at)'),
+	('CREATE VIEW staff.groups AS SELECT * FROM cognito_groups(''sta'' || ''ff''::text)'),
 	('CREATE VIEW staff.groups AS SELECT * FROM cognito_groups(''staff'') WHERE precedence = 1'),
 	('CREATE VIEW staff.groups WITH (security_barrier) AS SELECT * FROM cognito_groups(''staff'')'),
 	('CREATE VIEW staff.groups AS SELECT DISTINCT * FROM cognito_groups(''staff'')'),
@@ -101,8 +107,10 @@ SELECT cognito_create_views('staff', 'staff', true);
 RESET ROLE;
 GRANT USAGE ON FOREIGN SERVER staff TO regress_cognito_viewer;
 GRANT USAGE ON SCHEMA staff TO regress_cognito_viewer;
+CREATE SCHEMA bare;
+GRANT USAGE ON SCHEMA bare TO regress_cognito_viewer;
 SET ROLE regress_cognito_viewer;
-SELECT cognito_create_views('staff', 'staff', true);
+SELECT cognito_create_views('staff', 'bare');
 \echo :SQLSTATE
 RESET ROLE;
 SET ROLE regress_cognito_admin;
@@ -110,7 +118,10 @@ GRANT CREATE ON SCHEMA staff TO regress_cognito_viewer;
 SET ROLE regress_cognito_viewer;
 SELECT cognito_create_views('staff', 'staff', true);
 \echo :SQLSTATE
+-- Not even a superuser replaces views of others, which would stay theirs.
 RESET ROLE;
+SELECT cognito_create_views('staff', 'staff', true);
+DROP SCHEMA bare;
 SET ROLE regress_cognito_admin;
 
 -- Nothing is created where something fails.

@@ -146,7 +146,7 @@ $cognito->faults(
 $cognito->clear_requests;
 like(
 	Cognito::error_of($node, "SELECT * FROM cognito_users('srv')"),
-	qr/ERROR:  HV000: unusable reply from .* "srv"\n.*"PaginationToken" is the one just sent/,
+	qr/ERROR:  HV000: unusable reply from .* "srv"\n.*"PaginationToken" is the token that was sent/,
 	'a token that repeats is an error');
 is($cognito->requests, 2, 'a token that repeats is noticed at once');
 

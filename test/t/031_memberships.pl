@@ -146,7 +146,7 @@ check_query('a group that is deleted before it is listed', $count, 151, @everyth
 $cognito->faults({ %gone, skip => 5 });
 check_query('the last group, deleted before it is listed: the pool is there', $count, 165, @everything, 'ListGroups');
 $cognito->faults({ %gone, skip => 1 });
-like(Cognito::error_of($node, $count), qr/HV000.*ListUsersInGroup: What is listed has disappeared between two pages/s,
+like(Cognito::error_of($node, $count), qr/HV000.*ListUsersInGroup: The listed object was deleted between two pages/s,
 	'a group that is deleted while it is listed is an error: it would be in half');
 $cognito->faults({ %gone, skip => 1 });
 like(Cognito::error_of($node, "$count WHERE group_name = 'all'"), qr/HV000.*disappeared/s, 'and so where only it is listed');

@@ -44,6 +44,15 @@ sub executable
 		WHERE proname = ANY ('{$writers}') AND has_function_privilege('$role', oid, 'EXECUTE')");
 }
 
+# The function call to which a condition on memberships leads.
+sub call_of_memberships
+{
+	my ($database) = @_;
+	my $plan = run($database, q(EXPLAIN (VERBOSE, COSTS OFF)
+		SELECT FROM cognito_memberships('srv') WHERE username = 'ana'));
+	return $plan =~ /Function Call: (.*)/ ? $1 : $plan;
+}
+
 # Dumps a database and restores it as another.
 sub copy_database
 {
@@ -76,7 +85,12 @@ SQL
 
 run('updated', q(CREATE EXTENSION cognito_srf VERSION '1.0'));
 is(executable('updated', 'anybody'), "@writers", '1.0 let everybody write');
+is(call_of_memberships('updated'),
+	"cognito_memberships('srv'::text)", '1.0 has no overload to push a condition down to');
 run('updated', 'ALTER EXTENSION cognito_srf UPDATE');
+is( call_of_memberships('updated'),
+	"cognito_memberships('srv'::text, 'username'::text, '='::text, '{ana}'::text[])",
+	'after the update the condition is pushed down');
 is(objects('updated'), objects('fresh'), 'an update leads to what a new installation has');
 
 # Grants, and a dump of them
