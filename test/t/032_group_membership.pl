@@ -352,7 +352,7 @@ fails('a deferred constraint', qr/23505: .*"one_email"/,
 fails('a deferred foreign key of the same row', qr/23503: .*user_roles_username_fkey/,
 	q(INSERT INTO user_roles VALUES ('nobody', 'admins')));
 
-# What fails after them has: the README says so, and what helps
+# What fails after them has: the manual says so, and what helps
 fails('a deferred constraint that is checked later', qr/23505/, "BEGIN; $grant $violation COMMIT",
 	"+$liam editors", "+$liam viewers");
 is(differences(), "$liam|editors|t\n$liam|viewers|t", 'what has been written stays');
