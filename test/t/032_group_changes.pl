@@ -237,20 +237,20 @@ for my $verb ('add', 'remove')
 }
 
 
-# The pattern: the README's own blocks, on the pool of the demo
+# The pattern: the manual's own blocks, on the pool of the demo
 
-# A chapter of the README.
+my $manual = decode_utf8(slurp_file("$FindBin::Bin/../../docs/groups.md"));
+
+# The SQL of a chapter of the manual, a block each.
 sub chapter
 {
 	my ($title) = @_;
-	my ($text) =
-	  decode_utf8(slurp_file("$FindBin::Bin/../../README.md")) =~ /^## $title\n(.*?)(?=^## |\z)/ms;
-	return $text;
+	my ($text) = $manual =~ /^## $title\n(.*?)(?=^## |\z)/ms;
+	return $text =~ /^```sql\n(.*?)^```$/msg;
 }
 
-# The chapter's SQL, a block each.
-my ($pattern, $example, $reconcile) =
-  chapter('Mirror roles to groups') =~ /^```sql\n(.*?)^```$/msg;
+my ($privileges, $pattern, $example) = chapter('Mirror roles to groups');
+my ($view, $reconcile) = chapter('Compare and repair');
 my ($repair) = $reconcile =~ /^(BEGIN;\n.*^COMMIT;\n)/ms;
 
 # Runs statements; returns their error, and what they write as "+user group" and "-user group".
@@ -258,9 +258,8 @@ sub mirrored
 {
 	my ($statements) = @_;
 	my ($error, @requests) = attempt($statements);
-	my %names = map { split /\|/ } split /\n/, run('SELECT sub, username FROM everybody');
 	return ($error,
-		map { "$SIGNS{ $_->{operation} }$names{ $_->{body}{Username} } $_->{body}{GroupName}" } @requests);
+		map { "$SIGNS{ $_->{operation} }$_->{body}{Username} $_->{body}{GroupName}" } @requests);
 }
 
 # Checks that statements succeed and send just these writes.
@@ -288,25 +287,25 @@ sub fails
 # Returns the contents of the tables.
 sub stored { return run('SELECT * FROM users ORDER BY 1; TABLE roles ORDER BY 1; TABLE user_roles ORDER BY 1, 2') }
 
-# Return a row of user_roles for a user by name, and statements that insert or delete rows.
-sub row { my ($user, $role) = @_; return "((SELECT sub FROM everybody WHERE username = '$user'), '$role')" }
+# Returns the values of a row of user_roles.
+sub row { my ($user, $role) = @_; return "('$user', '$role')" }
 sub insert { return 'INSERT INTO user_roles VALUES ' . join(', ', map { row(@$_) } @_) . ';' }
-sub delete_row { return 'DELETE FROM user_roles WHERE (sub, role) = ' . row(@_) . ';' }
+sub delete_row { return 'DELETE FROM user_roles WHERE (username, role) = ' . row(@_) . ';' }
 
 # Returns the differences between Cognito and the tables.
 sub differences
 {
-	return run('SELECT username, role, in_cognito FROM role_differences JOIN everybody USING (sub) ORDER BY 1, 2');
+	return run('TABLE role_differences ORDER BY 1, 2');
 }
 
 my ($ana, $liam, $noah) = qw(ana.sato liam.smith noah.wang);
 $cognito->create_server($node, 'cognito_server');
 {
-	my ($error, @requests) = attempt($pattern);
+	my ($error, @requests) = attempt($privileges . $pattern);
 	is($error, '', 'the pattern can be made');
 	is(@requests, 0, 'and writes nothing: what it starts with is what Cognito has');
 }
-run('CREATE TABLE everybody AS SELECT sub, username FROM users');
+run('CREATE TABLE everybody AS SELECT username, sub FROM users');
 is(run('SELECT pg_typeof(sub), pg_typeof(email) FROM users LIMIT 1'), 'uuid|citext', 'types of users');
 is(
 	run(q(SELECT count(*) FROM users u JOIN cognito_users c ON c.attributes->>'sub' = u.sub::text
@@ -316,16 +315,21 @@ is(
 is(run('SELECT string_agg(name, $$ $$ ORDER BY name) FROM roles'),
 	'admins editors viewers', 'roles are the groups');
 is(
-	run('SELECT string_agg(role, $$ $$ ORDER BY role) FROM user_roles JOIN users USING (sub)
-		WHERE username = $$noah.wang$$'),
+	run('SELECT string_agg(role, $$ $$ ORDER BY role) FROM user_roles WHERE username = $$noah.wang$$'),
 	'admins viewers', 'user_roles is who is in the groups');
 
 is(run($example), "admins\nviewers", 'a row of user_roles puts the user into the group');
-like(run($reconcile), qr/^\n[0-9a-f-]{36}\|editors\|t\|$/, 'what differs is found');
+run($view);
+like(run($reconcile), qr/^\n$liam\|editors\|t\|$/, 'what differs is found');
 is(differences(), '', 'and repaired');
 run(call('remove', $noah, 'admins') . call('add', $liam, 'viewers'));
 is(differences(), "$liam|viewers|t\n$noah|admins|f", 'what is too much, and what is missing');
-writes('the repair', $repair, "-$liam viewers", "+$noah admins");
+{
+	my ($error, @writes) = mirrored($repair);
+	is($error, '', 'the repair: succeeds');
+	is_deeply([ sort @writes ], [ "+$noah admins", "-$liam viewers" ],
+		'the repair: just what is needed is written');
+}
 is(differences(), '', 'no difference is left');
 run(delete_row($ana, 'admins'));
 
@@ -341,12 +345,12 @@ fails('a row that is there', qr/23505/, "BEGIN; $grant " . insert([ $noah, 'admi
 fails('a statement on its own', qr/23503/, insert([ $liam, 'editors' ], [ $liam, 'kings' ]));
 
 run('ALTER TABLE users ADD CONSTRAINT one_email UNIQUE (email) DEFERRABLE INITIALLY DEFERRED;
-	ALTER TABLE user_roles ALTER CONSTRAINT user_roles_sub_fkey DEFERRABLE INITIALLY DEFERRED');
+	ALTER TABLE user_roles ALTER CONSTRAINT user_roles_username_fkey DEFERRABLE INITIALLY DEFERRED');
 my $violation = qq(UPDATE users SET email = 'ANA.SATO\@EXAMPLE.COM' WHERE username = '$liam';);
 fails('a deferred constraint', qr/23505: .*"one_email"/,
 	"BEGIN; $violation $grant COMMIT");
-fails('a deferred foreign key of the same row', qr/23503: .*user_roles_sub_fkey/,
-	q(INSERT INTO user_roles VALUES (gen_random_uuid(), 'admins')));
+fails('a deferred foreign key of the same row', qr/23503: .*user_roles_username_fkey/,
+	q(INSERT INTO user_roles VALUES ('nobody', 'admins')));
 
 # Errors after the calls: the writes stay, as documented; repeating the transaction helps
 fails('a deferred constraint that is checked later', qr/23505/, "BEGIN; $grant $violation COMMIT",
@@ -355,7 +359,7 @@ is(differences(), "$liam|editors|t\n$liam|viewers|t", 'what has been written sta
 writes('running it again', "BEGIN; $grant COMMIT", "+$liam editors", "+$liam viewers");
 is(differences(), '', 'then there is no difference');
 run('ALTER TABLE users DROP CONSTRAINT one_email;
-	ALTER TABLE user_roles ALTER CONSTRAINT user_roles_sub_fkey NOT DEFERRABLE');
+	ALTER TABLE user_roles ALTER CONSTRAINT user_roles_username_fkey NOT DEFERRABLE');
 
 
 # A commit writes the final state
@@ -374,27 +378,31 @@ writes(
 	"-$liam viewers");
 writes(
 	'another role',
-	"UPDATE user_roles SET role = 'viewers' WHERE (sub, role) = " . row($liam, 'editors'),
+	"UPDATE user_roles SET role = 'viewers' WHERE (username, role) = " . row($liam, 'editors'),
 	"-$liam editors", "+$liam viewers");
 writes(
 	'there and back',
-	"BEGIN; UPDATE user_roles SET role = 'editors' WHERE (sub, role) = " . row($liam, 'viewers') . ';'
-	  . "UPDATE user_roles SET role = 'viewers' WHERE (sub, role) = " . row($liam, 'editors') . '; COMMIT',
+	"BEGIN; UPDATE user_roles SET role = 'editors' WHERE (username, role) = " . row($liam, 'viewers') . ';'
+	  . "UPDATE user_roles SET role = 'viewers' WHERE (username, role) = " . row($liam, 'editors') . '; COMMIT',
 	"-$liam editors", "+$liam viewers");
 writes('ON CONFLICT DO NOTHING',
 	insert([ $liam, 'viewers' ], [ $liam, 'admins' ]) =~ s/;/ ON CONFLICT DO NOTHING;/r,
 	"+$liam admins");
 writes('ON CONFLICT DO UPDATE',
-	insert([ $liam, 'admins' ]) =~ s/;/ ON CONFLICT (sub, role) DO UPDATE SET role = excluded.role/r,
+	insert([ $liam, 'admins' ]) =~ s/;/ ON CONFLICT (username, role) DO UPDATE SET role = excluded.role/r,
 	"+$liam admins");
-{
-	my $sub = run("SELECT sub FROM everybody WHERE username = '$ana'");
-	writes('COPY', "COPY user_roles FROM stdin;\n$sub\tadmins\n$sub\teditors\n\\.\n",
-		"+$ana admins", "+$ana editors");
-}
+writes('COPY', "COPY user_roles FROM stdin;\n$ana\tadmins\n$ana\teditors\n\\.\n",
+	"+$ana admins", "+$ana editors");
 $cognito->faults({ %$throttled, operation => $OPERATIONS{remove} });
 writes('throttled', delete_row($ana, 'editors'), ("-$ana editors") x 2);
 $cognito->faults;
+
+{
+	my $federated = run("SELECT min(username) FROM cognito_users('cognito_server')
+		WHERE status = 'EXTERNAL_PROVIDER'");
+	writes('a federated user', insert([ $federated, 'admins' ]), "+$federated admins");
+	writes('a federated user, out again', delete_row($federated, 'admins'), "-$federated admins");
+}
 
 {
 	my $session = Cognito::session($node);
@@ -411,11 +419,10 @@ writes('a user who is deleted', "DELETE FROM users WHERE username = '$noah'",
 is(membership($noah, 'admins'), $out, 'a user who is deleted: in no group');
 writes(
 	'a user who comes with a role',
-	"BEGIN; INSERT INTO users SELECT sub, username FROM everybody WHERE username = '$noah';"
+	"BEGIN; INSERT INTO users SELECT username, sub FROM everybody WHERE username = '$noah';"
 	  . insert([ $noah, 'editors' ]) . 'COMMIT',
 	"+$noah editors");
-run("DELETE FROM user_roles WHERE role = 'admins' AND sub NOT IN
-	(SELECT sub FROM users WHERE username IN ('$ana', '$liam'))");
+run("DELETE FROM user_roles WHERE role = 'admins' AND username NOT IN ('$ana', '$liam')");
 {
 	my ($error, @writes) = mirrored("DELETE FROM roles WHERE name = 'admins'");
 	is($error, '', 'a role that is deleted: succeeds');
@@ -431,6 +438,7 @@ my $no_group = qr/\d: ERROR:  42704: group "ghosts" of server "cognito_server" d
 fails('a missing group', $no_group, 'BEGIN; ' . insert([ $liam, 'ghosts' ]) . 'COMMIT', "+$liam ghosts");
 fails('a missing group, after another',
 	$no_group, insert([ $liam, 'viewers' ], [ $liam, 'ghosts' ]), "+$liam viewers", "+$liam ghosts");
+is(differences(), "$liam|viewers|t", 'a role without a group: the comparison works');
 run(q(DELETE FROM roles WHERE name = 'ghosts'));
 is(differences(), "$liam|viewers|t", 'the call before it has been made');
 run($repair);
@@ -448,21 +456,21 @@ writes('and then', $viewer, "+$liam viewers");
 
 # Privileges: only the owner of the function needs USAGE and EXECUTE
 
-run('CREATE ROLE owner; CREATE ROLE clerk; GRANT SELECT ON everybody TO clerk;
-	GRANT SELECT, INSERT, UPDATE, DELETE ON user_roles TO clerk;
-	GRANT CREATE, USAGE ON SCHEMA public TO clerk; GRANT SELECT ON user_roles TO owner;
-	GRANT CREATE ON SCHEMA public TO owner; ALTER FUNCTION mirror_role() OWNER TO owner');
+run('CREATE ROLE clerk; GRANT CREATE, USAGE ON SCHEMA public TO clerk;
+	GRANT SELECT, INSERT, UPDATE, DELETE ON user_roles TO clerk; GRANT SELECT ON role_differences TO clerk');
+my ($usage, $execute) = $privileges =~ /^GRANT ((?:USAGE|EXECUTE) .*) TO app_owner;$/mg;
+run("REVOKE $_ FROM app_owner") for $usage, $execute;
 my $denied = qr/42501: permission denied for server "cognito_server"/;
 fails('without EXECUTE of the owner',
 	qr/42501: permission denied for function cognito_remove_user_from_group/,
 	"SET ROLE clerk; $no_viewer");
-my ($usage, $execute) = chapter('Mirror roles to groups') =~ /^(GRANT .*) TO app_owner;$/mg;
-run("$execute TO owner");
+run("GRANT $execute TO app_owner");
 fails('without USAGE of the owner', $denied, "SET ROLE clerk; $no_viewer");
-run("$usage TO owner");
+run("GRANT $usage TO app_owner");
 writes('with it, by a role without', "SET ROLE clerk; $no_viewer", "-$liam viewers");
 fails('that role by itself', qr/42501: permission denied for function cognito_add_user_to_group/,
 	'SET ROLE clerk; ' . call('add', $liam, 'viewers', 'cognito_server'));
+fails('the comparison by that role', $denied, 'SET ROLE clerk; TABLE role_differences');
 $cognito->create_server($node, 'decoy', user_pool_id => 'eu-west-1_Users61');
 run('GRANT USAGE ON FOREIGN SERVER decoy TO PUBLIC');
 writes('a default server of its own',
@@ -471,12 +479,12 @@ writes('a default server of its own',
 is_deeply([ uniq map { $_->{body}{UserPoolId} } $cognito->requests ],
 	[$POOL], 'a default server of its own: is not asked');
 fails('its own trigger', qr/42501: permission denied for function mirror_role/,
-	'SET ROLE clerk; CREATE TABLE mine (sub uuid, role text);
+	'SET ROLE clerk; CREATE TABLE mine (username text, role text);
 	CREATE TRIGGER mine AFTER INSERT ON mine FOR EACH ROW EXECUTE FUNCTION mirror_role()');
 writes(
 	'its own tables and functions of these names', <<"SQL", "+$liam viewers");
 SET ROLE clerk;
-CREATE TEMP TABLE user_roles (sub uuid, role text);
+CREATE TEMP TABLE user_roles (username text, role text);
 CREATE FUNCTION pg_temp.cognito_add_user_to_group(text, text, text) RETURNS void
 	AS 'SELECT 1 / 0' LANGUAGE sql;
 SET search_path = pg_temp, public;

@@ -106,11 +106,11 @@ SQL
 	  map { $_ eq '-' ? '-' : $node->safe_psql($database, "SELECT count(*) FROM $_") } @views;
 }
 
-# Returns the documented statement that lists the views to refresh.
-sub statement_of_readme
+# Returns the manual's statement that lists the materialized views to refresh.
+sub statement_of_manual
 {
 	my ($statement) =
-	  slurp_file("$FindBin::Bin/../../README.md") =~ /```sql\n(WITH RECURSIVE.*?);\n```/s;
+	  slurp_file("$FindBin::Bin/../../docs/dump-restore.md") =~ /```sql\n(WITH RECURSIVE.*?);\n```/s;
 	return $statement;
 }
 
@@ -288,8 +288,8 @@ for my $database (qw(app failed))
 ALTER SERVER vaulted OPTIONS (SET endpoint_url '@{[ $cognito->url ]}');
 ALTER SERVER mapped OPTIONS (SET endpoint_url '@{[ $cognito->url ]}');
 SQL
-	$target->safe_psql($database, statement_of_readme() . "\n\\gexec");
-	is(filled($target, $database), '1 300 61', "in $database, the README's statement fills them");
+	$target->safe_psql($database, statement_of_manual() . "\n\\gexec");
+	is(filled($target, $database), '1 300 61', "in $database, the manual's statement fills them");
 }
 is($target->safe_psql('app', 'SELECT count FROM counted'),
 	$source->safe_psql('app', 'SELECT count FROM counted'), '… each after those that it reads');
@@ -322,7 +322,7 @@ client('', 'pg_dump', '-Fc', '-f', "$directory/other.dump", '-d', $target->conns
 is($status, 0, 'from another schema, all is restored');
 is_deeply(objects($target, 'other'), $objects, '… as it was');
 is(filled($target, 'other'), '1 0 0', '… and the materialized views can be read');
-is($target->safe_psql('other', statement_of_readme() . "\n\\gexec"), '', "the README's statement fills");
+is($target->safe_psql('other', statement_of_manual() . "\n\\gexec"), '', "the manual's statement fills");
 
 # Dropped
 
