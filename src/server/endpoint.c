@@ -14,7 +14,7 @@
 
 #include "server/endpoint.h"
 
-/* The longest name in the DNS (RFC 1035), and the longest port number. */
+/* The longest name in the DNS (RFC 1035), and the longest port number */
 #define MAX_HOST_NAME 253
 #define MAX_PORT 5
 
@@ -67,7 +67,7 @@ has_part(CURLU *url, CURLUPart part)
 	return copy_part(url, part, ignored, sizeof(ignored)) >= 0;
 }
 
-/* Return true if a valid URL without a path ends with a colon, after which libcurl needs no port. */
+/* Return true if a URL without a path ends with a colon, which libcurl accepts without a port. */
 static bool
 lacks_port(const char *text)
 {
