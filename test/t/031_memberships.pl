@@ -176,7 +176,7 @@ for my $server ('srv', 'wide')
 		$cognito->faults({ operation => 'ListUsersInGroup', skip => $listed, %error },
 			{ operation => 'ListGroups', skip => $groups, %error });
 		like(Cognito::error_of($node, "SELECT count(*) FROM cognito_memberships('$server') WHERE $condition"),
-			$server eq 'srv' ? qr/ERROR:  $lost/ : qr/ERROR:  ($lost|HV000: .*\n.*disappeared)/, "$server: deleted $name");
+			$server eq 'srv' ? qr/ERROR:  $lost/ : qr/ERROR:  ($lost|HV000: .*\n.*was deleted between)/, "$server: deleted $name");
 	}
 }
 $cognito->faults;
