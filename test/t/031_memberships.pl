@@ -149,7 +149,7 @@ $cognito->faults({ %gone, skip => 1 });
 like(Cognito::error_of($node, $count), qr/HV000.*ListUsersInGroup: The listed object was deleted between two pages/s,
 	'a group that is deleted while it is listed is an error: it would be in half');
 $cognito->faults({ %gone, skip => 1 });
-like(Cognito::error_of($node, "$count WHERE group_name = 'all'"), qr/HV000.*disappeared/s, 'and so where only it is listed');
+like(Cognito::error_of($node, "$count WHERE group_name = 'all'"), qr/HV000.*was deleted between/s, 'and so where only it is listed');
 $cognito->faults({ operation => 'AdminListGroupsForUser', error => 'UserNotFoundException' });
 check_query('a user who is deleted meanwhile', "$count WHERE username = 'user010'",
 	0, 'ListUsers username = "user010"', 'AdminListGroupsForUser user010');
