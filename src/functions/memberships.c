@@ -29,6 +29,9 @@
 /* The most characters of the name of a user or a group. */
 #define MAX_NAME 128
 
+/* The most groups whose names are kept in memory; Cognito allows 10,000 in a user pool. */
+#define MAX_GROUPS 100000
+
 /* The columns of memberships, from 0. */
 typedef enum MembershipColumn
 {
@@ -61,13 +64,15 @@ const SearchEntity memberships_search = {
 	.list_found = list_found,
 };
 
-/* Set a column to a name; raise HV000 if it is missing. */
+/* Set a column to a name; raise HV000 if it is missing, or longer than a name can be. */
 static void
 set_name(Row *row, int column, const char *member)
 {
 	row_text(row, column, member);
 	if (row->nulls[column])
 		row_reject(row, "is missing", member);
+	if (pg_mbstrlen(TextDatumGetCString(row->values[column])) > MAX_NAME)
+		row_reject(row, "has more than 128 characters", member);
 }
 
 /* Set the only column to the name of a group; a RowMaker. */
@@ -195,14 +200,22 @@ list_each(const Listing *listing, const CognitoServer *server, List *names, Tupl
 	return listing_fetch(listing, server, parts, LISTING_ALL, rows, columns);
 }
 
-/* Return the names of the groups of a user pool, at most max_names. */
+/*
+ * Return the names of the groups of a user pool, at most max_names.  Raises HV000 for
+ * more groups than a user pool can have.
+ */
 static List *
 list_groups(const CognitoServer *server, int64 max_names)
 {
-	const Listing *names =
+	const Listing *listing =
 		derive_listing(server, &groups_listing, "groups", make_group_name_row, NULL);
+	List *names = list_names(listing, server, list_make1(make_part(server, NULL)), max_names);
 
-	return list_names(names, server, list_make1(make_part(server, NULL)), max_names);
+	if (list_length(names) > MAX_GROUPS)
+		ereport(ERROR, (errcode(ERRCODE_FDW_ERROR),
+						errmsg("the user pool of server \"%s\" has more than %d groups",
+							   server->name, MAX_GROUPS)));
+	return names;
 }
 
 /*
@@ -238,7 +251,7 @@ list_groups_users(const CognitoServer *server, List *groups, Tuplestorestate *ro
 static void
 list_all(const CognitoServer *server, Tuplestorestate *rows, TupleDesc columns)
 {
-	list_groups_users(server, list_groups(server, LISTING_ALL), rows, columns);
+	list_groups_users(server, list_groups(server, MAX_GROUPS + 1), rows, columns);
 }
 
 /* Append the memberships of the users or groups of a search. */

@@ -204,12 +204,12 @@ is(Cognito::query($other, '\\echo now'), "300\nnow", 'the other session gets its
 
 # A view that somebody changes while it is about to be replaced
 
-Cognito::ask($session, "CREATE SCHEMA views; SELECT cognito_create_views('small', 'views'); BEGIN;
+Cognito::query($session, "CREATE SCHEMA views; SELECT cognito_create_views('small', 'views'); BEGIN;
 	CREATE OR REPLACE VIEW views.users AS SELECT * FROM cognito_users('small') WHERE enabled");
 my $replacing = Cognito::start($node, "SELECT cognito_create_views('srv', 'views', true)");
 $node->poll_query_until('postgres',
 	"SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'");
-Cognito::ask($session, 'COMMIT');
+Cognito::query($session, 'COMMIT');
 like(
 	Cognito::finish($replacing),
 	qr/relation "users" already exists in schema "views"/,

@@ -244,5 +244,18 @@ like(Cognito::error_of($node, "$count WHERE username = 'user010'"), qr/42501.*co
 	'a permission that is missing is named');
 $cognito->faults;
 
+
+# Names of groups are kept in memory, so both their length and their number are limited
+
+for ([ [ 'g' x 129 ], qr/HV000: .*\n.*ListGroups: Item 1: member "GroupName" has more than 128 characters/ ],
+	[ [ map { "g$_" } 1 .. 100_001 ], qr/HV000: the user pool of server "srv" has more than 100000 groups/ ])
+{
+	my ($names, $error) = @$_;
+	my $body = encode_json({ Groups => [ map { { GroupName => $_ } } @$names ] });
+	$cognito->faults({ operation => 'ListGroups', reply => { body => $body } });
+	like(Cognito::error_of($node, $count), $error, 'a limit of the names of groups: ' . @$names);
+}
+$cognito->faults;
+
 is_deeply([ $cognito->violations ], [], 'every request is well-formed');
 done_testing();
