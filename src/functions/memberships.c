@@ -64,22 +64,25 @@ const SearchEntity memberships_search = {
 	.list_found = list_found,
 };
 
-/* Set a column to a name; raise HV000 if it is missing, or longer than a name can be. */
+/* Set a column to a name; raise HV000 if it is missing. */
 static void
 set_name(Row *row, int column, const char *member)
 {
 	row_text(row, column, member);
 	if (row->nulls[column])
 		row_reject(row, "is missing", member);
-	if (pg_mbstrlen(TextDatumGetCString(row->values[column])) > MAX_NAME)
-		row_reject(row, "has more than 128 characters", member);
 }
 
-/* Set the only column to the name of a group; a RowMaker. */
+/*
+ * Set the only column to the name of a group; a RowMaker.  Raises HV000 for one that is
+ * longer than Cognito allows, because the names of all groups are kept in memory.
+ */
 static void
 make_group_name_row(Row *row)
 {
 	set_name(row, 0, "GroupName");
+	if (pg_mbstrlen(TextDatumGetCString(row->values[0])) > MAX_NAME)
+		row_reject(row, "has more than 128 characters", "GroupName");
 }
 
 /* Set the only column to the name of a user; a RowMaker. */
