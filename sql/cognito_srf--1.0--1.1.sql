@@ -9,19 +9,28 @@ REVOKE EXECUTE ON FUNCTION cognito_add_user_to_group(text, text, text),
 -- With a REVOKE in a script PostgreSQL records the whole ACL as the extension's own, which
 -- pg_dump leaves out.  Grants that an administrator made in 1.0 do not belong there, nor does what
 -- PostgreSQL 17 records of their roles.
+--
+-- A superuser runs this with the extension's schema in the search_path, in which others may create
+-- operators: each one here compares two values of the same type, for which pg_catalog has it.
 
-UPDATE pg_init_privs
-SET initprivs = ARRAY[makeaclitem(proowner, proowner, 'EXECUTE', false)]
-FROM pg_proc AS function
-WHERE (classoid, objoid) = (function.tableoid, function.oid) AND function.oid IN (
-	'cognito_add_user_to_group(text, text, text)'::regprocedure,
-	'cognito_remove_user_from_group(text, text, text)'::regprocedure);
+UPDATE pg_catalog.pg_init_privs AS initial
+SET initprivs = ARRAY[pg_catalog.makeaclitem(
+	proowner, proowner, 'EXECUTE'::pg_catalog.text, false::pg_catalog.bool)]
+FROM pg_catalog.pg_proc AS function
+WHERE initial.classoid OPERATOR(pg_catalog.=) function.tableoid
+	AND initial.objoid OPERATOR(pg_catalog.=) function.oid
+	AND function.oid OPERATOR(pg_catalog.=) ANY (ARRAY[
+		'cognito_add_user_to_group(text, text, text)'::pg_catalog.regprocedure::pg_catalog.oid,
+		'cognito_remove_user_from_group(text, text, text)'::pg_catalog.regprocedure::pg_catalog.oid]);
 
-DELETE FROM pg_shdepend
-WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
-	AND classid = 'pg_proc'::regclass AND deptype = 'i' AND objid IN (
-	'cognito_add_user_to_group(text, text, text)'::regprocedure,
-	'cognito_remove_user_from_group(text, text, text)'::regprocedure);
+DELETE FROM pg_catalog.pg_shdepend
+WHERE dbid OPERATOR(pg_catalog.=) (SELECT oid FROM pg_catalog.pg_database
+		WHERE datname OPERATOR(pg_catalog.=) pg_catalog.current_database())
+	AND classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass::pg_catalog.oid
+	AND deptype OPERATOR(pg_catalog.=) 'i'::pg_catalog."char"
+	AND objid OPERATOR(pg_catalog.=) ANY (ARRAY[
+		'cognito_add_user_to_group(text, text, text)'::pg_catalog.regprocedure::pg_catalog.oid,
+		'cognito_remove_user_from_group(text, text, text)'::pg_catalog.regprocedure::pg_catalog.oid]);
 
 -- Pushdown calls this overload, as it does that of cognito_users.
 

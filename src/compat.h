@@ -11,6 +11,7 @@
 
 #include "postgres.h"
 
+#include "catalog/pg_class.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
@@ -32,12 +33,15 @@
 #include "varatt.h"
 #define server_aclcheck(server, role) \
 	object_aclcheck(ForeignServerRelationId, (server), (role), ACL_USAGE)
+#define relation_ownercheck(relation, role) \
+	object_ownercheck(RelationRelationId, (relation), (role))
 #define schema_aclcheck(schema, role) \
 	object_aclcheck(NamespaceRelationId, (schema), (role), ACL_USAGE)
 #define function_aclcheck(function, role) \
 	object_aclcheck(ProcedureRelationId, (function), (role), ACL_EXECUTE)
 #else
 #define server_aclcheck(server, role) pg_foreign_server_aclcheck((server), (role), ACL_USAGE)
+#define relation_ownercheck(relation, role) pg_class_ownercheck((relation), (role))
 #define schema_aclcheck(schema, role) pg_namespace_aclcheck((schema), (role), ACL_USAGE)
 #define function_aclcheck(function, role) pg_proc_aclcheck((function), (role), ACL_EXECUTE)
 #endif

@@ -30,8 +30,9 @@
  */
 #define MAX_CONNECTIONS 64
 
-/* The cipher list: key exchange over a large finite field can block OpenSSL for a second */
+/* The cipher list and the groups: key exchange over a large finite field can block OpenSSL for a second */
 #define CIPHERS "DEFAULT:!kDHE"
+#define GROUPS "X25519:P-256:P-384:P-521"
 
 /* The number of events taken from the kernel at a time; more are taken the next time */
 #define MAX_EVENTS 16
@@ -218,6 +219,8 @@ static CURLcode
 set_up_tls(CURL *easy pg_attribute_unused(), void *context, void *user pg_attribute_unused())
 {
 	SSL_CTX_clear_mode((SSL_CTX *) context, SSL_MODE_AUTO_RETRY);
+	if (SSL_CTX_set1_groups_list((SSL_CTX *) context, GROUPS) != 1)
+		return CURLE_SSL_CONNECT_ERROR;
 	return CURLE_OK;
 }
 
@@ -490,6 +493,8 @@ transfer(curl_socket_t fd, int events)
 static void
 open_pool(void)
 {
+	const char *ssl = curl_version_info(CURLVERSION_NOW)->ssl_version;
+
 	if (pool.multi != NULL)
 		return;
 	if (pool.wait_event == 0)
@@ -498,6 +503,11 @@ open_pool(void)
 		pool.wait_event = new_wait_event("CognitoRequest");
 	}
 
+	/* set_up_tls gets a context of libcurl's TLS library, which must be ours. */
+	if (ssl == NULL || strncmp(ssl, "OpenSSL/", strlen("OpenSSL/")) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("libcurl does not use OpenSSL"),
+				 errdetail("It uses %s.", ssl != NULL ? ssl : "no TLS library")));
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK ||
 		(pool.multi = curl_multi_init()) == NULL)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("could not initialize libcurl")));

@@ -223,16 +223,23 @@ list_groups(const CognitoServer *server, int64 max_names)
 
 /*
  * Return those values of a search that are names of users.  The operations on one user
- * also accept a sub or an alias, which must not become a row's username.
+ * also accept a sub or an alias, which must not become a row's username.  Raises HV000
+ * if the service returns a name twice, because names are kept in memory.
  */
 static List *
 find_users(const CognitoServer *server, const Search *search)
 {
 	const Listing *names = derive_listing(server, &users_listing, "users", make_username_row, NULL);
 	Search         users = *search;
+	List          *found;
 
 	users.attribute = search_attribute(&users_search, "username");
-	return list_names(names, server, users_search_parts(server, &users), LISTING_ALL);
+	found = list_names(names, server, users_search_parts(server, &users), search->nvalues + 1);
+	if (list_length(found) > search->nvalues)
+		ereport(ERROR, (errcode(ERRCODE_FDW_ERROR),
+						errmsg("Cognito returned several users of the same name for server \"%s\"",
+							   server->name)));
+	return found;
 }
 
 /*

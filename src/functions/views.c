@@ -24,6 +24,7 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "compat.h"
 #include "fetch/srf.h"
 #include "server/server.h"
 
@@ -115,7 +116,10 @@ find_replaced(const ViewDefinition *view, bool replace)
 
 	if (!OidIsValid(relid))
 		return false;
-	relation = relation_open(relid, AccessShareLock);
+	/* Two calls that both replace the view would wait for each other with a weaker lock. */
+	relation = relation_open(relid, replace && relation_ownercheck(relid, GetUserId())
+										? AccessExclusiveLock
+										: AccessShareLock);
 	owner = relation->rd_rel->relowner;
 	if (!replace || !is_created_here(relation, view->function))
 		ereport(ERROR,

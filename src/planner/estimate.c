@@ -7,6 +7,7 @@
 
 #include "catalog/pg_type.h"
 #include "foreign/foreign.h"
+#include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/supportnodes.h"
 #include "optimizer/cost.h"
@@ -16,6 +17,7 @@
 
 #include <math.h>
 
+#include "compat.h"
 #include "fetch/listing.h"
 #include "planner/estimate.h"
 #include "server/session.h"
@@ -64,7 +66,10 @@ estimate_server_name(PlannerInfo *root, const FuncExpr *call)
 	return expected_text(root, call, 0);
 }
 
-/* Return the number of all rows: as many as the session found when it last listed them. */
+/*
+ * Return the number of all rows: as many as the session found when it last listed them.
+ * A role without USAGE on the server must not learn that from a plan.
+ */
 static double
 expected_of_all(PlannerInfo *root, const FuncExpr *call, const SearchEntity *entity)
 {
@@ -72,7 +77,7 @@ expected_of_all(PlannerInfo *root, const FuncExpr *call, const SearchEntity *ent
 	Oid                  serverid = name != NULL ? get_foreign_server_oid(name, true) : InvalidOid;
 	const SessionExtent *extent;
 
-	if (!OidIsValid(serverid))
+	if (!OidIsValid(serverid) || server_aclcheck(serverid, GetUserId()) != ACLCHECK_OK)
 		return UNKNOWN_ROWS;
 	extent = &session_get(serverid)->extents[entity->listing];
 	return extent->pages > 0 ? (double) extent->rows : UNKNOWN_ROWS;

@@ -94,6 +94,8 @@ split_url(CURLU *url, const char *text, UrlParts *parts)
 		(host_length = copy_part(url, CURLUPART_HOST, parts->host, sizeof(parts->host))) < 0)
 		return "It must be a URL such as https://host or https://host:port.";
 
+	if (has_part(url, CURLUPART_ZONEID))
+		return "It must not hold a zone of an IPv6 address.";
 	if (has_part(url, CURLUPART_USER) || has_part(url, CURLUPART_PASSWORD))
 		return "It must not hold a user name or a password.";
 	if (copy_part(url, CURLUPART_PATH, path, sizeof(path)) != 1 || has_part(url, CURLUPART_QUERY) ||

@@ -180,4 +180,20 @@ for ([ '-tls1_2', 1 ], [ '-tls1_1', 0 ], [ '-tls1', 0 ])
 	$server->kill_kill;
 }
 
+
+# Key exchange over a finite field, which keeps the processor busy for long
+
+for my $options ([qw(-tls1_3 -groups ffdhe8192)], [qw(-tls1_2 -cipher kDHE)])
+{
+	my ($in, $seen, $err) = ('', '', '');
+	my $server = start
+	  [ qw(openssl s_server -accept 127.0.0.1:0), @$options,
+		'-cert', "$folder/tls/server.pem", '-key', "$folder/tls/server.key" ],
+	  \$in, \$seen, \$err, timeout($PostgreSQL::Test::Utils::timeout_default);
+	$server->pump until $seen =~ /^ACCEPT 127\.0\.0\.1:(\d+)/m;
+	$cognito->create_server($node, 'srv', endpoint_url => "https://localhost:$1", request_timeout => '2s');
+	is_refused("@$options is refused", $count);
+	$server->kill_kill;
+}
+
 done_testing();

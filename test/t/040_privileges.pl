@@ -217,6 +217,15 @@ CONTEXT:  reading the Vault secret of server "vaulted"/,
 	'a secret that cannot be decrypted');
 run(q(DELETE FROM vault.secrets WHERE name = 'broken'));
 
+# Plans: what the session learned of a server is for roles that may use it
+
+run(q(CREATE FUNCTION listed() RETURNS bigint LANGUAGE sql SECURITY DEFINER SET search_path = public
+	AS $$ SELECT count(*) FROM cognito_users('counted') $$));
+$cognito->create_server($node, 'counted', user_pool_id => 'eu-west-1_Users61');
+my $explain = "EXPLAIN SELECT FROM cognito_users('counted')";
+like(run("SELECT listed(); $explain"), qr/rows=61 /, 'a plan shows the number of users to a role with USAGE');
+like(run("SET ROLE stranger; SELECT listed(); $explain"), qr/rows=1000 /, 'and not to a role without');
+
 # Vault: read as the server's owner for the server's option
 
 run('GRANT USAGE ON FOREIGN DATA WRAPPER cognito_wrapper TO owner;

@@ -143,5 +143,11 @@ unlike(
 		ALTER SERVER s OPTIONS (ADD endpoint_url 'https://127.0.0.1')"),
 	$warning, 'no warning for https');
 
+
+# A zone, which requests would not use, is refused
+
+like(error("BEGIN; CREATE SERVER s FOREIGN DATA WRAPPER cognito_wrapper OPTIONS (endpoint_url 'https://[fe80::1%25eth0]')"),
+	qr/HV00A: invalid value for option "endpoint_url"\n.*zone of an IPv6 address/, 'an IPv6 zone is refused');
+
 is_deeply([ $cognito->violations ], [], 'every request was well-formed');
 done_testing();

@@ -119,4 +119,30 @@ run($_, 'DROP OWNED BY before, after') for 'used', 'copied';
 run('postgres', 'DROP ROLE before, after');
 is(executable('used', 'anybody'), '', 'roles with grants can be dropped');
 
+
+# A role that may create objects in the extension's schema has none of them used by the update,
+# which a superuser runs
+
+run('postgres', 'CREATE DATABASE hostile');
+run('postgres', 'CREATE ROLE eve');
+run('hostile', "CREATE SCHEMA ext; GRANT CREATE, USAGE ON SCHEMA ext TO eve;
+	CREATE EXTENSION cognito_srf SCHEMA ext VERSION '1.0'; SET ROLE eve;");
+my @types = ('oid, regclass', 'oid, regprocedure', 'oid, oid', 'name, name', '"char", "char"', '"char", text');
+for my $i (0 .. $#types)
+{
+	my ($left, $right) = split /, /, $types[$i];
+	run('hostile', qq{SET ROLE eve;
+		CREATE FUNCTION ext.evil$i($left, $right) RETURNS boolean LANGUAGE plpgsql COST 0.000001 AS \$\$
+		BEGIN
+			IF (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) THEN
+				EXECUTE 'ALTER ROLE eve SUPERUSER';
+			END IF;
+			RETURN pg_catalog.texteq(\$1::text, \$2::text);
+		END \$\$;
+		CREATE OPERATOR ext.= (LEFTARG = $left, RIGHTARG = $right, FUNCTION = ext.evil$i)});
+}
+run('hostile', 'ALTER EXTENSION cognito_srf UPDATE');
+is(run('hostile', "SELECT rolsuper FROM pg_roles WHERE rolname = 'eve'"), 'f',
+	"operators in the extension's schema are not used by the update");
+
 done_testing();
