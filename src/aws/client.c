@@ -18,7 +18,6 @@
 #include "aws/error.h"
 #include "aws/http.h"
 #include "aws/json.h"
-#include "aws/quota.h"
 #include "aws/sigv4.h"
 #include "clock.h"
 #include "server/session.h"
@@ -91,7 +90,7 @@ aws_create_request(const CognitoServer *server, const AwsOperation *operation,
 	request->call = (AwsCall){.server = server, .operation = operation};
 	request->not_found_type = not_found_type;
 	request->http = http_create();
-	request->limiter = quota_get(server->session->serverid);
+	request->limiter = &server->session->limiter;
 	request->endpoint = find_endpoint(server, operation->service);
 	request->target = psprintf("%s.%s", operation->service->target, operation->name);
 	initStringInfo(&request->body);

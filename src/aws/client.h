@@ -47,8 +47,8 @@ extern AwsRequest *aws_perform(const CognitoServer *server, const AwsOperation *
  * Requests that the session's limiter holds back are sent in the order in which
  * they were due, so that none starves.
  *
- * Raise the error of the first request that fails, of the classes in the README's
- * table; the other requests end with the server's context.
+ * Raise the error of the first request that fails, of the classes in
+ * docs/errors.md; the other requests end with the server's context.
  */
 extern int aws_wait(AwsRequest **requests, int nrequests, double until);
 

@@ -20,9 +20,9 @@
 #include <signal.h>
 #include <sys/stat.h>
 
+#include "aws/http.h"
 #include "clock.h"
 #include "compat.h"
-#include "aws/http.h"
 
 /*
  * The largest number of idle connections that a session keeps open; where backends
