@@ -156,14 +156,6 @@ sign_and_send(AwsRequest *request)
 	list_free_deep(message.headers);
 }
 
-/* Let a request be sent from a time on. */
-static void
-schedule(AwsRequest *request, double due)
-{
-	request->state = REQUEST_SCHEDULED;
-	request->due = due;
-}
-
 /* Send a request and return 0, or return when to try again if it is not due or held back. */
 static double
 send_if_due(AwsRequest *request)
@@ -206,7 +198,8 @@ aws_send(AwsRequest *request, const char *const *arguments, const char *members)
 	write_body(&request->body, &request->call, members);
 	request->retries = 0;
 	request->clock_corrected = false;
-	schedule(request, clock_now());
+	request->state = REQUEST_SCHEDULED;
+	request->due = clock_now();
 	send_if_due(request);
 }
 
@@ -267,8 +260,7 @@ backoff_delay(const AwsRequest *request)
 static bool
 is_retryable(const AwsRequest *request, const AwsError *error)
 {
-	return (error->kind == AWS_ERROR_THROTTLED || error->kind == AWS_ERROR_TRANSIENT ||
-			error->kind == AWS_ERROR_CONNECTION_LOST) &&
+	return (error->kind == AWS_ERROR_THROTTLED || error->kind == AWS_ERROR_TRANSIENT) &&
 		   http_retry_after(request->http) <= LONGEST_RETRY_AFTER;
 }
 
@@ -278,9 +270,11 @@ record_response(const AwsRequest *request, const AwsError *error)
 {
 	Session *session = request->call.server->session;
 	double   now = clock_now();
+	size_t   length;
 
 	session->waited += now - request->sent;
-	session->bytes += http_received(request->http);
+	(void) http_body(request->http, &length);
+	session->bytes += (int64) length;
 	session->connections += http_connections(request->http);
 	if (error != NULL && error->kind == AWS_ERROR_THROTTLED)
 	{
@@ -307,7 +301,8 @@ retry(AwsRequest *request, const AwsError *error)
 	}
 	else
 		aws_error_raise(error, &request->call, request->http, request->retries);
-	schedule(request, clock_now() + delay);
+	request->state = REQUEST_SCHEDULED;
+	request->due = clock_now() + delay;
 }
 
 /* Return true if an error has the request's not_found_type. */
@@ -456,24 +451,8 @@ aws_check_reply(AwsRequest *request)
 }
 
 void
-aws_reject_reply(const AwsRequest *request, const char *detail, ...)
+aws_reject_reply(const AwsRequest *request, const char *detail)
 {
-	StringInfoData text;
-	va_list        args;
-
-	initStringInfo(&text);
-	for (;;)
-	{
-		int needed;
-
-		va_start(args, detail);
-		needed = appendStringInfoVA(&text, detail, args);
-		va_end(args);
-		if (needed == 0)
-			break;
-		enlargeStringInfo(&text, needed);
-	}
-
-	reject_reply(request, ERRCODE_FDW_ERROR, text.data);
+	reject_reply(request, ERRCODE_FDW_ERROR, detail);
 	pg_unreachable();
 }

@@ -62,8 +62,10 @@ extern const cJSON *aws_reply(AwsRequest *request);
 /* Check the reply of an operation that returns nothing, which may be empty, as aws_reply does. */
 extern void aws_check_reply(AwsRequest *request);
 
-/* Raise HV000 for a reply that is a JSON object, but not what the operation promises. */
-extern void aws_reject_reply(const AwsRequest *request, const char *detail, ...)
-	pg_attribute_printf(2, 3) pg_attribute_noreturn();
+/*
+ * Raise HV000 for a reply that is a JSON object, but not what the operation promises:
+ * the detail is a sentence.
+ */
+extern void aws_reject_reply(const AwsRequest *request, const char *detail) pg_attribute_noreturn();
 
 #endif

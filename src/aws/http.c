@@ -776,12 +776,6 @@ http_seconds(const HttpRequest *request)
 	return (double) microseconds / 1e6;
 }
 
-int64
-http_received(const HttpRequest *request)
-{
-	return (int64) request->length;
-}
-
 int
 http_connections(const HttpRequest *request)
 {

@@ -93,7 +93,6 @@ extern const char *http_header(const HttpRequest *request, const char *name); /*
 extern long        http_retry_after(const HttpRequest *request);              /* in seconds, or 0 */
 extern const char *http_error(const HttpRequest *request);       /* of libcurl, may be "" */
 extern const char *http_phase(const HttpRequest *request);       /* that it reached */
-extern int64       http_received(const HttpRequest *request);    /* bytes of the body */
 extern int         http_connections(const HttpRequest *request); /* opened for it */
 extern double      http_seconds(const HttpRequest *request);     /* duration */
 

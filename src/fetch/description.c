@@ -16,9 +16,9 @@ find_object(const Description *description, const AwsRequest *request, const cJS
 	if (description->object != NULL)
 		object = json_member(reply, description->object);
 	if (object == NULL)
-		aws_reject_reply(request, "The reply has no member \"%s\".", description->object);
+		aws_reject_reply(request, psprintf("The reply has no member \"%s\".", description->object));
 	if (!cJSON_IsObject(object))
-		aws_reject_reply(request, "Member \"%s\" is not an object.", description->object);
+		aws_reject_reply(request, psprintf("Member \"%s\" is not an object.", description->object));
 	return object;
 }
 

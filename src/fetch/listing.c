@@ -126,9 +126,9 @@ find_items(const Listing *listing, const AwsRequest *request, const cJSON *reply
 	const cJSON *items = json_member(reply, listing->items);
 
 	if (items == NULL)
-		aws_reject_reply(request, "The reply has no member \"%s\".", listing->items);
+		aws_reject_reply(request, psprintf("The reply has no member \"%s\".", listing->items));
 	if (!cJSON_IsArray(items))
-		aws_reject_reply(request, "Member \"%s\" is not a list.", listing->items);
+		aws_reject_reply(request, psprintf("Member \"%s\" is not a list.", listing->items));
 	return items;
 }
 
@@ -142,13 +142,14 @@ read_token(ListingState *state, const AwsRequest *request, const cJSON *reply, A
 	if (token == NULL || cJSON_IsNull(token))
 		return false;
 	if (!cJSON_IsString(token))
-		aws_reject_reply(request, "Member \"%s\" is not a string.", listing->token);
+		aws_reject_reply(request, psprintf("Member \"%s\" is not a string.", listing->token));
 	if (token->valuestring[0] == '\0')
 		return false;
 	if (active->token != NULL && strcmp(active->token, token->valuestring) == 0)
 		aws_reject_reply(request,
-						 "Member \"%s\" is the token that was sent: the listing would never end.",
-						 listing->token);
+						 psprintf("Member \"%s\" is the token that was sent: the listing would "
+								  "never end.",
+								  listing->token));
 
 	if (active->token != NULL)
 		pfree(active->token);
@@ -200,7 +201,7 @@ append_rows(ListingState *state, const ListingPart *part, const AwsRequest *requ
 
 		row.item = item;
 		if (!cJSON_IsObject(item))
-			aws_reject_reply(request, "Item %d is not an object.", row.number);
+			aws_reject_reply(request, psprintf("Item %d is not an object.", row.number));
 		row_append(&row, state->listing->make_row, state->rows, state->columns);
 		state->server->session->rows++;
 	}

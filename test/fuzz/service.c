@@ -233,12 +233,6 @@ http_phase(const HttpRequest *request)
 	return "waiting for the answer";
 }
 
-int64
-http_received(const HttpRequest *request)
-{
-	return (int64) request->length;
-}
-
 int
 http_connections(const HttpRequest *request)
 {
