@@ -287,7 +287,7 @@ push_down(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
 
 	if (call != NULL)
 	{
-		char *name = estimate_server_name(root, call);
+		char *name = estimate_text(root, call, 0);
 
 		if (name == NULL || server_allows_pushdown(name))
 		{
