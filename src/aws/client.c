@@ -305,14 +305,6 @@ retry(AwsRequest *request, const AwsError *error)
 	request->due = clock_now() + delay;
 }
 
-/* Return true if an error has the request's not_found_type. */
-static bool
-is_not_found(const AwsRequest *request, const AwsError *error)
-{
-	return request->not_found_type != NULL && error->type != NULL &&
-		   strcmp(error->type, request->not_found_type) == 0;
-}
-
 /* Process the response of a request, if it has come: finish the request, retry it, or raise its error. */
 static void
 process_response(AwsRequest *request)
@@ -325,7 +317,8 @@ process_response(AwsRequest *request)
 
 	failed = aws_error_of(request->http, &error);
 	record_response(request, failed ? &error : NULL);
-	request->not_found = failed && is_not_found(request, &error);
+	request->not_found = failed && request->not_found_type != NULL && error.type != NULL &&
+						 strcmp(error.type, request->not_found_type) == 0;
 	if (failed && !request->not_found)
 		retry(request, &error);
 	else
@@ -343,10 +336,8 @@ process_responses(AwsRequest **requests, int nrequests)
 
 	limiter->in_flight = 0;
 	for (int i = 0; i < nrequests; i++)
-	{
 		if (requests[i]->state == REQUEST_IN_FLIGHT)
 			limiter->in_flight++;
-	}
 	for (int i = 0; i < nrequests; i++)
 		process_response(requests[i]);
 }
@@ -364,11 +355,9 @@ send_scheduled(AwsRequest **requests, int nrequests)
 		double      again;
 
 		for (int i = 0; i < nrequests; i++)
-		{
 			if (requests[i]->state == REQUEST_SCHEDULED &&
 				(next == NULL || requests[i]->due < next->due))
 				next = requests[i];
-		}
 		if (next == NULL)
 			return INFINITY;
 		again = send_if_due(next);
@@ -387,10 +376,8 @@ aws_wait(AwsRequest **requests, int nrequests, double until)
 		process_responses(requests, nrequests);
 		again = send_scheduled(requests, nrequests);
 		for (int i = 0; i < nrequests; i++)
-		{
 			if (requests[i]->state == REQUEST_DONE)
 				return i;
-		}
 
 		if (until >= 0 && clock_now() >= until)
 			return -1;

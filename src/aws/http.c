@@ -642,10 +642,8 @@ set_headers(HttpRequest *request, const List *headers)
 	if (!add_header(request, "expect:"))
 		return false;
 	foreach (cell, headers)
-	{
 		if (!add_header(request, lfirst(cell)))
 			return false;
-	}
 	return set_option(request, HTTPHEADER, request->headers);
 }
 

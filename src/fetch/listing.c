@@ -174,10 +174,8 @@ has_enough(const ListingState *state, const ListingPart *part, const cJSON *item
 	if (state->rows_left == LISTING_ALL)
 		return false;
 	json_for_each (item, items)
-	{
 		if (belongs(part, item))
 			n++;
-	}
 	return n >= state->rows_left;
 }
 

@@ -49,7 +49,7 @@ set_name(Row *row, int column, const char *member)
 }
 
 /*
- * Set the only column to the name of a group; a RowMaker.  Raises HV000 for one that is
+ * Set the only column to the name of a group; a RowMaker.  Raise HV000 for one that is
  * longer than Cognito allows, because the names of all groups are kept in memory.
  */
 static void
@@ -179,7 +179,7 @@ list_each(const Listing *listing, const CognitoServer *server, List *names, Tupl
 }
 
 /*
- * Return the names of the groups of a user pool, at most max_names.  Raises HV000 for
+ * Return the names of the groups of a user pool, at most max_names.  Raise HV000 for
  * more groups than a user pool can have.
  */
 static List *
