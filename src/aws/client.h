@@ -42,10 +42,8 @@ extern AwsRequest *aws_perform(const CognitoServer *server, const AwsOperation *
  * the server's max_retries.  The back-off is a random part ("full jitter") of
  * 100 ms, doubled each time up to 5 s, but at least what the service asks for.  If
  * the service says that this machine's clock is wrong, the request is signed once
- * more, with the service's time.
- *
- * Requests that the session's limiter holds back are sent in the order in which
- * they were due, so that none starves.
+ * more, with the service's time.  Requests that the limiter holds back are sent in the
+ * order in which they were due.
  *
  * Raise the error of the first request that fails, of the classes in
  * docs/errors.md; the other requests end with the server's context.

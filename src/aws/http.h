@@ -3,16 +3,14 @@
  *		POST requests on libcurl's multi interface, waited for as a backend
  *		waits: on its latch, so that a cancel takes effect at once.
  *
- * Connections belong to the session and are kept between requests.  A request
- * belongs to the memory context in which it was created and is released with it,
- * at the end of a call or in an abort.  Connections count among the file descriptors
- * that the backend may have open.
+ * Connections belong to the session, are kept between requests, and count among the
+ * file descriptors that the backend may have open.  A request is released with the
+ * memory context in which it was created.
  *
  * Header lines and responses are wiped before they are freed.  Copies in buffers of
  * libcurl and OpenSSL are not.
  *
- * This module does not know about AWS: which responses are errors or are worth a
- * retry is the caller's decision.
+ * Which responses are errors or are worth a retry is the caller's decision.
  */
 #ifndef COGNITO_AWS_HTTP_H
 #define COGNITO_AWS_HTTP_H

@@ -1,7 +1,6 @@
 /*
  * listing.c
- *		Listings: fetch all pages of an operation that lists items, and append a row
- *		for each item to a tuplestore.
+ *		Listings: pages of items become rows.
  *
  * Each active part has one request.  The pages of a part follow one another, because
  * each has the token of the next; parts are independent.

@@ -1,7 +1,6 @@
 /*
  * srf.c
- *		Calls of SQL functions: check their arguments, open the server, execute the
- *		operation, and return the rows.
+ *		Calls of SQL functions, from their arguments to their rows.
  */
 #include "postgres.h"
 

@@ -3,9 +3,8 @@
  *		The users of a user pool: the SQL functions, and the searches that become
  *		filters of ListUsers.
  *
- * Whatever Cognito returns for a filter is compared again here, so it does not
- * matter whether it compares like the database, or ignores filters as some emulators
- * do.
+ * What Cognito returns for a filter is compared again here, so it does not matter
+ * how it compares, or whether it ignores filters, as some emulators do.
  */
 #include "postgres.h"
 

@@ -1,7 +1,6 @@
 /*
  * estimate.c
- *		Estimates for the planner: how many rows a call of an entity's SQL functions
- *		returns, and how many requests it sends.
+ *		Estimates for the planner: the rows and requests of a call.
  */
 #include "postgres.h"
 
