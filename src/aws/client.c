@@ -427,6 +427,19 @@ aws_reply(AwsRequest *request)
 	return reply;
 }
 
+const cJSON *
+aws_reply_member(const AwsRequest *request, const cJSON *reply, const char *name,
+				 cJSON_bool (*is_type)(const cJSON *value), const char *noun)
+{
+	const cJSON *member = json_member(reply, name);
+
+	if (member == NULL)
+		aws_reject_reply(request, psprintf("The reply has no member \"%s\".", name));
+	if (!is_type(member))
+		aws_reject_reply(request, psprintf("Member \"%s\" is not %s.", name, noun));
+	return member;
+}
+
 void
 aws_check_reply(AwsRequest *request)
 {

@@ -57,6 +57,14 @@ extern int aws_wait(AwsRequest **requests, int nrequests, double until);
  */
 extern const cJSON *aws_reply(AwsRequest *request);
 
+/*
+ * Return a member of a reply.  Raise HV000 if it is missing, or not of a type, which
+ * is_type tests and noun names, with its article.
+ */
+extern const cJSON *
+aws_reply_member(const AwsRequest *request, const cJSON *reply, const char *name,
+				 cJSON_bool (*is_type)(const cJSON *value), const char *noun);
+
 /* Check the reply of an operation that returns nothing, which may be empty, as aws_reply does. */
 extern void aws_check_reply(AwsRequest *request);
 

@@ -118,19 +118,6 @@ finish_part(ListingState *state, int index)
 	state->requests[last] = request;
 }
 
-/* Return a reply's list of items, which may be empty; raise HV000 if it is missing. */
-static const cJSON *
-find_items(const Listing *listing, const AwsRequest *request, const cJSON *reply)
-{
-	const cJSON *items = json_member(reply, listing->items);
-
-	if (items == NULL)
-		aws_reject_reply(request, psprintf("The reply has no member \"%s\".", listing->items));
-	if (!cJSON_IsArray(items))
-		aws_reject_reply(request, psprintf("Member \"%s\" is not a list.", listing->items));
-	return items;
-}
-
 /* Store a reply's token for the next page; return false if this page is the last one. */
 static bool
 read_token(ListingState *state, const AwsRequest *request, const cJSON *reply, ActivePart *active)
@@ -243,7 +230,7 @@ process_page(ListingState *state, int index)
 	if (active->request_number > state->missing_at)
 		state->missing_at = 0;
 	state->server->session->pages++;
-	items = find_items(state->listing, request, reply);
+	items = aws_reply_member(request, reply, state->listing->items, cJSON_IsArray, "a list");
 	more = read_token(state, request, reply, active);
 	if (first && more && split_active_part(state, part, items))
 		return false;

@@ -10,7 +10,6 @@
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
-#include "aws/json.h"
 #include "fetch/srf.h"
 
 bool srf_offline;
@@ -112,21 +111,6 @@ fetch_listing(const void *listing, const CognitoServer *server, const char *cons
 	(void) listing_fetch(listing, server, list_make1(&all), LISTING_ALL, rows, columns);
 }
 
-/* Return the described object of a reply; raise HV000 if it is missing. */
-static const cJSON *
-find_object(const Description *description, const AwsRequest *request, const cJSON *reply)
-{
-	const cJSON *object = reply;
-
-	if (description->object != NULL)
-		object = json_member(reply, description->object);
-	if (object == NULL)
-		aws_reject_reply(request, psprintf("The reply has no member \"%s\".", description->object));
-	if (!cJSON_IsObject(object))
-		aws_reject_reply(request, psprintf("Member \"%s\" is not an object.", description->object));
-	return object;
-}
-
 /* Append the row of a single object, a RowFetcher. */
 static void
 fetch_description(const void *arg, const CognitoServer *server, const char *const *arguments,
@@ -135,8 +119,11 @@ fetch_description(const void *arg, const CognitoServer *server, const char *cons
 	const Description *description = arg;
 	MemoryContext      caller = MemoryContextSwitchTo(server->context);
 	AwsRequest        *request = aws_perform(server, &description->operation, arguments);
-	Row row = {.request = request, .item = find_object(description, request, aws_reply(request))};
+	Row                row = {.request = request, .item = aws_reply(request)};
 
+	if (description->object != NULL)
+		row.item =
+			aws_reply_member(request, row.item, description->object, cJSON_IsObject, "an object");
 	row_append(&row, description->make_row, rows, columns);
 	server->session->rows++;
 	MemoryContextSwitchTo(caller);
