@@ -18,7 +18,6 @@
 #include "aws/error.h"
 #include "aws/http.h"
 #include "aws/json.h"
-#include "aws/quota.h"
 #include "aws/sigv4.h"
 #include "clock.h"
 #include "server/session.h"
@@ -91,7 +90,7 @@ aws_create_request(const CognitoServer *server, const AwsOperation *operation,
 	request->call = (AwsCall){.server = server, .operation = operation};
 	request->not_found_type = not_found_type;
 	request->http = http_create();
-	request->limiter = quota_get(server->session->serverid);
+	request->limiter = &server->session->limiter;
 	request->endpoint = find_endpoint(server, operation->service);
 	request->target = psprintf("%s.%s", operation->service->target, operation->name);
 	initStringInfo(&request->body);
@@ -157,14 +156,6 @@ sign_and_send(AwsRequest *request)
 	list_free_deep(message.headers);
 }
 
-/* Let a request be sent from a time on. */
-static void
-schedule(AwsRequest *request, double due)
-{
-	request->state = REQUEST_SCHEDULED;
-	request->due = due;
-}
-
 /* Send a request and return 0, or return when to try again if it is not due or held back. */
 static double
 send_if_due(AwsRequest *request)
@@ -207,7 +198,8 @@ aws_send(AwsRequest *request, const char *const *arguments, const char *members)
 	write_body(&request->body, &request->call, members);
 	request->retries = 0;
 	request->clock_corrected = false;
-	schedule(request, clock_now());
+	request->state = REQUEST_SCHEDULED;
+	request->due = clock_now();
 	send_if_due(request);
 }
 
@@ -268,8 +260,7 @@ backoff_delay(const AwsRequest *request)
 static bool
 is_retryable(const AwsRequest *request, const AwsError *error)
 {
-	return (error->kind == AWS_ERROR_THROTTLED || error->kind == AWS_ERROR_TRANSIENT ||
-			error->kind == AWS_ERROR_CONNECTION_LOST) &&
+	return (error->kind == AWS_ERROR_THROTTLED || error->kind == AWS_ERROR_TRANSIENT) &&
 		   http_retry_after(request->http) <= LONGEST_RETRY_AFTER;
 }
 
@@ -279,9 +270,11 @@ record_response(const AwsRequest *request, const AwsError *error)
 {
 	Session *session = request->call.server->session;
 	double   now = clock_now();
+	size_t   length;
 
 	session->waited += now - request->sent;
-	session->bytes += http_received(request->http);
+	(void) http_body(request->http, &length);
+	session->bytes += (int64) length;
 	session->connections += http_connections(request->http);
 	if (error != NULL && error->kind == AWS_ERROR_THROTTLED)
 	{
@@ -308,15 +301,8 @@ retry(AwsRequest *request, const AwsError *error)
 	}
 	else
 		aws_error_raise(error, &request->call, request->http, request->retries);
-	schedule(request, clock_now() + delay);
-}
-
-/* Return true if an error has the request's not_found_type. */
-static bool
-is_not_found(const AwsRequest *request, const AwsError *error)
-{
-	return request->not_found_type != NULL && error->type != NULL &&
-		   strcmp(error->type, request->not_found_type) == 0;
+	request->state = REQUEST_SCHEDULED;
+	request->due = clock_now() + delay;
 }
 
 /* Process the response of a request, if it has come: finish the request, retry it, or raise its error. */
@@ -331,7 +317,8 @@ process_response(AwsRequest *request)
 
 	failed = aws_error_of(request->http, &error);
 	record_response(request, failed ? &error : NULL);
-	request->not_found = failed && is_not_found(request, &error);
+	request->not_found = failed && request->not_found_type != NULL && error.type != NULL &&
+						 strcmp(error.type, request->not_found_type) == 0;
 	if (failed && !request->not_found)
 		retry(request, &error);
 	else
@@ -349,10 +336,8 @@ process_responses(AwsRequest **requests, int nrequests)
 
 	limiter->in_flight = 0;
 	for (int i = 0; i < nrequests; i++)
-	{
 		if (requests[i]->state == REQUEST_IN_FLIGHT)
 			limiter->in_flight++;
-	}
 	for (int i = 0; i < nrequests; i++)
 		process_response(requests[i]);
 }
@@ -370,11 +355,9 @@ send_scheduled(AwsRequest **requests, int nrequests)
 		double      again;
 
 		for (int i = 0; i < nrequests; i++)
-		{
 			if (requests[i]->state == REQUEST_SCHEDULED &&
 				(next == NULL || requests[i]->due < next->due))
 				next = requests[i];
-		}
 		if (next == NULL)
 			return INFINITY;
 		again = send_if_due(next);
@@ -393,10 +376,8 @@ aws_wait(AwsRequest **requests, int nrequests, double until)
 		process_responses(requests, nrequests);
 		again = send_scheduled(requests, nrequests);
 		for (int i = 0; i < nrequests; i++)
-		{
 			if (requests[i]->state == REQUEST_DONE)
 				return i;
-		}
 
 		if (until >= 0 && clock_now() >= until)
 			return -1;
@@ -446,6 +427,19 @@ aws_reply(AwsRequest *request)
 	return reply;
 }
 
+const cJSON *
+aws_reply_member(const AwsRequest *request, const cJSON *reply, const char *name,
+				 cJSON_bool (*is_type)(const cJSON *value), const char *noun)
+{
+	const cJSON *member = json_member(reply, name);
+
+	if (member == NULL)
+		aws_reject_reply(request, psprintf("The reply has no member \"%s\".", name));
+	if (!is_type(member))
+		aws_reject_reply(request, psprintf("Member \"%s\" is not %s.", name, noun));
+	return member;
+}
+
 void
 aws_check_reply(AwsRequest *request)
 {
@@ -457,24 +451,8 @@ aws_check_reply(AwsRequest *request)
 }
 
 void
-aws_reject_reply(const AwsRequest *request, const char *detail, ...)
+aws_reject_reply(const AwsRequest *request, const char *detail)
 {
-	StringInfoData text;
-	va_list        args;
-
-	initStringInfo(&text);
-	for (;;)
-	{
-		int needed;
-
-		va_start(args, detail);
-		needed = appendStringInfoVA(&text, detail, args);
-		va_end(args);
-		if (needed == 0)
-			break;
-		enlargeStringInfo(&text, needed);
-	}
-
-	reject_reply(request, ERRCODE_FDW_ERROR, text.data);
+	reject_reply(request, ERRCODE_FDW_ERROR, detail);
 	pg_unreachable();
 }

@@ -42,13 +42,11 @@ extern AwsRequest *aws_perform(const CognitoServer *server, const AwsOperation *
  * the server's max_retries.  The back-off is a random part ("full jitter") of
  * 100 ms, doubled each time up to 5 s, but at least what the service asks for.  If
  * the service says that this machine's clock is wrong, the request is signed once
- * more, with the service's time.
+ * more, with the service's time.  Requests that the limiter holds back are sent in the
+ * order in which they were due.
  *
- * Requests that the session's limiter holds back are sent in the order in which
- * they were due, so that none starves.
- *
- * Raise the error of the first request that fails, of the classes in the README's
- * table; the other requests end with the server's context.
+ * Raise the error of the first request that fails, of the classes in
+ * docs/errors.md; the other requests end with the server's context.
  */
 extern int aws_wait(AwsRequest **requests, int nrequests, double until);
 
@@ -59,11 +57,21 @@ extern int aws_wait(AwsRequest **requests, int nrequests, double until);
  */
 extern const cJSON *aws_reply(AwsRequest *request);
 
+/*
+ * Return a member of a reply.  Raise HV000 if it is missing, or not of a type, which
+ * is_type tests and noun names, with its article.
+ */
+extern const cJSON *
+aws_reply_member(const AwsRequest *request, const cJSON *reply, const char *name,
+				 cJSON_bool (*is_type)(const cJSON *value), const char *noun);
+
 /* Check the reply of an operation that returns nothing, which may be empty, as aws_reply does. */
 extern void aws_check_reply(AwsRequest *request);
 
-/* Raise HV000 for a reply that is a JSON object, but not what the operation promises. */
-extern void aws_reject_reply(const AwsRequest *request, const char *detail, ...)
-	pg_attribute_printf(2, 3) pg_attribute_noreturn();
+/*
+ * Raise HV000 for a reply that is a JSON object, but not what the operation promises:
+ * the detail is a sentence.
+ */
+extern void aws_reject_reply(const AwsRequest *request, const char *detail) pg_attribute_noreturn();
 
 #endif

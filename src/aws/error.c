@@ -76,84 +76,86 @@ static const struct
 
 #define UNREACHABLE "could not connect to Cognito for server \"%s\""
 
-/* The error that is raised for each kind.  The %s in a message is the server. */
-static const struct
+/* An error that is raised.  The %s in the message is the server; the hint may be NULL. */
+typedef struct ErrorText
 {
 	int         sqlstate;
 	const char *message;
-	const char *hint; /* or NULL */
-} errors[] = {
+	const char *hint;
+} ErrorText;
+
+/* The errors of responses */
+static const ErrorText response_errors[] = {
 	[AWS_ERROR_THROTTLED] =
 		{ERRCODE_CONFIGURATION_LIMIT_EXCEEDED, "Cognito throttles the requests of server \"%s\"",
-		 "The account's quota is shared with the application: try again when it "
-		 "is quieter, raise option \"max_retries\", or have the quota raised."},
+		 "The account's quota is shared with the application: try again when it is quieter, raise "
+		 "option \"max_retries\", or have the quota raised."},
 	[AWS_ERROR_TRANSIENT] = {ERRCODE_FDW_ERROR, "Cognito is failing for server \"%s\"",
 							 "This is the service's own failure: try again later."},
-	[AWS_ERROR_CONNECTION_LOST] = {ERRCODE_FDW_ERROR,
-								   "the connection to Cognito for server \"%s\" broke", NULL},
 	[AWS_ERROR_WRONG_CLOCK] = {ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
 							   "Cognito refused the time of the request for server \"%s\"",
 							   "Set this machine's clock."},
 	[AWS_ERROR_CREDENTIALS] =
 		{ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
 		 "Cognito refused the credentials of server \"%s\"",
-		 "Check the access key, its secret and the region, in the server or in "
-		 "the user mapping; temporary keys need \"aws_session_token\" too."},
+		 "Check the access key, its secret and the region, in the server or in the user mapping; "
+		 "temporary keys need \"aws_session_token\" too."},
 	[AWS_ERROR_EXPIRED] = {ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
 						   "the session token of server \"%s\" has expired",
 						   "Set new temporary credentials, or use an access key of a user."},
 	[AWS_ERROR_DENIED] = {ERRCODE_INSUFFICIENT_PRIVILEGE,
-						  "IAM does not allow the access key of server \"%s\" to do this",
-						  NULL}, /* made from the operation */
+						  "IAM does not allow the access key of server \"%s\" to do this", NULL},
 	[AWS_ERROR_NOT_FOUND] = {ERRCODE_UNDEFINED_OBJECT,
 							 "Cognito does not find what the request for server \"%s\" asks for",
 							 NULL},
 	[AWS_ERROR_USER_NOT_FOUND] = {ERRCODE_UNDEFINED_OBJECT,
 								  "Cognito does not find the user for server \"%s\"", NULL},
 	[AWS_ERROR_ARGUMENT] = {ERRCODE_INVALID_PARAMETER_VALUE,
-							"Cognito refused an argument of the request for server \"%s\"",
-							NULL}, /* of filters only */
-	[AWS_ERROR_UNREACHABLE] = {ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION, UNREACHABLE,
-							   "Check \"region\", \"endpoint_url\" (of identity pools, "
-							   "\"identity_endpoint_url\"), and what the network allows; "
-							   "\"cognito_srf.ca_file\" names certificates to trust."},
-	[AWS_ERROR_TLS_HANDSHAKE] = {ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION, UNREACHABLE,
-								 "Check that the port of the endpoint speaks TLS, of version 1.2 "
-								 "or later; one that speaks plain HTTP needs http://."},
-	[AWS_ERROR_CA_FILE] = {ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION, UNREACHABLE,
-						   "Set \"cognito_srf.ca_file\" to the absolute path of a file of "
-						   "certificates in PEM format that the server process can read."},
-	[AWS_ERROR_CONNECT_TIMEOUT] = {ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
-								   "timeout expired while connecting to Cognito for server \"%s\"",
-								   "Check what the network allows; option \"connect_timeout\" says "
-								   "how long to try."},
-	[AWS_ERROR_RESPONSE_TIMEOUT] = {ERRCODE_FDW_ERROR,
-									"timeout expired while waiting for Cognito's response for "
-									"server \"%s\"",
-									"Option \"request_timeout\" says how long to wait."},
-	[AWS_ERROR_BODY_TOO_LARGE] = {ERRCODE_FDW_ERROR,
-								  "Cognito's response for server \"%s\" is larger than 32 MB",
-								  NULL},
-	[AWS_ERROR_HEADERS_TOO_LARGE] = {ERRCODE_FDW_ERROR,
-									 "Cognito's response for server \"%s\" has more than 256 kB of "
-									 "header lines",
-									 NULL},
-	[AWS_ERROR_ENCODED] = {ERRCODE_FDW_ERROR,
-						   "Cognito's response for server \"%s\" has a transfer encoding other "
-						   "than \"chunked\"",
-						   NULL},
-	[AWS_ERROR_BUFFERS_FULL] = {ERRCODE_FDW_ERROR,
-								"Cognito's responses for server \"%s\" are together larger "
-								"than 128 MB",
-								"Lower option \"max_concurrent_requests\"."},
-	[AWS_ERROR_TOO_MANY_FILES] = {ERRCODE_INSUFFICIENT_RESOURCES,
-								  "no file descriptor left for a connection to Cognito for server "
-								  "\"%s\"",
-								  "Lower option \"max_concurrent_requests\", or raise setting "
-								  "\"max_files_per_process\"."},
-	[AWS_ERROR_OUT_OF_MEMORY] = {ERRCODE_OUT_OF_MEMORY,
-								 "out of memory for Cognito's response for server \"%s\"", NULL},
+							"Cognito refused an argument of the request for server \"%s\"", NULL},
 	[AWS_ERROR_OTHER] = {ERRCODE_FDW_ERROR, "Cognito refused the request for server \"%s\"", NULL},
+};
+
+/* The errors of transfers without a complete response */
+static const ErrorText transfer_errors[] = {
+	[HTTP_UNREACHABLE] =
+		{ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION, UNREACHABLE,
+		 "Check \"region\", \"endpoint_url\" (of identity pools, \"identity_endpoint_url\"), and "
+		 "what the network allows; \"cognito_srf.ca_file\" names certificates to trust."},
+	[HTTP_TLS_HANDSHAKE_FAILED] = {ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION, UNREACHABLE,
+								   "Check that the port of the endpoint speaks TLS, of version 1.2 "
+								   "or later; one that speaks plain HTTP needs http://."},
+	[HTTP_BAD_CA_FILE] = {ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION, UNREACHABLE,
+						  "Set \"cognito_srf.ca_file\" to the absolute path of a file of "
+						  "certificates in PEM format that the server process can read."},
+	[HTTP_CONNECT_TIMEOUT] =
+		{ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
+		 "timeout expired while connecting to Cognito for server \"%s\"",
+		 "Check what the network allows; option \"connect_timeout\" says how long to try."},
+	[HTTP_RESPONSE_TIMEOUT] =
+		{ERRCODE_FDW_ERROR,
+		 "timeout expired while waiting for Cognito's response for server \"%s\"",
+		 "Option \"request_timeout\" says how long to wait."},
+	[HTTP_CONNECTION_LOST] = {ERRCODE_FDW_ERROR,
+							  "the connection to Cognito for server \"%s\" broke", NULL},
+	[HTTP_BODY_TOO_LARGE] = {ERRCODE_FDW_ERROR,
+							 "Cognito's response for server \"%s\" is larger than 32 MB", NULL},
+	[HTTP_HEADERS_TOO_LARGE] =
+		{ERRCODE_FDW_ERROR,
+		 "Cognito's response for server \"%s\" has more than 256 kB of header lines", NULL},
+	[HTTP_ENCODED] =
+		{ERRCODE_FDW_ERROR,
+		 "Cognito's response for server \"%s\" has a transfer encoding other than \"chunked\"",
+		 NULL},
+	[HTTP_BUFFERS_FULL] = {ERRCODE_FDW_ERROR,
+						   "Cognito's responses for server \"%s\" are together larger than 128 MB",
+						   "Lower option \"max_concurrent_requests\"."},
+	[HTTP_TOO_MANY_FILES] =
+		{ERRCODE_INSUFFICIENT_RESOURCES,
+		 "no file descriptor left for a connection to Cognito for server \"%s\"",
+		 "Lower option \"max_concurrent_requests\", or raise setting \"max_files_per_process\"."},
+	[HTTP_OUT_OF_MEMORY] = {ERRCODE_OUT_OF_MEMORY,
+							"out of memory for Cognito's response for server \"%s\"", NULL},
+	[HTTP_FAILED] = {ERRCODE_FDW_ERROR, "Cognito refused the request for server \"%s\"", NULL},
 };
 
 /*
@@ -177,23 +179,6 @@ static const struct
 	 "Check \"user_pool_id\", and \"region\", with which the id begins."},
 	{AWS_ERROR_NOT_FOUND, "IdentityPoolId", "identity pool",
 	 "Check \"identity_pool_id\", and \"region\", with which the id begins."},
-};
-
-/* The kinds of the transfers without a complete response. */
-static const AwsErrorKind kinds_of_outcomes[] = {
-	[HTTP_UNREACHABLE] = AWS_ERROR_UNREACHABLE,
-	[HTTP_TLS_HANDSHAKE_FAILED] = AWS_ERROR_TLS_HANDSHAKE,
-	[HTTP_BAD_CA_FILE] = AWS_ERROR_CA_FILE,
-	[HTTP_CONNECT_TIMEOUT] = AWS_ERROR_CONNECT_TIMEOUT,
-	[HTTP_RESPONSE_TIMEOUT] = AWS_ERROR_RESPONSE_TIMEOUT,
-	[HTTP_CONNECTION_LOST] = AWS_ERROR_CONNECTION_LOST,
-	[HTTP_BODY_TOO_LARGE] = AWS_ERROR_BODY_TOO_LARGE,
-	[HTTP_HEADERS_TOO_LARGE] = AWS_ERROR_HEADERS_TOO_LARGE,
-	[HTTP_ENCODED] = AWS_ERROR_ENCODED,
-	[HTTP_BUFFERS_FULL] = AWS_ERROR_BUFFERS_FULL,
-	[HTTP_TOO_MANY_FILES] = AWS_ERROR_TOO_MANY_FILES,
-	[HTTP_OUT_OF_MEMORY] = AWS_ERROR_OUT_OF_MEMORY,
-	[HTTP_FAILED] = AWS_ERROR_OTHER,
 };
 
 /* Return the kind of a response whose type is not in the table. */
@@ -285,7 +270,7 @@ aws_error_of(HttpRequest *http, AwsError *error)
 	memset(error, 0, sizeof(AwsError));
 	if (outcome != HTTP_RESPONSE)
 	{
-		error->kind = kinds_of_outcomes[outcome];
+		error->kind = outcome == HTTP_CONNECTION_LOST ? AWS_ERROR_TRANSIENT : AWS_ERROR_OTHER;
 		return true;
 	}
 	if (http_status(http) == 200)
@@ -475,9 +460,9 @@ find_not_found_rule(const AwsError *error, const AwsCall *call, const char **nam
 	return rule;
 }
 
-/* Return what to do about an error, or NULL. */
+/* Return what to do about an error, or NULL: the hint of its text, or a better one. */
 static const char *
-find_hint(const AwsError *error, const AwsCall *call)
+find_hint(const AwsError *error, const AwsCall *call, const ErrorText *text)
 {
 	if (error->kind == AWS_ERROR_DENIED)
 		return psprintf("Allow the action %s:%s in the key's IAM policy.",
@@ -485,14 +470,17 @@ find_hint(const AwsError *error, const AwsCall *call)
 	if (error->kind == AWS_ERROR_ARGUMENT && get_argument(call, "Filter") != NULL)
 		return "A filter is one comparison, such as email = \"a@example.com\" or "
 			   "username ^= \"ab\", of at most 256 characters.";
-	return errors[error->kind].hint;
+	return text->hint;
 }
 
 void
 aws_error_raise(const AwsError *error, const AwsCall *call, HttpRequest *http, int retries)
 {
+	HttpOutcome      outcome = http_outcome(http);
+	const ErrorText *text =
+		outcome == HTTP_RESPONSE ? &response_errors[error->kind] : &transfer_errors[outcome];
 	char       *detail = describe(error, call, http, retries);
-	const char *hint = find_hint(error, call);
+	const char *hint = find_hint(error, call, text);
 	const char *name = NULL;
 	int         rule = find_not_found_rule(error, call, &name);
 
@@ -504,8 +492,7 @@ aws_error_raise(const AwsError *error, const AwsCall *call, HttpRequest *http, i
 				 errdetail_internal("%s", detail),
 				 errhint(not_found_rules[rule].hint, quote_literal_cstr(call->server->name))));
 
-	ereport(ERROR, (errcode(errors[error->kind].sqlstate),
-					errmsg(errors[error->kind].message, call->server->name),
+	ereport(ERROR, (errcode(text->sqlstate), errmsg(text->message, call->server->name),
 					errdetail_internal("%s", detail), hint != NULL ? errhint("%s", hint) : 0));
 	pg_unreachable();
 }

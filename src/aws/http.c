@@ -20,9 +20,9 @@
 #include <signal.h>
 #include <sys/stat.h>
 
+#include "aws/http.h"
 #include "clock.h"
 #include "compat.h"
-#include "aws/http.h"
 
 /*
  * The largest number of idle connections that a session keeps open; where backends
@@ -652,10 +652,8 @@ set_headers(HttpRequest *request, const List *headers)
 	if (!add_header(request, "expect:"))
 		return false;
 	foreach (cell, headers)
-	{
 		if (!add_header(request, lfirst(cell)))
 			return false;
-	}
 	return set_option(request, HTTPHEADER, request->headers);
 }
 
@@ -784,12 +782,6 @@ http_seconds(const HttpRequest *request)
 
 	curl_easy_getinfo(request->easy, CURLINFO_TOTAL_TIME_T, &microseconds);
 	return (double) microseconds / 1e6;
-}
-
-int64
-http_received(const HttpRequest *request)
-{
-	return (int64) request->length;
 }
 
 int

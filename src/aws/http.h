@@ -3,16 +3,14 @@
  *		POST requests on libcurl's multi interface, waited for as a backend
  *		waits: on its latch, so that a cancel takes effect at once.
  *
- * Connections belong to the session and are kept between requests.  A request
- * belongs to the memory context in which it was created and is released with it,
- * at the end of a call or in an abort.  Connections count among the file descriptors
- * that the backend may have open.
+ * Connections belong to the session, are kept between requests, and count among the
+ * file descriptors that the backend may have open.  A request is released with the
+ * memory context in which it was created.
  *
  * Header lines and responses are wiped before they are freed.  Copies in buffers of
  * libcurl and OpenSSL are not.
  *
- * This module does not know about AWS: which responses are errors or are worth a
- * retry is the caller's decision.
+ * Which responses are errors or are worth a retry is the caller's decision.
  */
 #ifndef COGNITO_AWS_HTTP_H
 #define COGNITO_AWS_HTTP_H
@@ -93,7 +91,6 @@ extern const char *http_header(const HttpRequest *request, const char *name); /*
 extern long        http_retry_after(const HttpRequest *request);              /* in seconds, or 0 */
 extern const char *http_error(const HttpRequest *request);       /* of libcurl, may be "" */
 extern const char *http_phase(const HttpRequest *request);       /* that it reached */
-extern int64       http_received(const HttpRequest *request);    /* bytes of the body */
 extern int         http_connections(const HttpRequest *request); /* opened for it */
 extern double      http_seconds(const HttpRequest *request);     /* duration */
 

@@ -176,23 +176,20 @@ json_parse(const char *text, size_t length, JsonError *problem)
 
 	if (!is_utf8(text, length))
 	{
-		problem->sqlstate = ERRCODE_CHARACTER_NOT_IN_REPERTOIRE;
-		problem->detail = "The reply is not valid UTF-8.";
+		*problem =
+			(JsonError){ERRCODE_CHARACTER_NOT_IN_REPERTOIRE, "The reply is not valid UTF-8."};
 		return NULL;
 	}
 	if (has_escaped_nul(text))
 	{
-		problem->sqlstate = ERRCODE_UNTRANSLATABLE_CHARACTER;
-		problem->detail = "The reply holds \\u0000, which cannot be converted to text.";
+		*problem = (JsonError){ERRCODE_UNTRANSLATABLE_CHARACTER,
+							   "The reply holds \\u0000, which cannot be converted to text."};
 		return NULL;
 	}
 
 	root = parse(text, length);
 	if (root == NULL)
-	{
-		problem->sqlstate = ERRCODE_FDW_ERROR;
-		problem->detail = parsing.problem;
-	}
+		*problem = (JsonError){ERRCODE_FDW_ERROR, parsing.problem};
 	return root;
 }
 
@@ -215,10 +212,8 @@ json_member(const cJSON *object, const char *name)
 	const cJSON *member;
 
 	json_for_each (member, object)
-	{
 		if (member->string != NULL && strcmp(member->string, name) == 0)
 			return member;
-	}
 	return NULL;
 }
 

@@ -28,8 +28,7 @@ typedef struct JsonError
  * than 128 MB, is not UTF-8 or contains U+0000, which no PostgreSQL value can.  Raise
  * what CHECK_FOR_INTERRUPTS does, however long the text is.
  *
- * cJSON has one allocator for the whole process.  It is replaced only while cJSON's
- * parser runs, which raises no errors.
+ * cJSON's allocator, one for the whole process, is replaced only while its parser runs.
  */
 extern cJSON *json_parse(const char *text, size_t length, JsonError *problem);
 

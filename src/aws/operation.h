@@ -3,8 +3,7 @@
  *		Constants that describe the operations of AWS JSON 1.1 services, and the
  *		call of an operation.
  *
- * Names are those of the public service models of cognito-idp and
- * cognito-identity.
+ * Names are those of the public service models of cognito-idp and cognito-identity.
  */
 #ifndef COGNITO_AWS_OPERATION_H
 #define COGNITO_AWS_OPERATION_H

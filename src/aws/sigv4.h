@@ -2,9 +2,8 @@
  * sigv4.h
  *		AWS Signature Version 4 for a POST to the root path without a query.
  *
- * The rules are those of "Create a signed AWS API request" in the AWS Identity
- * and Access Management user guide.  These functions use neither catalogs
- * nor the network.
+ * The rules are those of "Create a signed AWS API request" in the AWS Identity and
+ * Access Management user guide.  These functions use neither catalogs nor the network.
  */
 #ifndef COGNITO_AWS_SIGV4_H
 #define COGNITO_AWS_SIGV4_H

@@ -1,7 +1,6 @@
 /*
  * listing.c
- *		Listings: fetch all pages of an operation that lists items, and append a row
- *		for each item to a tuplestore.
+ *		Listings: pages of items become rows.
  *
  * Each active part has one request.  The pages of a part follow one another, because
  * each has the token of the next; parts are independent.
@@ -119,19 +118,6 @@ finish_part(ListingState *state, int index)
 	state->requests[last] = request;
 }
 
-/* Return a reply's list of items, which may be empty; raise HV000 if it is missing. */
-static const cJSON *
-find_items(const Listing *listing, const AwsRequest *request, const cJSON *reply)
-{
-	const cJSON *items = json_member(reply, listing->items);
-
-	if (items == NULL)
-		aws_reject_reply(request, "The reply has no member \"%s\".", listing->items);
-	if (!cJSON_IsArray(items))
-		aws_reject_reply(request, "Member \"%s\" is not a list.", listing->items);
-	return items;
-}
-
 /* Store a reply's token for the next page; return false if this page is the last one. */
 static bool
 read_token(ListingState *state, const AwsRequest *request, const cJSON *reply, ActivePart *active)
@@ -142,13 +128,14 @@ read_token(ListingState *state, const AwsRequest *request, const cJSON *reply, A
 	if (token == NULL || cJSON_IsNull(token))
 		return false;
 	if (!cJSON_IsString(token))
-		aws_reject_reply(request, "Member \"%s\" is not a string.", listing->token);
+		aws_reject_reply(request, psprintf("Member \"%s\" is not a string.", listing->token));
 	if (token->valuestring[0] == '\0')
 		return false;
 	if (active->token != NULL && strcmp(active->token, token->valuestring) == 0)
 		aws_reject_reply(request,
-						 "Member \"%s\" is the token that was sent: the listing would never end.",
-						 listing->token);
+						 psprintf("Member \"%s\" is the token that was sent: the listing would "
+								  "never end.",
+								  listing->token));
 
 	if (active->token != NULL)
 		pfree(active->token);
@@ -173,10 +160,8 @@ has_enough(const ListingState *state, const ListingPart *part, const cJSON *item
 	if (state->rows_left == LISTING_ALL)
 		return false;
 	json_for_each (item, items)
-	{
 		if (belongs(part, item))
 			n++;
-	}
 	return n >= state->rows_left;
 }
 
@@ -200,7 +185,7 @@ append_rows(ListingState *state, const ListingPart *part, const AwsRequest *requ
 
 		row.item = item;
 		if (!cJSON_IsObject(item))
-			aws_reject_reply(request, "Item %d is not an object.", row.number);
+			aws_reject_reply(request, psprintf("Item %d is not an object.", row.number));
 		row_append(&row, state->listing->make_row, state->rows, state->columns);
 		state->server->session->rows++;
 	}
@@ -245,7 +230,7 @@ process_page(ListingState *state, int index)
 	if (active->request_number > state->missing_at)
 		state->missing_at = 0;
 	state->server->session->pages++;
-	items = find_items(state->listing, request, reply);
+	items = aws_reply_member(request, reply, state->listing->items, cJSON_IsArray, "a list");
 	more = read_token(state, request, reply, active);
 	if (first && more && split_active_part(state, part, items))
 		return false;

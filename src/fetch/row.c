@@ -31,20 +31,19 @@
 void
 row_reject(const Row *row, const char *problem, const char *member)
 {
-	if (row->number == 0)
-		aws_reject_reply(row->request, "Member \"%s\" %s.", member, problem);
-	aws_reject_reply(row->request, "Item %d: member \"%s\" %s.", row->number, member, problem);
+	const char *place = row->number > 0 ? psprintf("Item %d: member", row->number) : "Member";
+
+	aws_reject_reply(row->request, psprintf("%s \"%s\" %s.", place, member, problem));
 }
 
 /* Raise HV000 if the item is too large. */
 static void
 check_size(const Row *row)
 {
-	if (json_size(row->item) <= MAX_ITEM)
-		return;
-	if (row->number == 0)
-		aws_reject_reply(row->request, "The object is larger than 4 MB.");
-	aws_reject_reply(row->request, "Item %d is larger than 4 MB.", row->number);
+	if (json_size(row->item) > MAX_ITEM)
+		aws_reject_reply(row->request, psprintf("%s is larger than 4 MB.",
+												row->number > 0 ? psprintf("Item %d", row->number)
+																: "The object"));
 }
 
 void
@@ -74,62 +73,66 @@ row_to_server(const char *utf8)
 	return pg_any_to_server(utf8, (int) strlen(utf8), PG_UTF8);
 }
 
-/* Return a member of the row's item, or NULL if it is missing or null. */
+/*
+ * Return a member of the row's item, NULL if it is missing or null; raise HV000, with
+ * a problem, if it is of another type.
+ */
 static const cJSON *
-find_member(const Row *row, const char *member)
+find_member(const Row *row, const char *member, cJSON_bool (*is_type)(const cJSON *value),
+			const char *problem)
 {
 	const cJSON *value = json_member(row->item, member);
 
-	return cJSON_IsNull(value) ? NULL : value;
+	if (value == NULL || cJSON_IsNull(value))
+		return NULL;
+	if (!is_type(value))
+		row_reject(row, problem, member);
+	return value;
 }
 
 void
 row_text(Row *row, int column, const char *member)
 {
-	const cJSON *value = find_member(row, member);
+	const cJSON *value = find_member(row, member, cJSON_IsString, "is not a string");
 
-	if (value == NULL)
-		return;
-	if (!cJSON_IsString(value))
-		row_reject(row, "is not a string", member);
-	row_set(row, column, CStringGetTextDatum(row_to_server(value->valuestring)));
+	if (value != NULL)
+		row_set(row, column, CStringGetTextDatum(row_to_server(value->valuestring)));
 }
 
 void
 row_boolean(Row *row, int column, const char *member)
 {
-	const cJSON *value = find_member(row, member);
+	const cJSON *value = find_member(row, member, cJSON_IsBool, "is not a boolean");
 
-	if (value == NULL)
-		return;
-	if (!cJSON_IsBool(value))
-		row_reject(row, "is not a boolean", member);
-	row_set(row, column, BoolGetDatum(cJSON_IsTrue(value)));
+	if (value != NULL)
+		row_set(row, column, BoolGetDatum(cJSON_IsTrue(value)));
+}
+
+/* Return true if a value is an integer that fits into PostgreSQL's integer. */
+static cJSON_bool
+is_integer(const cJSON *value)
+{
+	return cJSON_IsNumber(value) && value->valuedouble == (double) value->valueint;
 }
 
 void
 row_integer(Row *row, int column, const char *member)
 {
-	const cJSON *value = find_member(row, member);
+	const cJSON *value = find_member(row, member, is_integer, "is not an integer of 32 bits");
 
-	if (value == NULL)
-		return;
-	if (!cJSON_IsNumber(value) || value->valuedouble != (double) value->valueint)
-		row_reject(row, "is not an integer of 32 bits", member);
-	row_set(row, column, Int32GetDatum(value->valueint));
+	if (value != NULL)
+		row_set(row, column, Int32GetDatum(value->valueint));
 }
 
 void
 row_texts(Row *row, int column, const char *member)
 {
-	const cJSON     *value = find_member(row, member);
+	const cJSON     *value = find_member(row, member, cJSON_IsArray, "is not a list");
 	ArrayBuildState *texts = initArrayResult(TEXTOID, CurrentMemoryContext, false);
 	const cJSON     *element;
 
 	if (value == NULL)
 		return;
-	if (!cJSON_IsArray(value))
-		row_reject(row, "is not a list", member);
 	json_for_each (element, value)
 	{
 		if (!cJSON_IsString(element))
@@ -233,13 +236,11 @@ from_epoch(double seconds, TimestampTz *timestamp)
 void
 row_timestamp(Row *row, int column, const char *member)
 {
-	const cJSON *value = find_member(row, member);
+	const cJSON *value = find_member(row, member, cJSON_IsNumber, "is not a number");
 	TimestampTz  timestamp;
 
 	if (value == NULL)
 		return;
-	if (!cJSON_IsNumber(value))
-		row_reject(row, "is not a number", member);
 	if (!from_epoch(value->valuedouble, &timestamp))
 		row_reject(row, "is out of the range of timestamps", member);
 	row_set(row, column, TimestampTzGetDatum(timestamp));

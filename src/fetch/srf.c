@@ -1,7 +1,6 @@
 /*
  * srf.c
- *		Calls of SQL functions: check their arguments, open the server, execute the
- *		operation, and return the rows.
+ *		Calls of SQL functions, from their arguments to their rows.
  */
 #include "postgres.h"
 
@@ -114,10 +113,20 @@ fetch_listing(const void *listing, const CognitoServer *server, const char *cons
 
 /* Append the row of a single object, a RowFetcher. */
 static void
-fetch_description(const void *description, const CognitoServer *server,
-				  const char *const *arguments, Tuplestorestate *rows, TupleDesc columns)
+fetch_description(const void *arg, const CognitoServer *server, const char *const *arguments,
+				  Tuplestorestate *rows, TupleDesc columns)
 {
-	description_fetch(description, server, arguments, rows, columns);
+	const Description *description = arg;
+	MemoryContext      caller = MemoryContextSwitchTo(server->context);
+	AwsRequest        *request = aws_perform(server, &description->operation, arguments);
+	Row                row = {.request = request, .item = aws_reply(request)};
+
+	if (description->object != NULL)
+		row.item =
+			aws_reply_member(request, row.item, description->object, cJSON_IsObject, "an object");
+	row_append(&row, description->make_row, rows, columns);
+	server->session->rows++;
+	MemoryContextSwitchTo(caller);
 }
 
 /* Execute a call that returns rows. */

@@ -10,9 +10,16 @@
 
 #include "fmgr.h"
 
-#include "fetch/description.h"
 #include "fetch/listing.h"
 #include "server/server.h"
+
+/* An operation that returns a single object, which becomes a row; each is a constant. */
+typedef struct Description
+{
+	AwsOperation operation;
+	const char  *object;   /* name of the reply's member with the object; NULL: the reply itself */
+	RowMaker     make_row; /* sets the columns of the object's row */
+} Description;
 
 /* Setting cognito_srf.offline: send no requests. */
 extern bool srf_offline;

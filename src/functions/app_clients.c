@@ -12,28 +12,6 @@
 #include "aws/json.h"
 #include "fetch/srf.h"
 
-static void make_client_row(Row *row);
-static void make_description_row(Row *row);
-
-static const Listing clients_listing = {
-	.operation = {&aws_user_pools, "ListUserPoolClients", POOL_USER, {"UserPoolId"}},
-	.page_size = "MaxResults",
-	.token = "NextToken",
-	.items = "UserPoolClients",
-	.function = "cognito_app_clients",
-	.noun = "app clients",
-	.make_row = make_client_row,
-};
-
-static const Description client_description = {
-	.operation = {&aws_user_pools, "DescribeUserPoolClient", POOL_USER, {"UserPoolId", "ClientId"}},
-	.object = "UserPoolClient",
-	.make_row = make_description_row,
-};
-
-PG_FUNCTION_INFO_V1(cognito_app_clients);
-PG_FUNCTION_INFO_V1(cognito_app_client);
-
 /* Set the columns of an app client of a list; a RowMaker. */
 static void
 make_client_row(Row *row)
@@ -70,6 +48,25 @@ make_description_row(Row *row)
 	row_timestamp(row, 3, "LastModifiedDate");
 	row_item(row, 4);
 }
+
+static const Listing clients_listing = {
+	.operation = {&aws_user_pools, "ListUserPoolClients", POOL_USER, {"UserPoolId"}},
+	.page_size = "MaxResults",
+	.token = "NextToken",
+	.items = "UserPoolClients",
+	.function = "cognito_app_clients",
+	.noun = "app clients",
+	.make_row = make_client_row,
+};
+
+static const Description client_description = {
+	.operation = {&aws_user_pools, "DescribeUserPoolClient", POOL_USER, {"UserPoolId", "ClientId"}},
+	.object = "UserPoolClient",
+	.make_row = make_description_row,
+};
+
+PG_FUNCTION_INFO_V1(cognito_app_clients);
+PG_FUNCTION_INFO_V1(cognito_app_client);
 
 /* cognito_app_clients(server_name) */
 Datum

@@ -11,7 +11,17 @@
 #include "functions/groups.h"
 #include "functions/users_listing.h"
 
-static void make_group_row(Row *row);
+/* Set the columns of a group; a RowMaker. */
+static void
+make_group_row(Row *row)
+{
+	row_text(row, 0, "GroupName");
+	row_text(row, 1, "Description");
+	row_text(row, 2, "RoleArn");
+	row_integer(row, 3, "Precedence");
+	row_timestamp(row, 4, "CreationDate");
+	row_timestamp(row, 5, "LastModifiedDate");
+}
 
 const Listing groups_listing = {
 	.operation = {&aws_user_pools, "ListGroups", POOL_USER, {"UserPoolId"}},
@@ -62,18 +72,6 @@ PG_FUNCTION_INFO_V1(cognito_group_users);
 PG_FUNCTION_INFO_V1(cognito_user_groups);
 PG_FUNCTION_INFO_V1(cognito_add_user_to_group);
 PG_FUNCTION_INFO_V1(cognito_remove_user_from_group);
-
-/* Set the columns of a group; a RowMaker. */
-static void
-make_group_row(Row *row)
-{
-	row_text(row, 0, "GroupName");
-	row_text(row, 1, "Description");
-	row_text(row, 2, "RoleArn");
-	row_integer(row, 3, "Precedence");
-	row_timestamp(row, 4, "CreationDate");
-	row_timestamp(row, 5, "LastModifiedDate");
-}
 
 /* cognito_groups(server_name) */
 Datum

@@ -8,7 +8,15 @@
 
 #include "fetch/srf.h"
 
-static void make_identity_row(Row *row);
+/* Set the columns of an identity; a RowMaker. */
+static void
+make_identity_row(Row *row)
+{
+	row_text(row, 0, "IdentityId");
+	row_texts(row, 1, "Logins");
+	row_timestamp(row, 2, "CreationDate");
+	row_timestamp(row, 3, "LastModifiedDate");
+}
 
 static const Listing identities_listing = {
 	.operation = {&aws_identity_pools, "ListIdentities", POOL_IDENTITY, {"IdentityPoolId"}},
@@ -21,16 +29,6 @@ static const Listing identities_listing = {
 };
 
 PG_FUNCTION_INFO_V1(cognito_identities);
-
-/* Set the columns of an identity; a RowMaker. */
-static void
-make_identity_row(Row *row)
-{
-	row_text(row, 0, "IdentityId");
-	row_texts(row, 1, "Logins");
-	row_timestamp(row, 2, "CreationDate");
-	row_timestamp(row, 3, "LastModifiedDate");
-}
 
 /* cognito_identities(server_name [, identity_pool_id]) */
 Datum

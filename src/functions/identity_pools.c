@@ -9,27 +9,6 @@
 
 #include "fetch/srf.h"
 
-static void make_identity_pool_row(Row *row);
-static void make_description_row(Row *row);
-
-static const Listing identity_pools_listing = {
-	.operation = {&aws_identity_pools, "ListIdentityPools", POOL_NONE, {NULL}},
-	.page_size = "MaxResults",
-	.token = "NextToken",
-	.items = "IdentityPools",
-	.function = "cognito_identity_pools",
-	.noun = "identity pools",
-	.make_row = make_identity_pool_row,
-};
-
-static const Description identity_pool_description = {
-	.operation = {&aws_identity_pools, "DescribeIdentityPool", POOL_IDENTITY, {"IdentityPoolId"}},
-	.make_row = make_description_row,
-};
-
-PG_FUNCTION_INFO_V1(cognito_identity_pools);
-PG_FUNCTION_INFO_V1(cognito_identity_pool);
-
 /* Set the columns of an identity pool of a list; a RowMaker. */
 static void
 make_identity_pool_row(Row *row)
@@ -49,6 +28,24 @@ make_description_row(Row *row)
 	row_text(row, 4, "DeveloperProviderName");
 	row_item(row, 5);
 }
+
+static const Listing identity_pools_listing = {
+	.operation = {&aws_identity_pools, "ListIdentityPools", POOL_NONE, {NULL}},
+	.page_size = "MaxResults",
+	.token = "NextToken",
+	.items = "IdentityPools",
+	.function = "cognito_identity_pools",
+	.noun = "identity pools",
+	.make_row = make_identity_pool_row,
+};
+
+static const Description identity_pool_description = {
+	.operation = {&aws_identity_pools, "DescribeIdentityPool", POOL_IDENTITY, {"IdentityPoolId"}},
+	.make_row = make_description_row,
+};
+
+PG_FUNCTION_INFO_V1(cognito_identity_pools);
+PG_FUNCTION_INFO_V1(cognito_identity_pool);
 
 /* cognito_identity_pools(server_name) */
 Datum

@@ -8,7 +8,15 @@
 
 #include "fetch/srf.h"
 
-static void make_provider_row(Row *row);
+/* Set the columns of an identity provider; a RowMaker. */
+static void
+make_provider_row(Row *row)
+{
+	row_text(row, 0, "ProviderName");
+	row_text(row, 1, "ProviderType");
+	row_timestamp(row, 2, "CreationDate");
+	row_timestamp(row, 3, "LastModifiedDate");
+}
 
 static const Listing providers_listing = {
 	.operation = {&aws_user_pools, "ListIdentityProviders", POOL_USER, {"UserPoolId"}},
@@ -21,16 +29,6 @@ static const Listing providers_listing = {
 };
 
 PG_FUNCTION_INFO_V1(cognito_identity_providers);
-
-/* Set the columns of an identity provider; a RowMaker. */
-static void
-make_provider_row(Row *row)
-{
-	row_text(row, 0, "ProviderName");
-	row_text(row, 1, "ProviderType");
-	row_timestamp(row, 2, "CreationDate");
-	row_timestamp(row, 3, "LastModifiedDate");
-}
 
 /* cognito_identity_providers(server_name) */
 Datum

@@ -39,31 +39,6 @@ typedef enum MembershipColumn
 	MEMBERSHIP_USERNAME
 } MembershipColumn;
 
-static char *make_filter(const SearchAttribute *attribute, const char *op, const char *value);
-static void  list_all(const CognitoServer *server, Tuplestorestate *rows, TupleDesc columns);
-static void  list_found(const CognitoServer *server, const Search *search, Tuplestorestate *rows,
-						TupleDesc columns);
-
-PG_FUNCTION_INFO_V1(cognito_memberships);
-PG_FUNCTION_INFO_V1(cognito_memberships_matching);
-PG_FUNCTION_INFO_V1(cognito_memberships_support);
-
-/* A user is in few groups, but a group may have many users. */
-static const SearchAttribute attributes[] = {
-	{"username", MEMBERSHIP_USERNAME, SEARCH_TEXT, .rows_per_value = 3},
-	{"group_name", MEMBERSHIP_GROUP_NAME, SEARCH_TEXT, .fraction = 0.1},
-	{.name = NULL},
-};
-
-const SearchEntity memberships_search = {
-	.attributes = attributes,
-	.support = cognito_memberships_support,
-	.listing = SESSION_MEMBERSHIPS,
-	.make_filter = make_filter,
-	.list_all = list_all,
-	.list_found = list_found,
-};
-
 /* Set a column to a name; raise HV000 if it is missing. */
 static void
 set_name(Row *row, int column, const char *member)
@@ -74,7 +49,7 @@ set_name(Row *row, int column, const char *member)
 }
 
 /*
- * Set the only column to the name of a group; a RowMaker.  Raises HV000 for one that is
+ * Set the only column to the name of a group; a RowMaker.  Raise HV000 for one that is
  * longer than Cognito allows, because the names of all groups are kept in memory.
  */
 static void
@@ -130,7 +105,7 @@ make_filter(const SearchAttribute *attribute, const char *op, const char *value)
 	if (!is_name(value))
 		return NULL;
 	if (attribute->column == MEMBERSHIP_USERNAME)
-		return filter_make_exact(attribute->name, op, value);
+		return filter_make_exact(attribute, op, value);
 	return pg_is_ascii(value) ? pstrdup(value) : NULL;
 }
 
@@ -204,7 +179,7 @@ list_each(const Listing *listing, const CognitoServer *server, List *names, Tupl
 }
 
 /*
- * Return the names of the groups of a user pool, at most max_names.  Raises HV000 for
+ * Return the names of the groups of a user pool, at most max_names.  Raise HV000 for
  * more groups than a user pool can have.
  */
 static List *
@@ -282,6 +257,26 @@ list_found(const CognitoServer *server, const Search *search, Tuplestorestate *r
 		groups = lappend(groups, search->filters[i]);
 	list_groups_users(server, groups, rows, columns);
 }
+
+PG_FUNCTION_INFO_V1(cognito_memberships);
+PG_FUNCTION_INFO_V1(cognito_memberships_matching);
+PG_FUNCTION_INFO_V1(cognito_memberships_support);
+
+/* A user is in few groups, but a group may have many users. */
+static const SearchAttribute attributes[] = {
+	{"username", MEMBERSHIP_USERNAME, SEARCH_TEXT, .rows_per_value = 3},
+	{"group_name", MEMBERSHIP_GROUP_NAME, SEARCH_TEXT, .fraction = 0.1},
+	{.name = NULL},
+};
+
+const SearchEntity memberships_search = {
+	.attributes = attributes,
+	.support = cognito_memberships_support,
+	.listing = SESSION_MEMBERSHIPS,
+	.make_filter = make_filter,
+	.list_all = list_all,
+	.list_found = list_found,
+};
 
 /* cognito_memberships(server_name) */
 Datum

@@ -9,28 +9,6 @@
 
 #include "fetch/srf.h"
 
-static void make_user_pool_row(Row *row);
-static void make_description_row(Row *row);
-
-static const Listing user_pools_listing = {
-	.operation = {&aws_user_pools, "ListUserPools", POOL_NONE, {NULL}},
-	.page_size = "MaxResults",
-	.token = "NextToken",
-	.items = "UserPools",
-	.function = "cognito_user_pools",
-	.noun = "user pools",
-	.make_row = make_user_pool_row,
-};
-
-static const Description user_pool_description = {
-	.operation = {&aws_user_pools, "DescribeUserPool", POOL_USER, {"UserPoolId"}},
-	.object = "UserPool",
-	.make_row = make_description_row,
-};
-
-PG_FUNCTION_INFO_V1(cognito_user_pools);
-PG_FUNCTION_INFO_V1(cognito_user_pool);
-
 /* Set the columns of a user pool of a list; a RowMaker. */
 static void
 make_user_pool_row(Row *row)
@@ -56,6 +34,25 @@ make_description_row(Row *row)
 	row_timestamp(row, 7, "LastModifiedDate");
 	row_item(row, 8);
 }
+
+static const Listing user_pools_listing = {
+	.operation = {&aws_user_pools, "ListUserPools", POOL_NONE, {NULL}},
+	.page_size = "MaxResults",
+	.token = "NextToken",
+	.items = "UserPools",
+	.function = "cognito_user_pools",
+	.noun = "user pools",
+	.make_row = make_user_pool_row,
+};
+
+static const Description user_pool_description = {
+	.operation = {&aws_user_pools, "DescribeUserPool", POOL_USER, {"UserPoolId"}},
+	.object = "UserPool",
+	.make_row = make_description_row,
+};
+
+PG_FUNCTION_INFO_V1(cognito_user_pools);
+PG_FUNCTION_INFO_V1(cognito_user_pool);
 
 /* cognito_user_pools(server_name) */
 Datum

@@ -3,9 +3,8 @@
  *		The users of a user pool: the SQL functions, and the searches that become
  *		filters of ListUsers.
  *
- * Whatever Cognito returns for a filter is compared again here, so it does not
- * matter whether it compares like the database, or ignores filters as some emulators
- * do.
+ * What Cognito returns for a filter is compared again here, so it does not matter
+ * how it compares, or whether it ignores filters, as some emulators do.
  */
 #include "postgres.h"
 
@@ -21,55 +20,12 @@
 #include "planner/estimate.h"
 #include "planner/search_exec.h"
 
-static char *make_filter(const SearchAttribute *attribute, const char *op, const char *value);
-static void  list_all(const CognitoServer *server, Tuplestorestate *rows, TupleDesc columns);
-static void  list_found(const CognitoServer *server, const Search *search, Tuplestorestate *rows,
-						TupleDesc columns);
-
-PG_FUNCTION_INFO_V1(cognito_users);
-PG_FUNCTION_INFO_V1(cognito_filter);
-PG_FUNCTION_INFO_V1(cognito_users_matching);
-PG_FUNCTION_INFO_V1(cognito_users_support);
-
-/* How Cognito compares prefixes of a status is not documented, so they are not sent. */
-static const SearchAttribute attributes[] = {
-	{"username", USER_USERNAME, SEARCH_TEXT, 1, .prefixes = true},
-	{"sub", USER_ATTRIBUTES, SEARCH_MEMBER, 1, .prefixes = true},
-	{"email", USER_EMAIL, SEARCH_TEXT, 1, .prefixes = true},
-	{"email", USER_ATTRIBUTES, SEARCH_MEMBER, 1, .prefixes = true},
-	{"phone_number", USER_ATTRIBUTES, SEARCH_MEMBER, 1, .prefixes = true},
-	{"preferred_username", USER_ATTRIBUTES, SEARCH_MEMBER, 1, .prefixes = true},
-	{"name", USER_ATTRIBUTES, SEARCH_MEMBER, 1, .prefixes = true},
-	{"family_name", USER_ATTRIBUTES, SEARCH_MEMBER, 1, .prefixes = true},
-	{"given_name", USER_ATTRIBUTES, SEARCH_MEMBER, 1, .prefixes = true},
-	{"cognito:user_status", USER_STATUS, SEARCH_TEXT, .fraction = 0.5, .common_value = "CONFIRMED"},
-	{"status", USER_ENABLED, SEARCH_BOOLEAN, .fraction = 0.5, .common_value = "Enabled",
-	 .boolean_words = {"Disabled", "Enabled"}},
-	{.name = NULL},
-};
-
-const SearchEntity users_search = {
-	.attributes = attributes,
-	.support = cognito_users_support,
-	.listing = SESSION_USERS,
-	.make_filter = make_filter,
-	.list_all = list_all,
-	.list_found = list_found,
-};
-
 /* A value of a search, the argument of a part's callback. */
 typedef struct SearchedValue
 {
 	const Search *search;
 	int           index;
 } SearchedValue;
-
-/* Return a filter for the users who match a value, or NULL. */
-static char *
-make_filter(const SearchAttribute *attribute, const char *op, const char *value)
-{
-	return filter_make_exact(attribute->name, op, value);
-}
 
 /* Return the string that a filter compares, of a user of a reply; NULL if it is missing. */
 static const char *
@@ -134,6 +90,37 @@ list_found(const CognitoServer *server, const Search *search, Tuplestorestate *r
 	(void) listing_fetch(&users_listing, server, users_search_parts(server, search), LISTING_ALL,
 						 rows, columns);
 }
+
+PG_FUNCTION_INFO_V1(cognito_users);
+PG_FUNCTION_INFO_V1(cognito_filter);
+PG_FUNCTION_INFO_V1(cognito_users_matching);
+PG_FUNCTION_INFO_V1(cognito_users_support);
+
+/* How Cognito compares prefixes of a status is not documented, so they are not sent. */
+static const SearchAttribute attributes[] = {
+	{"username", USER_USERNAME, SEARCH_TEXT, 1, .prefixes = true},
+	{"sub", USER_ATTRIBUTES, SEARCH_MEMBER, 1, .prefixes = true},
+	{"email", USER_EMAIL, SEARCH_TEXT, 1, .prefixes = true},
+	{"email", USER_ATTRIBUTES, SEARCH_MEMBER, 1, .prefixes = true},
+	{"phone_number", USER_ATTRIBUTES, SEARCH_MEMBER, 1, .prefixes = true},
+	{"preferred_username", USER_ATTRIBUTES, SEARCH_MEMBER, 1, .prefixes = true},
+	{"name", USER_ATTRIBUTES, SEARCH_MEMBER, 1, .prefixes = true},
+	{"family_name", USER_ATTRIBUTES, SEARCH_MEMBER, 1, .prefixes = true},
+	{"given_name", USER_ATTRIBUTES, SEARCH_MEMBER, 1, .prefixes = true},
+	{"cognito:user_status", USER_STATUS, SEARCH_TEXT, .fraction = 0.5, .common_value = "CONFIRMED"},
+	{"status", USER_ENABLED, SEARCH_BOOLEAN, .fraction = 0.5, .common_value = "Enabled",
+	 .boolean_words = {"Disabled", "Enabled"}},
+	{.name = NULL},
+};
+
+const SearchEntity users_search = {
+	.attributes = attributes,
+	.support = cognito_users_support,
+	.listing = SESSION_USERS,
+	.make_filter = filter_make_exact,
+	.list_all = list_all,
+	.list_found = list_found,
+};
 
 /* cognito_users(server_name [, filter, max_users]) */
 Datum

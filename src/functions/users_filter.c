@@ -63,13 +63,13 @@ filter_make(const char *attribute, const char *op, const char *value)
 }
 
 char *
-filter_make_exact(const char *attribute, const char *op, const char *value)
+filter_make_exact(const SearchAttribute *attribute, const char *op, const char *value)
 {
 	char *filter;
 
 	if (value[0] == '\0' || has_unsupported_character(value) ||
 		(GetDatabaseEncoding() != PG_UTF8 && !pg_is_ascii(value)))
 		return NULL;
-	filter = format_filter(attribute, op, value);
+	filter = format_filter(attribute->name, op, value);
 	return pg_mbstrlen(filter) <= MAX_FILTER ? filter : NULL;
 }

@@ -10,6 +10,8 @@
 
 #include "postgres.h"
 
+#include "planner/search.h"
+
 /*
  * Return a filter, palloc'd, for an attribute and an operator that search_check
  * accepts.  Raise 22023 for a value that a filter cannot contain.
@@ -18,10 +20,10 @@ extern char *filter_make(const char *attribute, const char *op, const char *valu
 
 /*
  * Return a filter as filter_make does, or NULL if it could miss users who match the
- * value in this database.  That is the case for a value that a filter cannot
- * contain; for an empty value, whose meaning the service does not document; and for
- * one to which the conversion to the database's encoding may map several strings.
+ * value in this database: for a value that a filter cannot contain; for an empty one,
+ * whose meaning the service does not document; and for one to which the conversion to
+ * the database's encoding may map several strings.
  */
-extern char *filter_make_exact(const char *attribute, const char *op, const char *value);
+extern char *filter_make_exact(const SearchAttribute *attribute, const char *op, const char *value);
 
 #endif

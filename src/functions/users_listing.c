@@ -150,10 +150,8 @@ all_have_sub(const cJSON *users)
 	const cJSON *user;
 
 	json_for_each (user, users)
-	{
 		if (get_partition_sub(user) == NULL)
 			return false;
-	}
 	return true;
 }
 

@@ -1,7 +1,6 @@
 /*
  * estimate.c
- *		Estimates for the planner: how many rows a call of an entity's SQL functions
- *		returns, and how many requests it sends.
+ *		Estimates for the planner: the rows and requests of a call.
  */
 #include "postgres.h"
 
@@ -51,19 +50,12 @@ expected_value(PlannerInfo *root, const FuncExpr *call, int argument)
 	return IsA(node, Const) && !constant->constisnull ? constant : NULL;
 }
 
-/* Return a text argument; NULL if it is NULL or planning cannot tell it. */
-static char *
-expected_text(PlannerInfo *root, const FuncExpr *call, int argument)
+char *
+estimate_text(PlannerInfo *root, const FuncExpr *call, int argument)
 {
 	const Const *constant = expected_value(root, call, argument);
 
 	return constant != NULL ? TextDatumGetCString(constant->constvalue) : NULL;
-}
-
-char *
-estimate_server_name(PlannerInfo *root, const FuncExpr *call)
-{
-	return expected_text(root, call, 0);
 }
 
 /*
@@ -73,7 +65,7 @@ estimate_server_name(PlannerInfo *root, const FuncExpr *call)
 static double
 expected_of_all(PlannerInfo *root, const FuncExpr *call, const SearchEntity *entity)
 {
-	char                *name = expected_text(root, call, 0);
+	char                *name = estimate_text(root, call, 0);
 	Oid                  serverid = name != NULL ? get_foreign_server_oid(name, true) : InvalidOid;
 	const SessionExtent *extent;
 
@@ -133,7 +125,7 @@ estimate_filter(PlannerInfo *root, const FuncExpr *call, const SearchEntity *ent
 	double       rows = expected_of_all(root, call, entity);
 
 	if (!IsA(filter, Const) || !((const Const *) filter)->constisnull)
-		rows = expected_of_filter(rows, entity, expected_text(root, call, 1));
+		rows = expected_of_filter(rows, entity, estimate_text(root, call, 1));
 	if (limit != NULL)
 		rows = Min(rows, (double) DatumGetInt64(limit->constvalue));
 	return (Estimate){.rows = rows, .requests = 1};
@@ -143,8 +135,8 @@ estimate_filter(PlannerInfo *root, const FuncExpr *call, const SearchEntity *ent
 static Estimate
 estimate_values(PlannerInfo *root, const FuncExpr *call, const SearchEntity *entity)
 {
-	char    *name = expected_text(root, call, 1);
-	char    *op = list_length(call->args) == 4 ? expected_text(root, call, 2) : SEARCH_EQUALS;
+	char    *name = estimate_text(root, call, 1);
+	char    *op = list_length(call->args) == 4 ? estimate_text(root, call, 2) : SEARCH_EQUALS;
 	double   nvalues = expected_values(llast(call->args));
 	Estimate estimate = {.rows = expected_of_all(root, call, entity), .requests = nvalues};
 

@@ -20,7 +20,7 @@
  */
 extern Datum estimate_support(FunctionCallInfo fcinfo, const SearchEntity *entity);
 
-/* Return the server name of a call, palloc'd; NULL if planning cannot tell it. */
-extern char *estimate_server_name(PlannerInfo *root, const FuncExpr *call);
+/* Return a text argument, numbered from 0, palloc'd; NULL if it is NULL or planning cannot tell it. */
+extern char *estimate_text(PlannerInfo *root, const FuncExpr *call, int argument);
 
 #endif

@@ -164,21 +164,28 @@ find_call(const RelOptInfo *rel, const RangeTblEntry *rte, const SearchEntity **
 	return *entity != NULL && is_full_listing(call) ? call : NULL;
 }
 
-/* Replace the call of a relation, and estimate its size again. */
+/*
+ * Replace the call of a relation by that of the overload that takes these arguments,
+ * if there is one, with the path and the estimates.  It returns only rows that pass a
+ * restriction, which may be NULL.
+ */
 static void
-set_call(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte, FuncExpr *call)
+set_call(const SearchRel *search_rel, RelOptInfo *rel, RangeTblEntry *rte, const FuncExpr *call,
+		 List *arguments, RestrictInfo *passed)
 {
+	PlannerInfo      *root = search_rel->root;
+	FuncExpr         *replacement = replace_call(search_rel, call, arguments);
 	RangeTblFunction *function = copyObject(linitial_node(RangeTblFunction, rte->functions));
+	List             *rest = list_delete_ptr(list_copy(rel->baserestrictinfo), passed);
 
-	function->funcexpr = (Node *) call;
+	if (replacement == NULL)
+		return;
+	function->funcexpr = (Node *) replacement;
 	rte->functions = list_make1(function);
 	set_function_size_estimates(root, rel);
-}
+	rel->rows =
+		clamp_row_est(rel->tuples * clauselist_selectivity(root, rest, 0, JOIN_INNER, NULL));
 
-/* Replace the path of a relation whose call has been replaced. */
-static void
-set_path(PlannerInfo *root, RelOptInfo *rel)
-{
 	rel->pathlist = NIL;
 	rel->ppilist = NIL;
 	add_path(rel, create_functionscan_path(root, rel, NIL, rel->lateral_relids));
@@ -190,8 +197,6 @@ push_qual(const SearchRel *search_rel, RelOptInfo *rel, RangeTblEntry *rte, cons
 {
 	RestrictInfo *best = NULL;
 	PushedQual    best_qual;
-	FuncExpr     *replacement;
-	List         *rest;
 	ListCell     *cell;
 
 	foreach (cell, rel->baserestrictinfo)
@@ -207,20 +212,9 @@ push_qual(const SearchRel *search_rel, RelOptInfo *rel, RangeTblEntry *rte, cons
 			best_qual = qual;
 		}
 	}
-	if (best == NULL)
-		return;
-
-	replacement =
-		replace_call(search_rel, call, lcons(linitial(call->args), qual_arguments(&best_qual)));
-	if (replacement == NULL)
-		return;
-	set_call(search_rel->root, rel, rte, replacement);
-
-	/* The function returns only rows that pass this qual, so only the others reduce them. */
-	rest = list_delete_ptr(list_copy(rel->baserestrictinfo), best);
-	rel->rows = clamp_row_est(rel->tuples *
-							  clauselist_selectivity(search_rel->root, rest, 0, JOIN_INNER, NULL));
-	set_path(search_rel->root, rel);
+	if (best != NULL)
+		set_call(search_rel, rel, rte, call,
+				 lcons(linitial(call->args), qual_arguments(&best_qual)), best);
 }
 
 /* Get the number in LIMIT or OFFSET, 0 if NULL; return false if it is unknown or negative. */
@@ -256,11 +250,10 @@ returns_every_row(const PlannerInfo *root, const RelOptInfo *rel)
 static void
 push_limit(const SearchRel *search_rel, RelOptInfo *rel, RangeTblEntry *rte, const FuncExpr *call)
 {
-	Query    *query = search_rel->root->parse;
-	int64     limit;
-	int64     offset = 0;
-	List     *arguments;
-	FuncExpr *replacement;
+	Query *query = search_rel->root->parse;
+	int64  limit;
+	int64  offset = 0;
+	List  *arguments;
 
 	if (!returns_every_row(search_rel->root, rel) ||
 		!get_limit_constant(query->limitCount, &limit) || is_null_constant(query->limitCount) ||
@@ -271,11 +264,7 @@ push_limit(const SearchRel *search_rel, RelOptInfo *rel, RangeTblEntry *rte, con
 	arguments = list_make3(linitial(call->args), makeNullConst(TEXTOID, -1, DEFAULT_COLLATION_OID),
 						   makeConst(INT8OID, -1, InvalidOid, sizeof(int64), Int64GetDatum(limit),
 									 false, FLOAT8PASSBYVAL));
-	replacement = replace_call(search_rel, call, arguments);
-	if (replacement == NULL)
-		return;
-	set_call(search_rel->root, rel, rte, replacement);
-	set_path(search_rel->root, rel);
+	set_call(search_rel, rel, rte, call, arguments, NULL);
 }
 
 /* The hook: push down what is possible, after the core has made the paths of a relation. */
@@ -287,7 +276,7 @@ push_down(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
 
 	if (call != NULL)
 	{
-		char *name = estimate_server_name(root, call);
+		char *name = estimate_text(root, call, 0);
 
 		if (name == NULL || server_allows_pushdown(name))
 		{

@@ -128,21 +128,11 @@ should_filter(const SearchState *state, const CognitoServer *server, Search *sea
 		   search_make_filters(search);
 }
 
-/* Append the rows that match from filtered listings, and count their pages. */
-static void
-fetch_filtered(SearchState *state, const CognitoServer *server, const Search *search,
-			   ReturnSetInfo *result)
-{
-	int64 before = server->session->pages;
-
-	search->entity->list_found(server, search, result->setResult, result->setDesc);
-	state->pages += server->session->pages - before;
-}
-
 /* Fetch from Cognito: append the rows that match, or keep all rows in the state. */
 static void
 fetch_rows(FunctionCallInfo fcinfo, SearchState *state, Search *search)
 {
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	CognitoServer *server = srf_open(state->server_name, POOL_USER, false);
 
 	if (server == NULL)
@@ -150,7 +140,12 @@ fetch_rows(FunctionCallInfo fcinfo, SearchState *state, Search *search)
 	if (search->nvalues > 0)
 	{
 		if (should_filter(state, server, search))
-			fetch_filtered(state, server, search, (ReturnSetInfo *) fcinfo->resultinfo);
+		{
+			int64 before = server->session->pages;
+
+			search->entity->list_found(server, search, result->setResult, result->setDesc);
+			state->pages += server->session->pages - before;
+		}
 		else
 			fetch_all(state, fcinfo, server, search->entity);
 	}

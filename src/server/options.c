@@ -35,10 +35,11 @@
 
 typedef enum OptionType
 {
-	OPTION_STRING,   /* sets a const char *, NULL by default */
-	OPTION_ENDPOINT, /* sets a const Endpoint *, NULL by default */
-	OPTION_INTEGER,  /* sets an int */
-	OPTION_BOOLEAN   /* sets a bool */
+	OPTION_TEXT,     /* sets a const char * */
+	OPTION_ENDPOINT, /* sets a const Endpoint * */
+	OPTION_INT,      /* sets an int */
+	OPTION_TIME,     /* sets an int, in milliseconds */
+	OPTION_BOOL      /* sets a bool */
 } OptionType;
 
 /* Return what is wrong with a string, as a constant sentence, or NULL. */
@@ -50,71 +51,13 @@ typedef struct Option
 	int         catalogs;
 	OptionType  type;
 	size_t      offset;  /* of its field in CognitoServer */
+	int         min;     /* of an integer or a time */
+	int         max;     /* likewise */
+	int         initial; /* the default of an integer, a time or a boolean */
 	StringRule  rule;    /* of a string */
-	int         unit;    /* of an integer, as in a setting: GUC_UNIT_MS or 0 */
-	int         min;     /* of an integer */
-	int         max;     /* of an integer */
-	int         initial; /* the default of an integer or a boolean */
 } Option;
 
-#define STRING_OPTION(name, catalogs, field, rule)                                      \
-	{                                                                                   \
-		name, catalogs, OPTION_STRING, offsetof(CognitoServer, field), rule, 0, 0, 0, 0 \
-	}
-#define ENDPOINT_OPTION(name, field)                                                       \
-	{                                                                                      \
-		name, ON_SERVER, OPTION_ENDPOINT, offsetof(CognitoServer, field), NULL, 0, 0, 0, 0 \
-	}
-#define TIME_OPTION(name, field, initial)                                                      \
-	{                                                                                          \
-		name, ON_SERVER, OPTION_INTEGER, offsetof(CognitoServer, field), NULL, GUC_UNIT_MS, 1, \
-			INT_MAX, initial                                                                   \
-	}
-#define NUMBER_OPTION(name, field, min, max, initial)                                       \
-	{                                                                                       \
-		name, ON_SERVER, OPTION_INTEGER, offsetof(CognitoServer, field), NULL, 0, min, max, \
-			initial                                                                         \
-	}
-#define BOOLEAN_OPTION(name, field, initial)                                                    \
-	{                                                                                           \
-		name, ON_SERVER, OPTION_BOOLEAN, offsetof(CognitoServer, field), NULL, 0, 0, 0, initial \
-	}
-
-static const char *check_credential(const char *value);
-static const char *check_not_empty(const char *value);
-static const char *check_region(const char *value);
-static const char *check_user_pool(const char *value);
-static const char *check_identity_pool(const char *value);
-
-static const Option options_table[] = {
-	STRING_OPTION("aws_access_key_id", CREDENTIAL, access_key_id, check_credential),
-	STRING_OPTION("aws_secret_access_key", CREDENTIAL, secret_access_key, check_credential),
-	STRING_OPTION("aws_session_token", CREDENTIAL, session_token, check_credential),
-	STRING_OPTION("api_key_id", CREDENTIAL, vault_secret_name, check_not_empty),
-	STRING_OPTION("region", ON_SERVER, region, check_region),
-	STRING_OPTION("user_pool_id", ON_SERVER, user_pool_id, check_user_pool),
-	STRING_OPTION("identity_pool_id", ON_SERVER, identity_pool_id, check_identity_pool),
-	ENDPOINT_OPTION("endpoint_url", endpoint),
-	ENDPOINT_OPTION("identity_endpoint_url", identity_endpoint),
-	TIME_OPTION("connect_timeout", connect_timeout, 10 * 1000),
-	TIME_OPTION("request_timeout", request_timeout, 30 * 1000),
-	NUMBER_OPTION("max_retries", max_retries, 0, 100, 8),
-	NUMBER_OPTION("max_concurrent_requests", max_concurrent_requests, 1, 64, 1),
-	NUMBER_OPTION("max_requests_per_second", max_requests_per_second, 1, 100000, 0),
-	BOOLEAN_OPTION("pushdown", pushdown, true),
-};
-
-PG_FUNCTION_INFO_V1(cognito_fdw_validator);
-
-/* Return the option of a name, or NULL. */
-static const Option *
-find_option(const char *name)
-{
-	for (size_t i = 0; i < lengthof(options_table); i++)
-		if (strcmp(options_table[i].name, name) == 0)
-			return &options_table[i];
-	return NULL;
-}
+#define FIELD(name) .offset = offsetof(CognitoServer, name)
 
 /* Accept any text but the empty one, a StringRule. */
 static const char *
@@ -173,32 +116,58 @@ check_identity_pool(const char *value)
 	return NULL;
 }
 
-/* Raise the error for a value that is not valid. */
-static void
-pg_attribute_noreturn() reject_value(const Option *option, const char *problem)
+/* The default of a string or an endpoint is NULL. */
+static const Option options_table[] = {
+	{"aws_access_key_id", CREDENTIAL, OPTION_TEXT, FIELD(access_key_id), .rule = check_credential},
+	{"aws_secret_access_key", CREDENTIAL, OPTION_TEXT, FIELD(secret_access_key),
+	 .rule = check_credential},
+	{"aws_session_token", CREDENTIAL, OPTION_TEXT, FIELD(session_token), .rule = check_credential},
+	{"api_key_id", CREDENTIAL, OPTION_TEXT, FIELD(vault_secret_name), .rule = check_not_empty},
+	{"region", ON_SERVER, OPTION_TEXT, FIELD(region), .rule = check_region},
+	{"user_pool_id", ON_SERVER, OPTION_TEXT, FIELD(user_pool_id), .rule = check_user_pool},
+	{"identity_pool_id", ON_SERVER, OPTION_TEXT, FIELD(identity_pool_id),
+	 .rule = check_identity_pool},
+	{"endpoint_url", ON_SERVER, OPTION_ENDPOINT, FIELD(endpoint)},
+	{"identity_endpoint_url", ON_SERVER, OPTION_ENDPOINT, FIELD(identity_endpoint)},
+	{"connect_timeout", ON_SERVER, OPTION_TIME, FIELD(connect_timeout), 1, INT_MAX, 10 * 1000},
+	{"request_timeout", ON_SERVER, OPTION_TIME, FIELD(request_timeout), 1, INT_MAX, 30 * 1000},
+	{"max_retries", ON_SERVER, OPTION_INT, FIELD(max_retries), 0, 100, 8},
+	{"max_concurrent_requests", ON_SERVER, OPTION_INT, FIELD(max_concurrent_requests), 1, 64, 1},
+	{"max_requests_per_second", ON_SERVER, OPTION_INT, FIELD(max_requests_per_second), 1, 100000,
+	 0},
+	{"pushdown", ON_SERVER, OPTION_BOOL, FIELD(pushdown), .initial = true},
+};
+
+PG_FUNCTION_INFO_V1(cognito_fdw_validator);
+
+/* Return the option of a name, or NULL. */
+static const Option *
+find_option(const char *name)
 {
-	ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_STRING_FORMAT),
-					errmsg("invalid value for option \"%s\"", option->name),
-					errdetail("%s", problem), errhidestmt(true)));
+	for (size_t i = 0; i < lengthof(options_table); i++)
+		if (strcmp(options_table[i].name, name) == 0)
+			return &options_table[i];
+	return NULL;
 }
 
 /* Return the number or the time that a value denotes. */
 static int
 parse_integer(const Option *option, const char *value)
 {
+	bool        is_time = option->type == OPTION_TIME;
 	int         number;
 	const char *hint = NULL;
 
-	if (!parse_int(value, &number, option->unit, &hint) || number < option->min ||
+	if (!parse_int(value, &number, is_time ? GUC_UNIT_MS : 0, &hint) || number < option->min ||
 		number > option->max)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("invalid value for option \"%s\"", option->name),
-						option->unit == GUC_UNIT_MS
-							? errdetail("It must be a time of 1 ms to %d ms, such as 10s or 500ms.",
-										option->max)
-							: errdetail("It must be a whole number from %d to %d.", option->min,
-										option->max),
-						hint != NULL ? errhint("%s", hint) : 0, errhidestmt(true)));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for option \"%s\"", option->name),
+				 is_time ? errdetail("It must be a time of 1 ms to %d ms, such as 10s or 500ms.",
+									 option->max)
+						 : errdetail("It must be a whole number from %d to %d.", option->min,
+									 option->max),
+				 hint != NULL ? errhint("%s", hint) : 0, errhidestmt(true)));
 	return number;
 }
 
@@ -227,7 +196,7 @@ read_value(const Option *option, const char *value, CognitoServer *server)
 
 	switch (option->type)
 	{
-		case OPTION_STRING:
+		case OPTION_TEXT:
 			*(const char **) field = value;
 			problem = value != NULL ? option->rule(value) : NULL;
 			break;
@@ -235,17 +204,20 @@ read_value(const Option *option, const char *value, CognitoServer *server)
 			*(const Endpoint **) field = NULL;
 			problem = value != NULL ? endpoint_parse(value, field) : NULL;
 			break;
-		case OPTION_INTEGER:
+		case OPTION_INT:
+		case OPTION_TIME:
 			*(int *) field = value != NULL ? parse_integer(option, value) : option->initial;
 			break;
-		case OPTION_BOOLEAN:
+		case OPTION_BOOL:
 			*(bool *) field = option->initial;
 			if (value != NULL && !parse_bool(value, field))
 				problem = "It must be on or off.";
 			break;
 	}
 	if (problem != NULL)
-		reject_value(option, problem);
+		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_STRING_FORMAT),
+						errmsg("invalid value for option \"%s\"", option->name),
+						errdetail("%s", problem), errhidestmt(true)));
 }
 
 void
@@ -313,18 +285,11 @@ options_read_credentials(List *options, bool required, CognitoServer *server)
 bool
 options_have_plain_http(const CognitoServer *server)
 {
-	for (size_t i = 0; i < lengthof(options_table); i++)
-	{
-		const Option   *option = &options_table[i];
-		const Endpoint *endpoint;
+	const Endpoint *user_pools = server->endpoint;
+	const Endpoint *identity_pools = server->identity_endpoint;
 
-		if (option->type != OPTION_ENDPOINT)
-			continue;
-		endpoint = *(const Endpoint *const *) ((const char *) server + option->offset);
-		if (endpoint != NULL && endpoint->is_plain_http)
-			return true;
-	}
-	return false;
+	return (user_pools != NULL && user_pools->is_plain_http) ||
+		   (identity_pools != NULL && identity_pools->is_plain_http);
 }
 
 void
@@ -350,17 +315,6 @@ option_check_secret(const char *secret, const char *server_name)
 						errmsg("the Vault secret of server \"%s\" is not a secret access key",
 							   server_name),
 						errdetail("%s", problem)));
-}
-
-/* Return the bit of the catalog whose objects are validated, 0 for a foreign-data wrapper. */
-static int
-catalog_bit(Oid catalog)
-{
-	if (catalog == ForeignServerRelationId)
-		return ON_SERVER;
-	if (catalog == UserMappingRelationId)
-		return ON_USER_MAPPING;
-	return 0;
 }
 
 /* Raise the error for a name that is not valid in a catalog, and list those that are. */
@@ -430,6 +384,9 @@ cognito_fdw_validator(PG_FUNCTION_ARGS)
 {
 	List         *options = untransformRelOptions(PG_GETARG_DATUM(0));
 	Oid           catalog = PG_GETARG_OID(1);
+	int           valid = catalog == ForeignServerRelationId ? ON_SERVER
+						  : catalog == UserMappingRelationId ? ON_USER_MAPPING
+															 : 0;
 	CognitoServer server;
 
 	if (catalog == ForeignTableRelationId)
@@ -439,7 +396,7 @@ cognito_fdw_validator(PG_FUNCTION_ARGS)
 						errhidestmt(true)));
 
 	memset(&server, 0, sizeof(server));
-	check_names(options, catalog_bit(catalog));
+	check_names(options, valid);
 	options_read(options, &server);
 	(void) options_read_credentials(options, catalog == UserMappingRelationId, &server);
 	if (catalog == ForeignServerRelationId)

@@ -2,12 +2,11 @@
  * options.h
  *		The options of servers and user mappings.
  *
- * The table in options.c is the only description of an option: its name, where
- * it is valid, what a valid value is, its default, and the field of CognitoServer
- * that it sets.  To add an option, add a field and a line of the table.
+ * The table in options.c describes all options.  To add one, add a field to
+ * CognitoServer and a line to the table; options_have_plain_http checks the endpoints.
  *
- * No error quotes a value, because a secret may have been typed in the wrong
- * place.  For the same reason errors keep the statement out of the server's log.
+ * Errors neither quote a value, because a secret may have been typed in the wrong
+ * place, nor write the statement to the server's log.
  */
 #ifndef COGNITO_SERVER_OPTIONS_H
 #define COGNITO_SERVER_OPTIONS_H
@@ -19,14 +18,13 @@
 #include "server/server.h"
 
 /*
- * Set the fields of a server from a list of DefElem, or to the defaults of the
- * options that are not in it: one option, all that only a server can have, or the
- * credentials, which a server or a user mapping can have.  Ignore other names, which
- * a server of another wrapper may have.  Strings belong to the list.
+ * Set the fields of a server from a list of DefElem, or to their defaults: those of one
+ * option, of all that only a server can have, or of the credentials, which a server or
+ * a user mapping can have.  Ignore other names.  Strings belong to the list.
  *
- * The values are always checked: the validator has seen those of its own wrapper's
- * servers, but a server of another wrapper can be used too.  Raise HV00A
- * (fdw_invalid_string_format) or 22023 (invalid_parameter_value).
+ * Values are always checked, because a server of another wrapper, whose options the
+ * validator has not seen, can be used too.  Raise HV00A (fdw_invalid_string_format) or
+ * 22023 (invalid_parameter_value).
  *
  * Credentials are complete or absent.  Return false if there are none and they are
  * not required; raise HV00J naming what is missing, or 22023 if both the secret

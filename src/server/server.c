@@ -123,10 +123,8 @@ check_options(const CognitoServer *server, PoolKind pool)
 	initStringInfo(&additions);
 	if (server->region == NULL)
 		append_missing(&names, &additions, "region");
-	if (pool == POOL_USER && server->user_pool_id == NULL)
-		append_missing(&names, &additions, "user_pool_id");
-	if (pool == POOL_IDENTITY && server->identity_pool_id == NULL)
-		append_missing(&names, &additions, "identity_pool_id");
+	if (pool != POOL_NONE && server_pool_id(server, pool) == NULL)
+		append_missing(&names, &additions, pool == POOL_USER ? "user_pool_id" : "identity_pool_id");
 	if (names.len == 0)
 		return;
 
@@ -251,17 +249,6 @@ check_endpoints(const CognitoServer *server, Oid owner)
 				 quote_identifier(server->name))));
 }
 
-/* Count a call and its start time; return what the session remembers of the server. */
-static Session *
-start_call(Oid serverid)
-{
-	Session *session = session_get(serverid);
-
-	session->calls++;
-	session->last_call = GetCurrentTimestamp();
-	return session;
-}
-
 CognitoServer *
 server_open(const char *name, PoolKind pool)
 {
@@ -274,7 +261,9 @@ server_open(const char *name, PoolKind pool)
 
 	cleanup->server_options = catalog->options;
 	server->name = catalog->servername;
-	server->session = start_call(catalog->serverid);
+	server->session = session_get(catalog->serverid);
+	server->session->calls++;
+	server->session->last_call = GetCurrentTimestamp();
 	options_read(catalog->options, server);
 	check_endpoints(server, catalog->owner);
 	check_options(server, pool);
@@ -287,15 +276,9 @@ server_open(const char *name, PoolKind pool)
 const char *
 server_pool_id(const CognitoServer *server, PoolKind pool)
 {
-	switch (pool)
-	{
-		case POOL_USER:
-			return server->user_pool_id;
-		case POOL_IDENTITY:
-			return server->identity_pool_id;
-		default:
-			return NULL;
-	}
+	if (pool == POOL_NONE)
+		return NULL;
+	return pool == POOL_USER ? server->user_pool_id : server->identity_pool_id;
 }
 
 void

@@ -6,6 +6,7 @@
 
 #include "utils/hsearch.h"
 
+#include "clock.h"
 #include "server/session.h"
 
 static HTAB *sessions;
@@ -26,8 +27,8 @@ session_get(Oid serverid)
 	session = hash_search(sessions, &serverid, HASH_ENTER, &found);
 	if (!found)
 	{
-		memset(session, 0, sizeof(Session));
-		session->serverid = serverid;
+		*session = (Session){.serverid = serverid};
+		limiter_init(&session->limiter, clock_now());
 	}
 	return session;
 }

@@ -1,6 +1,7 @@
 /*
  * session.h
- *		The state of the session for each server: counters, and the sizes of pools.
+ *		The state of the session for each server: counters, the sizes of pools, and
+ *		the limiter, for the quota to which it has adapted is the next call's too.
  */
 #ifndef COGNITO_SERVER_SESSION_H
 #define COGNITO_SERVER_SESSION_H
@@ -9,6 +10,8 @@
 
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
+
+#include "server/limiter.h"
 
 /* The complete listings whose sizes are kept */
 typedef enum SessionListing
@@ -40,6 +43,7 @@ typedef struct Session
 	double        waited;      /* for responses, in milliseconds */
 	TimestampTz   last_call;
 	SessionExtent extents[SESSION_LISTINGS];
+	Limiter       limiter; /* of all requests to the server */
 } Session;
 
 /* Return the state for a server, which is created at its first use and lasts as long as the session. */

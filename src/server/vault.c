@@ -162,9 +162,8 @@ copy_secret(MemoryContext owner)
  * the caller's setting plan_cache_mode must not change that.
  */
 static uint64
-query_secret(const char *condition, Oid type, Datum key)
+query_secret(const char *query, Oid type, Datum key)
 {
-	char      *query = psprintf(SELECT_SECRET "%s", condition);
 	SPIPlanPtr plan = SPI_prepare_cursor(query, 1, &type, CURSOR_OPT_GENERIC_PLAN);
 
 	if (plan == NULL || SPI_execute_plan(plan, &key, NULL, true, 2) != SPI_OK_SELECT)
@@ -199,12 +198,12 @@ find_secret(const char *name, const char *server_name, MemoryContext owner)
 	{
 		Datum uuid = DirectFunctionCall1(uuid_in, CStringGetDatum(name));
 
-		found = query_secret("id = $1", UUIDOID, uuid);
+		found = query_secret(SELECT_SECRET "id = $1", UUIDOID, uuid);
 		if (found == 0)
-			found = query_secret("key_id = $1", UUIDOID, uuid);
+			found = query_secret(SELECT_SECRET "key_id = $1", UUIDOID, uuid);
 	}
 	else
-		found = query_secret("name = $1", TEXTOID, CStringGetTextDatum(name));
+		found = query_secret(SELECT_SECRET "name = $1", TEXTOID, CStringGetTextDatum(name));
 
 	if (found == 0)
 		ereport(

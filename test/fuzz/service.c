@@ -23,7 +23,6 @@
 #include <math.h>
 
 #include "aws/http.h"
-#include "aws/quota.h"
 #include "clock.h"
 #include "server/server.h"
 
@@ -42,7 +41,6 @@ static size_t      answers_left;
 static double      current_time;
 static bool        has_ended; /* a request, since the last http_wait */
 static Session     session;
-static Limiter     limiter;
 
 char         *http_ca_file = "";
 CognitoServer fuzz_server;
@@ -54,7 +52,7 @@ fuzz_serve(const char *input, size_t length)
 	answers_left = length;
 	current_time = 1000;
 	memset(&session, 0, sizeof(session));
-	limiter_init(&limiter, current_time);
+	limiter_init(&session.limiter, current_time);
 	fuzz_server =
 		(CognitoServer){.name = "fuzzed",
 						.region = "eu-west-1",
@@ -162,12 +160,6 @@ http_send(HttpRequest *request, const HttpMessage *message)
 	MemoryContextSwitchTo(caller);
 }
 
-Limiter *
-quota_get(Oid serverid pg_attribute_unused())
-{
-	return &limiter;
-}
-
 HttpOutcome
 http_outcome(const HttpRequest *request)
 {
@@ -239,12 +231,6 @@ http_phase(const HttpRequest *request)
 {
 	(void) request;
 	return "waiting for the answer";
-}
-
-int64
-http_received(const HttpRequest *request)
-{
-	return (int64) request->length;
 }
 
 int

@@ -25,8 +25,8 @@
  * All times are in milliseconds of a monotonic clock, rates in requests per second.
  * These functions neither allocate, nor wait, nor raise errors.
  */
-#ifndef COGNITO_AWS_LIMITER_H
-#define COGNITO_AWS_LIMITER_H
+#ifndef COGNITO_SERVER_LIMITER_H
+#define COGNITO_SERVER_LIMITER_H
 
 #include "postgres.h"
 

@@ -6,7 +6,7 @@
 
 #include <math.h>
 
-#include "aws/limiter.h"
+#include "server/limiter.h"
 
 /* The initial window, and its growth for each response before the first throttling */
 #define FIRST_WINDOW 8
