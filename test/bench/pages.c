@@ -2,14 +2,14 @@
  * pages.c
  *		A user pool that is never the bottleneck: ListUsers pages, ready-made.
  *
- * Usage: pages USERS [--delay-ms N] [--quota R --burst B]
+ * Usage: pages USERS [--delay-ms N] [--quota R]
  *
  * Prints its URL, and serves on a free loopback port until its stdin ends; for
  * each byte that comes there it prints how many requests it has answered and
  * how many it has throttled.
  *
  * --delay-ms holds back every answer, on its own connection only.  --quota
- * throttles what goes beyond R requests a second and B saved up.
+ * throttles what goes beyond R requests a second and R saved up.
  *
  * An answer is a page of 60 users of those that the request's filter matches:
  * sub ^= "one or two hexadecimal digits", username = "…", or none for all.  The
@@ -93,8 +93,7 @@ static long delay_ms;
 static struct
 {
 	pthread_mutex_t lock;
-	double          rate; /* requests a second; 0 if there is no quota */
-	double          burst;
+	double          rate; /* requests a second, and as many saved up; 0 if there is no quota */
 	double          allowance;
 	double          refilled; /* when the allowance was reckoned */
 	long            answered;
@@ -313,8 +312,8 @@ admit(void)
 	pthread_mutex_lock(&quota.lock);
 	quota.allowance += (time - quota.refilled) * quota.rate;
 	quota.refilled = time;
-	if (quota.allowance > quota.burst)
-		quota.allowance = quota.burst;
+	if (quota.allowance > quota.rate)
+		quota.allowance = quota.rate;
 
 	admitted = quota.rate == 0 || quota.allowance >= 1;
 	if (admitted)
@@ -491,12 +490,10 @@ listen_on_loopback(void)
 static void
 read_options(int argc, char **argv)
 {
-	static const struct option options[] = {{"delay-ms", required_argument, NULL, 'd'},
-											{"quota", required_argument, NULL, 'q'},
-											{"burst", required_argument, NULL, 'b'},
-											{0}};
-	int                        option;
-	int                        pool = 0;
+	static const struct option options[] = {
+		{"delay-ms", required_argument, NULL, 'd'}, {"quota", required_argument, NULL, 'q'}, {0}};
+	int option;
+	int pool = 0;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
 	{
@@ -504,8 +501,6 @@ read_options(int argc, char **argv)
 			delay_ms = atol(optarg);
 		else if (option == 'q')
 			quota.rate = atof(optarg);
-		else if (option == 'b')
-			quota.burst = atof(optarg);
 		else
 			exit(2);
 	}
@@ -513,13 +508,13 @@ read_options(int argc, char **argv)
 		pool = atoi(argv[optind]);
 	n_users = pool < MAX_USERS ? pool : MAX_USERS;
 	if (n_users < MIN_USERS || pool % n_users != 0 || delay_ms < 0 ||
-		(quota.rate > 0) != (quota.burst >= 1))
+		(quota.rate != 0 && quota.rate < 1))
 		errx(2,
-			 "usage: pages USERS [--delay-ms N] [--quota R --burst B]\n"
+			 "usage: pages USERS [--delay-ms N] [--quota R]\n"
 			 "USERS is %d or more, and beyond %d a multiple of that",
 			 MIN_USERS, MAX_USERS);
 	n_repeats = pool / n_users;
-	quota.allowance = quota.burst;
+	quota.allowance = quota.rate;
 	quota.refilled = now();
 }
 

@@ -22,7 +22,6 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "nodes/memnodes.h"
-#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -153,12 +152,6 @@ palloc0(Size size)
 	return MemoryContextAllocZero(CurrentMemoryContext, size);
 }
 
-void *
-palloc_extended(Size size, int flags)
-{
-	return MemoryContextAllocExtended(CurrentMemoryContext, size, flags);
-}
-
 void
 pfree(void *pointer)
 {
@@ -235,13 +228,6 @@ MemoryContextReset(MemoryContext context)
 
 	while (context->firstchild != NULL)
 		MemoryContextDelete(context->firstchild);
-	while (context->reset_cbs != NULL)
-	{
-		MemoryContextCallback *callback = context->reset_cbs;
-
-		context->reset_cbs = callback->next;
-		callback->func(callback->arg);
-	}
 	while (anchor->next != anchor)
 		pfree(anchor->next + 1);
 	fuzz_check(context->mem_allocated == 0);
@@ -258,23 +244,6 @@ MemoryContextDelete(MemoryContext context)
 	if (context->nextchild != NULL)
 		context->nextchild->prevchild = context->prevchild;
 	free(context);
-}
-
-void
-MemoryContextRegisterResetCallback(MemoryContext context, MemoryContextCallback *callback)
-{
-	callback->next = context->reset_cbs;
-	context->reset_cbs = callback;
-}
-
-void
-ProcessInterrupts(void)
-{
-}
-
-void
-check_stack_depth(void)
-{
 }
 
 /* Errors */
@@ -479,16 +448,6 @@ pg_mbstrlen(const char *s)
 	for (; *s != '\0'; s += pg_utf_mblen((const unsigned char *) s))
 		n++;
 	return n;
-}
-
-int
-pg_mbcliplen(const char *s, int len, int limit)
-{
-	int clipped = 0;
-
-	while (clipped < len && clipped + pg_utf_mblen((const unsigned char *) s + clipped) <= limit)
-		clipped += pg_utf_mblen((const unsigned char *) s + clipped);
-	return clipped;
 }
 
 text *
@@ -705,16 +664,6 @@ parse_int(const char *value, int *result, int flags, const char **hintmsg)
 }
 
 Datum
-DirectFunctionCall1Coll(PGFunction func, Oid collation, Datum arg1)
-{
-	LOCAL_FCINFO(fcinfo, 1);
-
-	InitFunctionCallInfoData(*fcinfo, NULL, 1, collation, NULL, NULL);
-	fcinfo->args[0] = (NullableDatum){.value = arg1};
-	return func(fcinfo);
-}
-
-Datum
 DirectFunctionCall3Coll(PGFunction func, Oid collation, Datum arg1, Datum arg2, Datum arg3)
 {
 	LOCAL_FCINFO(fcinfo, 3);
@@ -737,15 +686,6 @@ fuzz_is_json(const char *text, size_t length)
 		makeJsonLexContextCstringLen(fuzz_string(text, length), (int) length, PG_UTF8, false);
 
 	return pg_parse_json(lexer, &nothing) == JSON_SUCCESS;
-}
-
-Datum
-jsonb_in(PG_FUNCTION_ARGS)
-{
-	char *json = PG_GETARG_CSTRING(0);
-
-	fuzz_check(fuzz_is_json(json, strlen(json)));
-	PG_RETURN_POINTER(json);
 }
 
 /* Read a scalar or a key as far as it says it goes. */
@@ -865,12 +805,6 @@ numeric_in(PG_FUNCTION_ARGS)
 	PG_RETURN_CSTRING(pstrdup(PG_GETARG_CSTRING(0)));
 }
 
-Datum
-float8_numeric(PG_FUNCTION_ARGS)
-{
-	PG_RETURN_CSTRING(psprintf("%.17g", PG_GETARG_FLOAT8(0)));
-}
-
 /* Options, as the catalog has them: here the argument of the validator is the list itself. */
 
 List *
@@ -890,14 +824,6 @@ defGetString(DefElem *def)
 bool
 superuser(void)
 {
-	return true;
-}
-
-bool
-has_privs_of_role(Oid member, Oid role)
-{
-	(void) member;
-	(void) role;
 	return true;
 }
 

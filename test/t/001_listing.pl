@@ -101,7 +101,7 @@ check_listing('the largest max_users', $pool, 300, 5, 'NULL, 9223372036854775807
 check_listing('max_users over empty pages', 'eu-west-1_Gaps', 61, 5, 'NULL, 61');
 
 
-# Filters are sent to Cognito unchanged
+# Filters are sent to Cognito unchanged, and with a signature that Cognito accepts
 
 $cognito->pool('eu-west-1_Names',
 	users => [
@@ -117,7 +117,9 @@ for (
 	[ 'quotes', 'name ^= "Dwayne \"The"', 'n2' ],
 	[ 'a backslash', 'name = "back\\slash"', 'n3' ],
 	[ 'characters of four bytes', 'name = "日本 🦆"', 'n4' ],
-	[ 'white space', '  name  =  "Zoë"  ', 'n1' ],
+	[ 'white space', '  username   ^=  "n1"   ', 'n1' ],
+	[ 'control characters', "name = \"\x01\t\n\r\x1f\x7f\"", '' ],
+	[ 'what JSON, SQL and URLs escape', q(name = "'/%2B+&?#</script>"), '' ],
 	[ '256 non-ASCII characters', 'name = "' . 'ë' x 247 . '"', '' ],
 	[ 'nothing', '', "n1\nn2\nn3\nn4" ])
 {
