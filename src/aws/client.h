@@ -17,8 +17,8 @@ typedef struct AwsRequest AwsRequest;
 
 /*
  * Return a request that lives, with its transfer's handle, in the server's context.
- * An error of the type not_found_type, which may be NULL, is not raised, but makes
- * the reply NULL.
+ * An error of the type not_found_type, which may be NULL, makes the reply NULL instead
+ * of being raised.
  */
 extern AwsRequest *aws_create_request(const CognitoServer *server, const AwsOperation *operation,
 									  const char *not_found_type);

@@ -1,7 +1,7 @@
 /*
  * http.h
- *		POST requests on libcurl's multi interface, waited for as a backend
- *		waits: on its latch, so that a cancel takes effect at once.
+ *		POST requests on libcurl's multi interface.  They are waited for on the
+ *		backend's latch, so that a cancel takes effect at once.
  *
  * Connections belong to the session, are kept between requests, and count among the
  * file descriptors that the backend may have open.  A request is released with the
@@ -89,8 +89,8 @@ extern long        http_status(const HttpRequest *request);
 extern const char *http_body(const HttpRequest *request, size_t *length);     /* NUL-terminated */
 extern const char *http_header(const HttpRequest *request, const char *name); /* or NULL */
 extern long        http_retry_after(const HttpRequest *request);              /* in seconds, or 0 */
-extern const char *http_error(const HttpRequest *request);       /* of libcurl, may be "" */
-extern const char *http_phase(const HttpRequest *request);       /* that it reached */
+extern const char *http_error(const HttpRequest *request);       /* libcurl's message, or "" */
+extern const char *http_phase(const HttpRequest *request);       /* the phase that it reached */
 extern int         http_connections(const HttpRequest *request); /* opened for it */
 extern double      http_seconds(const HttpRequest *request);     /* duration */
 

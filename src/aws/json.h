@@ -25,8 +25,8 @@ typedef struct JsonError
  * below the current memory context and freed with it: never delete it.  It is not
  * wiped.  Return NULL, and set the problem, for a text that is not JSON, is nested
  * deeper than cJSON's limit (1,000), has a string of more than 1 MB, would take more
- * than 128 MB, is not UTF-8 or contains U+0000, which no PostgreSQL value can.  Raise
- * what CHECK_FOR_INTERRUPTS does, however long the text is.
+ * than 128 MB, is not UTF-8 or contains U+0000, which PostgreSQL cannot store.
+ * Raise what CHECK_FOR_INTERRUPTS does, however long the text is.
  *
  * cJSON's allocator, one for the whole process, is replaced only while its parser runs.
  */

@@ -68,9 +68,9 @@ extern int listing_progress_interval;
  * Raise what aws_wait, aws_reject_reply and the row's functions do; the tuplestore then
  * holds an incomplete result.
  *
- * Return false if a part was missing and no page that was requested afterwards has
- * arrived.  Cognito returns the same error if the user pool itself is missing, so the
- * caller must find out which of both it was.
+ * Return false if a part does not exist and no later page shows that the user pool
+ * does.  Cognito returns the same error for a missing part and a missing pool, so the
+ * caller must tell them apart.
  *
  * The next page of a part is requested before the rows of the current one are made.
  * Memory use is one parsed page, and one response for each request in flight.

@@ -46,7 +46,7 @@ extern void row_boolean(Row *row, int column, const char *member);
 extern void row_integer(Row *row, int column, const char *member); /* integer */
 extern void row_texts(Row *row, int column, const char *member);   /* text[] */
 
-/* timestamptz, from seconds since the Unix epoch; raise HV000 if that is out of range. */
+/* Set a timestamptz column from seconds since the Unix epoch; raise HV000 if out of range. */
 extern void row_timestamp(Row *row, int column, const char *member);
 
 /* Set a column to the whole item as jsonb. */

@@ -13,9 +13,8 @@
 extern const SearchEntity users_search;
 
 /*
- * Return the ListingParts of a search by an attribute of users_search whose filters
- * have been made: one for each value.  They live in the current memory context and
- * refer to the search.
+ * Return one ListingPart for each value of a search of users, whose filters must have
+ * been made.  The parts live in the current memory context and refer to the search.
  */
 extern List *users_search_parts(const CognitoServer *server, const Search *search);
 

@@ -14,8 +14,8 @@
 #include "planner/search.h"
 
 /*
- * The planner support function of an entity's SQL functions, for rows and cost.  The
- * first call of it in a session loads the library, and so installs the hook of
+ * Estimate rows and cost of an entity's SQL functions, as their planner support
+ * function.  The first call in a session loads the library, which installs the hook of
  * pushdown.h before paths are made.
  */
 extern Datum estimate_support(FunctionCallInfo fcinfo, const SearchEntity *entity);

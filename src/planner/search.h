@@ -37,7 +37,7 @@ typedef struct SearchAttribute
 	int         column; /* from 0 */
 	SearchForm  form;
 	double      rows_per_value;   /* estimate of how many rows have the same value */
-	double      fraction;         /* if not 0, how large a part of all rows that is instead */
+	double      fraction;         /* if not 0, the part of all rows, instead of rows_per_value */
 	bool        prefixes;         /* Cognito can search for values that start with a prefix */
 	const char *common_value;     /* the value of most rows, or NULL */
 	const char *boolean_words[2]; /* Cognito's for false and true; only for SEARCH_BOOLEAN */
@@ -52,7 +52,7 @@ typedef struct Search Search;
  *
  *		(server_name text)
  *		(server_name text, attribute text, operator text, "values" text[])
- *		(server_name text, filter text, max_rows bigint)
+ *		(server_name text, filter text, max_users bigint)
  *
  * of which the last two may be missing.  An overload without an operator searches
  * for equal values.
@@ -72,8 +72,8 @@ typedef struct SearchEntity
 	SessionListing listing;
 
 	/*
-	 * Return what list_found is to send to Cognito for a value, palloc'd; NULL if Cognito
-	 * cannot be relied on to find all rows that match it.
+	 * Return the filter that list_found sends to Cognito for a value, palloc'd; NULL if it
+	 * could miss rows that match.
 	 */
 	char *(*make_filter)(const SearchAttribute *attribute, const char *op, const char *value);
 

@@ -5,14 +5,14 @@
  *
  * The window is the number of requests that may be in flight.  It starts with 8
  * and grows by one for every four responses, until a request is throttled.  Then
- * it is halved, to no less than one, and from then on it grows by one for as many
- * responses as it is wide.  It grows only while it is what holds requests back.
+ * it is halved, to no less than one, and from then on it grows by one for each
+ * window of responses.  It grows only while it is the limit.
  *
  * The rate is unlimited until a request is throttled.  Then it is 30 a second,
  * AWS's default quota, and grows by 1.5 for each request that it holds back,
  * until one is throttled again.  From then on, whenever one is throttled,
- * - the rate falls to the rate of the responses since its last fall, but by 4 % at
- *   least, by half at most, and not below 2 a second, and
+ * - the rate falls to the rate of the responses since its last fall, but to no more
+ *   than 96 % and no less than 50 % of itself, and not below 2 a second, and
  * - it grows back to what it was, quickly at first, stays near there, and then
  *   exceeds it, ever faster: after n requests that it held back it is
  *   top * (1 + (n / 500 - k)^3), where top is what it was and k is such that n = 0

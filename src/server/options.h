@@ -18,9 +18,10 @@
 #include "server/server.h"
 
 /*
- * Set the fields of a server from a list of DefElem, or to their defaults: those of one
- * option, of all that only a server can have, or of the credentials, which a server or
- * a user mapping can have.  Ignore other names.  Strings belong to the list.
+ * Set fields of a server from a list of DefElem, to the defaults for absent options:
+ * option_read those of one option, options_read those of all options that only a server
+ * can have, and options_read_credentials those that a user mapping can have, too.
+ * Ignore other names.  Strings belong to the list.
  *
  * Values are always checked, because a server of another wrapper, whose options the
  * validator has not seen, can be used too.  Raise HV00A (fdw_invalid_string_format) or

@@ -28,7 +28,7 @@ typedef struct CognitoServer
 	char         *name;
 	Session      *session; /* what this session remembers of the server */
 
-	/* Set from options; NULL if there is none, unless server_open requires it */
+	/* Set from options; NULL if not given, but never for those that server_open requires */
 	const char     *region;
 	const char     *user_pool_id;
 	const char     *identity_pool_id;
@@ -36,7 +36,7 @@ typedef struct CognitoServer
 	const Endpoint *identity_endpoint; /* likewise */
 	const char     *access_key_id;
 	const char     *secret_access_key; /* from the option or from Vault */
-	const char     *vault_secret_name; /* that names the secret in Vault */
+	const char     *vault_secret_name; /* name, id or key_id of the secret in Vault */
 	const char     *session_token;
 	int             connect_timeout; /* in milliseconds */
 	int             request_timeout; /* in milliseconds */
