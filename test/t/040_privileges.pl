@@ -59,11 +59,7 @@ sub hint
 }
 
 # Runs statements as superuser in the test's current database.
-sub run
-{
-	my ($statements) = @_;
-	return $node->safe_psql($Cognito::DATABASE, $statements);
-}
+sub run { return $node->safe_psql($Cognito::DATABASE, $_[0]) }
 
 run('CREATE ROLE owner; CREATE ROLE caller; CREATE ROLE stranger; CREATE ROLE "Odd Role"');
 

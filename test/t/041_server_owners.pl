@@ -23,11 +23,7 @@ my %keys = map { $_ => { secret => "SECRET/OF/$_" } } qw(AKIASERVER AKIAMAPPING 
 $cognito->control('PUT', 'keys', \%keys);
 
 # Runs statements as superuser.
-sub run
-{
-	my ($statements) = @_;
-	return $node->safe_psql('postgres', $statements);
-}
+sub run { return $node->safe_psql('postgres', $_[0]) }
 
 # Returns the access keys that sign a query's requests, or its error and the number of requests.
 sub outcome

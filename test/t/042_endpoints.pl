@@ -16,11 +16,7 @@ my $count = q(SELECT count(*) FROM cognito_users('srv'));
 my $denied = qr/42501: permission denied for the plain HTTP endpoint of server "srv"/;
 
 # Runs statements as superuser.
-sub run
-{
-	my ($statements) = @_;
-	return $node->safe_psql('postgres', $statements);
-}
+sub run { return $node->safe_psql('postgres', $_[0]) }
 
 # Returns the error of a query, without the parts that differ between queries.
 sub error

@@ -15,11 +15,7 @@ my @writers = map { "cognito_${_}" } qw(add_user_to_group remove_user_from_group
 my $writers = join ', ', @writers;
 
 # Runs statements in a database.
-sub run
-{
-	my ($database, $statements) = @_;
-	return $node->safe_psql($database, $statements);
-}
+sub run { return $node->safe_psql(@_) }
 
 # Returns the extension's objects with their privileges.
 sub objects
