@@ -1,6 +1,6 @@
 /*
  * ticket_flood.c
- *		A server of TLS 1.3 that answers a request with half a million session
+ *		A server of TLS 1.3 that answers a request with 200,000 session
  *		tickets, which are records without data.
  *
  *	ticket_flood CERTIFICATE KEY
@@ -15,7 +15,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define TICKETS 500000
+#define TICKETS 200000
 
 /* Write what OpenSSL has put into a memory buffer. */
 static void

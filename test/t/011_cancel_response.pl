@@ -13,7 +13,7 @@ use Time::HiRes qw(sleep time);
 # A call is cancelled at each of $STEPS points of its processor time, up to $TRIES times if it is over
 # the limit.
 my $AT_ONCE = 0.05;
-my $STEPS = 8;
+my $STEPS = 6;
 my $TRIES = 3;
 
 # The maximal size of a response, minus what surrounds its content.

@@ -132,8 +132,8 @@ $cognito->create_server($node, 'srv',
 	endpoint_url => 'http://127.0.0.1:' . $full->sockport,
 	connect_timeout => '5ms',
 	max_retries => 0);
-my @errors = map { Cognito::query_error($session, $count) } 1 .. 400;
-is(scalar(grep { /ERROR:  HV00N: .*tim/ } @errors), 400, '400 connections time out');
+my @errors = map { Cognito::query_error($session, $count) } 1 .. 340;
+is(scalar(grep { /ERROR:  HV00N: .*tim/ } @errors), 340, '340 connections time out');
 $cognito->create_server($node, 'srv');
 is(Cognito::query($session, $count), 300, 'and then one succeeds');
 $session->quit;

@@ -13,7 +13,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $SEED = 20;
-my $QUERIES = 3000;
+my $QUERIES = 1500;
 
 
 # The pool
