@@ -408,6 +408,15 @@ pg_attribute_noreturn() reject_reply(const AwsRequest *request, int sqlstate, co
 			 errdetail_internal("%s: %s", request->call.operation->name, detail)));
 }
 
+size_t
+aws_reply_length(const AwsRequest *request)
+{
+	size_t length;
+
+	(void) http_body(request->http, &length);
+	return length;
+}
+
 const cJSON *
 aws_reply(AwsRequest *request)
 {

@@ -57,6 +57,9 @@ extern int aws_wait(AwsRequest **requests, int nrequests, double until);
  */
 extern const cJSON *aws_reply(AwsRequest *request);
 
+/* Return the length of a reply's text, in bytes. */
+extern size_t aws_reply_length(const AwsRequest *request);
+
 /*
  * Return a member of a reply.  Raise HV000 if it is missing, or not of a type, which
  * is_type tests and noun names, with its article.

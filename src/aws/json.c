@@ -23,9 +23,6 @@
 /* The size of the text that is verified between two checks for interrupts, in bytes */
 #define CHUNK (256 * 1024)
 
-/* The size of a value in a tree without its strings, in bytes, rounded up */
-#define VALUE_SIZE 128
-
 /* The state of the parser, for its allocator */
 static struct
 {
@@ -217,6 +214,15 @@ json_member(const cJSON *object, const char *name)
 	return NULL;
 }
 
+void
+json_begin(JsonWalk *walk, const cJSON *value)
+{
+	/* The path is large and needs no value yet. */
+	walk->value = value;
+	walk->ends = false;
+	walk->depth = 0;
+}
+
 bool
 json_step(JsonWalk *walk)
 {
@@ -251,14 +257,15 @@ json_is_container(const cJSON *value)
 size_t
 json_size(const cJSON *value)
 {
-	JsonWalk walk = {.value = value};
+	JsonWalk walk;
 	size_t   size = 0;
 
+	json_begin(&walk, value);
 	do
 	{
 		if (walk.ends)
 			continue;
-		size += VALUE_SIZE;
+		size += JSON_VALUE_SIZE;
 		if (walk.value->string != NULL)
 			size += strlen(walk.value->string);
 		if (walk.value->valuestring != NULL)

@@ -49,8 +49,8 @@ extern const cJSON *json_member(const cJSON *object, const char *name);
 extern bool json_is_container(const cJSON *value);
 
 /*
- * A walk through a value and all values in it.  Initialize "value" and set all else to
- * zero.  A list or an object is visited twice: at its start and at its end.
+ * A walk through a value and all values in it.  A list or an object is visited twice:
+ * at its start and at its end.
  */
 typedef struct JsonWalk
 {
@@ -60,10 +60,16 @@ typedef struct JsonWalk
 	const cJSON *path[CJSON_NESTING_LIMIT]; /* these */
 } JsonWalk;
 
+/* Begin a walk at a value. */
+extern void json_begin(JsonWalk *walk, const cJSON *value);
+
 /* Go to the next place of a walk; return false at its end.  Does CHECK_FOR_INTERRUPTS. */
 extern bool json_step(JsonWalk *walk);
 
-/* Return the size of a value and all in it, in bytes: 128 for each, and its strings. */
+/* The size of a value in a tree without its strings, in bytes, rounded up */
+#define JSON_VALUE_SIZE 128
+
+/* Return the size of a value and all in it, in bytes: JSON_VALUE_SIZE each, and the strings. */
 extern size_t json_size(const cJSON *value);
 
 /* Return a member's string, or NULL if the member is missing, null or not a string. */
