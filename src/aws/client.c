@@ -270,11 +270,9 @@ record_response(const AwsRequest *request, const AwsError *error)
 {
 	Session *session = request->call.server->session;
 	double   now = clock_now();
-	size_t   length;
 
 	session->waited += now - request->sent;
-	(void) http_body(request->http, &length);
-	session->bytes += (int64) length;
+	session->bytes += (int64) aws_reply_length(request);
 	session->connections += http_connections(request->http);
 	if (error != NULL && error->kind == AWS_ERROR_THROTTLED)
 	{
@@ -452,10 +450,7 @@ aws_reply_member(const AwsRequest *request, const cJSON *reply, const char *name
 void
 aws_check_reply(AwsRequest *request)
 {
-	size_t length;
-
-	(void) http_body(request->http, &length);
-	if (length > 0)
+	if (aws_reply_length(request) > 0)
 		(void) aws_reply(request);
 }
 

@@ -57,7 +57,7 @@ extern int aws_wait(AwsRequest **requests, int nrequests, double until);
  */
 extern const cJSON *aws_reply(AwsRequest *request);
 
-/* Return the length of a reply's text, in bytes. */
+/* Return the length of a reply's text, in bytes; 0 if no response has come. */
 extern size_t aws_reply_length(const AwsRequest *request);
 
 /*

@@ -30,7 +30,7 @@
  */
 #define MAX_CONNECTIONS 64
 
-/* The cipher list and the groups: key exchange over a large finite field can block OpenSSL for a second */
+/* Ciphers and groups: key exchange over a large finite field can block OpenSSL for a second */
 #define CIPHERS "DEFAULT:!kDHE"
 #define GROUPS "X25519:P-256:P-384:P-521"
 
@@ -219,8 +219,6 @@ static CURLcode
 set_up_tls(CURL *easy pg_attribute_unused(), void *context, void *user pg_attribute_unused())
 {
 	SSL_CTX_clear_mode((SSL_CTX *) context, SSL_MODE_AUTO_RETRY);
-	if (SSL_CTX_set1_groups_list((SSL_CTX *) context, GROUPS) != 1)
-		return CURLE_SSL_CONNECT_ERROR;
 	return CURLE_OK;
 }
 
@@ -489,12 +487,22 @@ transfer(curl_socket_t fd, int events)
 		discard_pool();
 }
 
+/* Raise an error unless libcurl uses OpenSSL, whose contexts set_up_tls gets. */
+static void
+check_tls_library(void)
+{
+	const char *ssl = curl_version_info(CURLVERSION_NOW)->ssl_version;
+
+	if (ssl == NULL || strncmp(ssl, "OpenSSL/", strlen("OpenSSL/")) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("libcurl does not use OpenSSL"),
+				 errdetail("It uses %s.", ssl != NULL ? ssl : "no TLS library")));
+}
+
 /* Create the multi handle, if there is none. */
 static void
 open_pool(void)
 {
-	const char *ssl = curl_version_info(CURLVERSION_NOW)->ssl_version;
-
 	if (pool.multi != NULL)
 		return;
 	if (pool.wait_event == 0)
@@ -503,11 +511,7 @@ open_pool(void)
 		pool.wait_event = new_wait_event("CognitoRequest");
 	}
 
-	/* set_up_tls gets a context of libcurl's TLS library, which must be ours. */
-	if (ssl == NULL || strncmp(ssl, "OpenSSL/", strlen("OpenSSL/")) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("libcurl does not use OpenSSL"),
-				 errdetail("It uses %s.", ssl != NULL ? ssl : "no TLS library")));
+	check_tls_library();
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK ||
 		(pool.multi = curl_multi_init()) == NULL)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("could not initialize libcurl")));
@@ -608,6 +612,7 @@ set_constant_options(HttpRequest *request)
 	set_option(request, SSL_VERIFYPEER, 1L);
 	set_option(request, SSL_VERIFYHOST, 2L);
 	set_option(request, SSL_CIPHER_LIST, CIPHERS);
+	set_option(request, SSL_EC_CURVES, GROUPS);
 	set_option(request, SSL_CTX_FUNCTION, set_up_tls);
 	set_option(request, USERAGENT, "cognito_srf/1.1");
 }
