@@ -254,8 +254,8 @@ pg_attribute_noreturn() rethrow(MemoryContext owner, const VaultReader *reader)
 			(errcode(ERRCODE_EXTERNAL_ROUTINE_INVOCATION_EXCEPTION),
 			 errmsg("could not decrypt the Vault secret of server \"%s\"", reader->server_name),
 			 errdetail("Vault says: %s.", error->message),
-			 errhint("If the key of Vault has changed, as after a restore without it, store the "
-					 "secret again with vault.update_secret.")));
+			 errhint("If the key of Vault has changed, as after a restore without it, delete the "
+					 "secret from vault.secrets, and store it again with vault.create_secret.")));
 }
 
 /* Return a secret of a Vault that has been checked, in a memory context, through SPI. */

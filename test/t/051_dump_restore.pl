@@ -15,17 +15,6 @@ my $OFFLINE = '-c cognito_srf.offline=on';
 my $WARNING = qr/WARNING:  no rows from server "\w+" while cognito_srf.offline is on/;
 my $directory = PostgreSQL::Test::Utils::tempdir();
 
-# Returns a new, empty cluster.
-sub new_cluster
-{
-	my ($name) = @_;
-	my $node = PostgreSQL::Test::Cluster->new($name);
-
-	$node->init;
-	$node->start;
-	return $node;
-}
-
 # Runs a client program with PGOPTIONS; returns its exit status and its messages.
 sub client
 {
@@ -117,7 +106,7 @@ sub statement_of_manual
 # A database with all kinds of objects, in which "counted" reads Cognito through "enabled" and "stored".
 
 my $cognito = Cognito->new;
-my $source = new_cluster('source');
+my $source = Cognito::empty_cluster('source');
 $source->safe_psql('postgres', <<SQL);
 CREATE ROLE keeper;
 CREATE ROLE reader;
@@ -199,7 +188,7 @@ unlike(slurp_file("$directory/app.sql"), qr/CREATE (VIEW|FUNCTION) public\.cogni
 is(scalar($cognito->violations), 0, 'nothing malformed was sent');
 $cognito->stop;
 
-my $target = new_cluster('target');
+my $target = Cognito::empty_cluster('target');
 for my $database (qw(plain failed undone definitions other))
 {
 	$target->safe_psql('postgres', "CREATE DATABASE $database");
@@ -279,12 +268,14 @@ for my $alter ('ALTER ROLE restorer', 'ALTER DATABASE hosted')
 	$target->safe_psql('hosted', "$alter RESET cognito_srf.offline");
 }
 
-# The service is started again.
+# The service is started again. Vault has another key here.
 
 $cognito = Cognito->new;
 for my $database (qw(app failed))
 {
 	$target->safe_psql($database, <<SQL);
+DELETE FROM vault.secrets;
+SELECT vault.create_secret('$Cognito::SECRET', 'cognito');
 ALTER SERVER vaulted OPTIONS (SET endpoint_url '@{[ $cognito->url ]}');
 ALTER SERVER mapped OPTIONS (SET endpoint_url '@{[ $cognito->url ]}');
 SQL
@@ -306,7 +297,8 @@ is($target->safe_psql('app', 'SET cognito_srf.offline = on; SELECT users_now()')
 
 # Another schema
 
-$Cognito::DATABASE = 'app';$target->safe_psql('app', 'CREATE SCHEMA other; ALTER EXTENSION cognito_srf SET SCHEMA other');
+$Cognito::DATABASE = 'app';
+$target->safe_psql('app', 'CREATE SCHEMA other; ALTER EXTENSION cognito_srf SET SCHEMA other');
 is($target->safe_psql('app', 'SELECT count(*) FROM other.cognito_users'),
 	300, 'in another schema, the default view works');
 is($target->safe_psql('app', "SELECT count(*) FROM other.cognito_users('vaulted')"),
