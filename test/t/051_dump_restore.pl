@@ -95,6 +95,16 @@ SQL
 	  map { $_ eq '-' ? '-' : $node->safe_psql($database, "SELECT count(*) FROM $_") } @views;
 }
 
+# Returns how many views PostgreSQL would drop with a server.
+sub dependent
+{
+	my ($node) = @_;
+	return $node->safe_psql('app', <<'SQL');
+SELECT count(*) FROM pg_depend
+WHERE classid = 'pg_rewrite'::regclass AND refclassid = 'pg_foreign_server'::regclass
+SQL
+}
+
 # Returns the manual's statement that lists the materialized views to refresh.
 sub statement_of_manual
 {
@@ -166,6 +176,7 @@ SQL
 my $objects = objects($source, 'app');
 my $rows = rows($source, 'app');
 is(filled($source, 'app'), '1 300 61', 'all is there');
+is(dependent($source), 7, 'the views of a server depend on it');
 
 # Dumps
 
@@ -182,6 +193,8 @@ for my $dump (
 is(scalar($cognito->requests), 0, 'Cognito is asked nothing');
 unlike(slurp_file("$directory/app.sql"), qr/CREATE (VIEW|FUNCTION) public\.cognito/,
 	"what is the extension's is left out");
+like(slurp_file("$directory/app.sql"), qr/CREATE SERVER mapped.*CREATE VIEW staff\.users/s,
+	'a server comes before its views');
 
 # From here on, the service is stopped.
 
@@ -286,12 +299,14 @@ is($target->safe_psql('app', 'SELECT count FROM counted'),
 	$source->safe_psql('app', 'SELECT count FROM counted'), '… each after those that it reads');
 is($target->safe_psql('app', 'SET ROLE keeper; SELECT count(*) FROM staff.users'),
 	61, 'the views of a server work');
+is(dependent($target), 0, '… but no longer depend on it, as a dump does not say so');
 is( $target->safe_psql('app', <<'SQL'), '0', '… and each can be replaced as such');
 SET ROLE keeper;
 SELECT count(*) FROM cognito_create_views('mapped', 'staff', true) AS name
 FULL JOIN pg_views v ON viewname = name AND schemaname = 'staff'
 WHERE name IS NULL AND schemaname = 'staff' OR viewname IS NULL
 SQL
+is(dependent($target), 7, '… with which they depend on it');
 is($target->safe_psql('app', 'SET cognito_srf.offline = on; SELECT users_now()'),
 	300, 'a function may keep the setting off');
 
