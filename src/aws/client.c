@@ -235,12 +235,11 @@ correct_clock(AwsRequest *request)
 		write_time(text, now);
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
-				 errmsg("Cognito's clock differs from this machine's by more than a day for server "
-						"\"%s\"",
+				 errmsg("system clock differs from Cognito's by more than a day for server \"%s\"",
 						request->call.server->name),
-				 errdetail("%s: Cognito's clock shows %s UTC, this machine's %s UTC.",
+				 errdetail("%s: Cognito's clock shows %s UTC, the system clock shows %s UTC.",
 						   request->call.operation->name, service_text, text),
-				 errhint("Set this machine's clock.")));
+				 errhint("Correct the system clock.")));
 	}
 	request->clock_offset = service_time - now;
 	return true;

@@ -138,7 +138,7 @@ cognito_users(PG_FUNCTION_ARGS)
 		max_users = PG_GETARG_INT64(2);
 	if (max_users < 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("max_users must not be negative")));
+						errmsg("argument \"max_users\" must not be negative")));
 
 	InitMaterializedSRF(fcinfo, 0);
 	server = srf_open(name, POOL_USER, false);

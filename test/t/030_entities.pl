@@ -31,7 +31,7 @@ my @times = ('true', '{}', '"yesterday"');
 my $text = sub { return [ qq("$_[0]"), $_[0], 'is not a string', @strings ] };
 my $time = [ '1700000000.123', '2023-11-14 22:13:20.123+00', 'is not a number', @times ];
 my $later = [ '1700000001.456', '2023-11-14 22:13:21.456+00', 'is not a number', @times ];
-my $integer = [ '3', '3', 'is not an integer of 32 bits', '"3"', '1.5', '3000000000', 'true' ];
+my $integer = [ '3', '3', 'is not a 32-bit integer', '"3"', '1.5', '3000000000', 'true' ];
 my $boolean = [ 'true', 't', 'is not a boolean', '"true"', '1', '[]' ];
 my @dates = (CreationDate => $time, LastModifiedDate => $later);
 my @group = (

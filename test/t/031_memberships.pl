@@ -259,7 +259,7 @@ $cognito->faults;
 
 $cognito->faults({ operation => 'ListUsers', reply => { body => encode_json({ Users => [ ({ Username => 'user010' }) x 2 ] }) } });
 like(Cognito::error_of($node, "$count WHERE username = 'user010'"),
-	qr/HV000: Cognito returned several users of the same name for server "srv"/, 'a user who is listed twice is an error');
+	qr/HV000: Cognito returned several users with the same name for server "srv"/, 'a user who is listed twice is an error');
 $cognito->faults;
 
 is_deeply([ $cognito->violations ], [], 'every request is well-formed');

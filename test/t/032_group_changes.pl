@@ -131,7 +131,7 @@ for my $verb ('add', 'remove')
 		is(@requests, 1, "$verb, $name: not tried again");
 	}
 	like((attempt(call($verb, 'ana.sato', 'admins', 'reader')))[0],
-		qr/ERROR:  42501: IAM .* "reader" .*\nDETAIL: .*\nHINT: .* action cognito-idp:$operation /,
+		qr/ERROR:  42501: permission denied by IAM .* "reader" .*\nDETAIL: .*\nHINT: .* action cognito-idp:$operation /,
 		"$verb, denied by IAM: names the action");
 
 	for (

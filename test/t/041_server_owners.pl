@@ -80,8 +80,8 @@ sub check_ways
 sub refused
 {
 	my ($role, $owner) = @_;
-	my $message = qq(Vault is not read as role $role for server "srv"\nDETAIL:  The server belongs);
-	return qr/42501: $message to role $owner, .*\nHINT: .*\n0 requests$/s;
+	my $message = qq(permission denied to read Vault as role "$role" for server "srv"\n);
+	return qr/42501: ${message}DETAIL:  Role "$owner" owns the server .*\nHINT: .*\n0 requests$/s;
 }
 
 run(<<'SQL');
@@ -169,7 +169,7 @@ run(create_mapping('caller', 'caller', 'Vault'));
 
 	is(Cognito::query($session, $count), 300, "a superuser's server");
 	run('ALTER SERVER srv OWNER TO third');
-	like(Cognito::query_error($session, $count), qr/42501: Vault is not read as role caller/,
+	like(Cognito::query_error($session, $count), qr/42501: permission denied to read Vault as role "caller"/,
 		'a server that goes to a third role, in the same session');
 	run("ALTER SERVER srv OWNER TO $superuser");
 	is(Cognito::query($session, $count), 300, 'and comes back');
@@ -194,7 +194,7 @@ for my $place ("PUBLIC's mapping", 'the server')
 
 	run('REVOKE SELECT ON vault.decrypted_secrets FROM third');
 	$create->('third');
-	my $unreadable = qr/42501: permission denied for the Vault secret of server "srv"\nDETAIL:  Role third, .*\n0 requests$/s;
+	my $unreadable = qr/42501: permission denied for the Vault secret of server "srv"\nDETAIL:  .* role "third", .*\n0 requests$/s;
 	check_ways($unreadable, "$place, an owner who may not read Vault");
 	like(outcome(q(SELECT count(*) FROM cognito_users('srv'))), $unreadable,
 		"$place, an owner who may not read Vault, called by a superuser");
