@@ -36,7 +36,7 @@ const AwsService aws_identity_pools = {"cognito-identity", "AWSCognitoIdentitySe
 /* The longest Retry-After to comply with, in seconds; after a longer one, the request fails. */
 #define LONGEST_RETRY_AFTER 300
 
-/* How much this machine's clock may differ from the service's, in seconds. */
+/* The maximum difference between this machine's clock and the service's, in seconds. */
 #define MAX_CLOCK_OFFSET SECS_PER_DAY
 
 /* Room for a time such as 2026-01-31 23:59:59, with a year of up to ten digits. */

@@ -12,10 +12,10 @@
 #include "aws/error.h"
 #include "aws/json.h"
 
-/* How much of a service's message goes into an error, in bytes. */
+/* The maximum length of what an error quotes of a service's message, in bytes. */
 #define MAX_QUOTED 500
 
-/* How much of it is kept to find secrets and names in it, in bytes. */
+/* The maximum length of what is kept of it, to find secrets and names, in bytes. */
 #define MAX_KEPT (MAX_QUOTED + MAX_CREDENTIAL)
 
 /*
@@ -42,7 +42,7 @@ static const struct
 	{0xe0000, 0xe007f}, /* tags */
 };
 
-/* The types that mean something in particular; all others are AWS_ERROR_OTHER. */
+/* The types that are treated specially; all others are AWS_ERROR_OTHER. */
 static const struct
 {
 	const char  *type;

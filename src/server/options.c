@@ -30,7 +30,7 @@
 #define MAX_POOL_ID 55
 #define MAX_DNS_LABEL 63
 
-/* What service models call \w */
+/* The characters of the class \w in service models */
 #define WORD_LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
 
 typedef enum OptionType

@@ -20,7 +20,7 @@
 #include "server/server.h"
 #include "server/vault.h"
 
-/* What the reset callback of a server's memory context needs. */
+/* The state of the reset callback of a server's memory context. */
 typedef struct ServerCleanup
 {
 	CognitoServer        *server;

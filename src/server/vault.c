@@ -33,7 +33,7 @@
 #define VAULT_VIEW "decrypted_secrets"
 #define SELECT_SECRET "SELECT decrypted_secret::text FROM vault.decrypted_secrets WHERE "
 
-/* Who reads which secret, for the error messages. */
+/* The role that reads a secret, and the server that names it, for error messages. */
 typedef struct VaultReader
 {
 	Oid         role;
@@ -288,7 +288,7 @@ vault_error_context(void *server_name)
 	errcontext("reading the Vault secret of server \"%s\"", (char *) server_name);
 }
 
-/* If this raises an error, the abort restores user, settings and SPI. */
+/* Restore nothing after an error: the abort restores user, settings and SPI. */
 char *
 vault_secret(const char *name, Oid role, const char *server_name, const char *alternative)
 {
