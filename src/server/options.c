@@ -350,7 +350,7 @@ check_names(List *options, int catalog)
 	}
 }
 
-/* Warn whoever stores a secret in a server, because every role can read its options. */
+/* Warn a role that stores a secret in a server, because every role can read its options. */
 static void
 warn_of_readable_secret(const CognitoServer *server)
 {
