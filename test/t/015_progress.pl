@@ -29,6 +29,10 @@ $cognito->faults({ stall => 'response', times => -1 });
 my $notices = () = $err =~ /NOTICE:  cognito_users for server "srv": 0 pages of users, 0 rows, 0 throttled requests, [01] s/g;
 cmp_ok($notices, '>=', 3, 'a call that only waits sends notices');
 cmp_ok($notices, '<=', 9, 'notices are not more frequent than progress_interval');
+$cognito->faults({ error => 'TooManyRequestsException' }, { stall => 'response', times => -1, skip => 1 });
+($code, $out, $err) = $node->psql('postgres', "SET cognito_srf.progress_interval = '100ms';
+	SET statement_timeout = '950ms'; SELECT count(*) FROM cognito_users('srv')");
+like($err, qr/NOTICE: .*: 1 page of users, 60 rows, 1 throttled request, \d s\n/, 'nouns agree with their numbers');
 
 # Counters of a session
 $cognito->faults({ error => 'TooManyRequestsException', times => 2, skip => 3 },
