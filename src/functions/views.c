@@ -231,11 +231,12 @@ append_leftover(StringInfo names, const ViewDefinition *view)
 static void
 pg_attribute_noreturn() reject_leftovers(const char *schema, const char *server, const char *names)
 {
-	ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					errmsg("schema \"%s\" has views of a pool that server \"%s\" does not have",
-						   schema, server),
-					errdetail("They would not be replaced, and read what they have read so far."),
-					errhint("DROP VIEW %s.", names)));
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("schema \"%s\" has views of a pool that server \"%s\" does not have", schema,
+					server),
+			 errdetail("These views would not be replaced, and continue to read another pool."),
+			 errhint("To drop them, execute: DROP VIEW %s;", names)));
 }
 
 /* cognito_create_views(server_name, schema_name, replace) */

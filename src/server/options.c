@@ -33,7 +33,7 @@
 
 #define LOWER_LETTERS "abcdefghijklmnopqrstuvwxyz"
 
-/* What service models call \w */
+/* The characters of the class \w in service models */
 #define WORD_LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZ" LOWER_LETTERS "0123456789_"
 
 typedef enum OptionType
@@ -75,7 +75,7 @@ check_credential(const char *value)
 {
 	for (const char *c = value; *c != '\0'; c++)
 		if (*c <= ' ' || *c > '~')
-			return "It must hold printable ASCII characters only, and no white space.";
+			return "It must contain only printable ASCII characters, and no white space.";
 	if (strlen(value) > MAX_CREDENTIAL)
 		return "It must not be longer than 16 kB.";
 	return check_not_empty(value);
@@ -99,7 +99,7 @@ check_region(const char *value)
 	}
 	length = strspn(last, nwords > 0 ? "0123456789" : LOWER_LETTERS);
 	if (nwords == 1 || length == 0 || last[length] != '\0' || strlen(value) > MAX_DNS_LABEL)
-		return "A region is written like eu-west-1: words in lower case, and a number.";
+		return "It must consist of lower-case words and a number, with hyphens, as in eu-west-1.";
 	return NULL;
 }
 
@@ -112,7 +112,7 @@ check_user_pool(const char *value)
 
 	if (length > MAX_POOL_ID || value[length] != '\0' || underscore == NULL ||
 		underscore == value || underscore[1] == '\0' || strchr(underscore, '-') != NULL)
-		return "A user pool's id is written like eu-west-1_AbCdEf123.";
+		return "It must be the id of a user pool, such as eu-west-1_AbCdEf123.";
 	return NULL;
 }
 
@@ -124,7 +124,7 @@ check_identity_pool(const char *value)
 	size_t id = value[region] == ':' ? strspn(value + region + 1, "0123456789abcdef-") : 0;
 
 	if (region == 0 || id == 0 || value[region + 1 + id] != '\0' || region + 1 + id > MAX_POOL_ID)
-		return "An identity pool's id is written like "
+		return "It must be the id of an identity pool, such as "
 			   "eu-west-1:12345678-90ab-cdef-1234-567890abcdef.";
 	return NULL;
 }
@@ -170,11 +170,10 @@ parse_number(const Option *option, const char *value)
 	int number;
 
 	if (!parse_int(value, &number, 0, NULL) || number < option->min || number > option->max)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid value for option \"%s\"", option->name),
-				 errdetail("It must be a whole number from %d to %d.", option->min, option->max),
-				 errhidestmt(true)));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("invalid value for option \"%s\"", option->name),
+						errdetail("It must be an integer from %d to %d.", option->min, option->max),
+						errhidestmt(true)));
 	return number;
 }
 
@@ -192,7 +191,7 @@ parse_time(const Option *option, const char *value)
 	if (!is_time || milliseconds < option->min || milliseconds > option->max)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("invalid value for option \"%s\"", option->name),
-						errdetail("It must be a time of 1 ms to %d ms, such as 10s or 500ms.",
+						errdetail("It must be a time from 1 ms to %d ms, such as 10s or 500ms.",
 								  option->max),
 						errhint("Valid units are \"us\", \"ms\", \"s\", \"min\", \"h\", and "
 								"\"d\"; a number without a unit is in seconds."),
@@ -281,11 +280,11 @@ pg_attribute_noreturn() reject_incomplete(bool has_key, bool has_secret)
 			 has_secret ? errmsg("missing required option \"aws_access_key_id\"")
 			 : has_key
 				 ? errmsg("missing required option \"aws_secret_access_key\" or \"api_key_id\"")
-				 : errmsg("missing required options \"aws_access_key_id\", and "
+				 : errmsg("missing required options \"aws_access_key_id\" and either "
 						  "\"aws_secret_access_key\" or \"api_key_id\""),
 			 has_secret ? 0
-						: errhint("Option \"aws_secret_access_key\" holds the secret itself, "
-								  "\"api_key_id\" names it in Vault."),
+						: errhint("Option \"aws_secret_access_key\" contains the secret itself, "
+								  "\"api_key_id\" the name of a Vault secret."),
 			 errhidestmt(true)));
 }
 
@@ -302,12 +301,12 @@ options_read_credentials(List *options, bool required, CognitoServer *server)
 	if (!required && !has_key && !has_secret && server->session_token == NULL)
 		return false;
 	if (server->secret_access_key != NULL && server->vault_secret_name != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("options \"aws_secret_access_key\" and \"api_key_id\" exclude each other"),
-				 errhint("To keep the secret in Vault, use ALTER ... OPTIONS (DROP "
-						 "aws_secret_access_key, ADD api_key_id '...')."),
-				 errhidestmt(true)));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("options \"aws_secret_access_key\" and \"api_key_id\" are "
+							   "mutually exclusive"),
+						errhint("To keep the secret in Vault, use ALTER ... OPTIONS (DROP "
+								"aws_secret_access_key, ADD api_key_id '...')."),
+						errhidestmt(true)));
 	if (!has_key || !has_secret)
 		reject_incomplete(has_key, has_secret);
 	return true;
@@ -343,7 +342,7 @@ option_check_secret(const char *secret, const char *server_name)
 
 	if (problem != NULL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("the Vault secret of server \"%s\" is not a secret access key",
+						errmsg("the Vault secret of server \"%s\" is not a valid secret access key",
 							   server_name),
 						errdetail("%s", problem)));
 }
@@ -381,14 +380,14 @@ check_names(List *options, int catalog)
 	}
 }
 
-/* Warn whoever stores a secret in a server, because every role can read its options. */
+/* Warn a role that stores a secret in a server, because every role can read its options. */
 static void
 warn_of_readable_secret(const CognitoServer *server)
 {
 	if (server->secret_access_key != NULL || server->session_token != NULL)
 		ereport(WARNING,
-				(errmsg("every role of this database can read the credentials of this server"),
-				 errhint("Keep the secret in Vault and name it with \"api_key_id\", or keep the "
+				(errmsg("every role in this database can read the credentials of this server"),
+				 errhint("Store the secret in Vault and its name in \"api_key_id\", or store the "
 						 "credentials in user mappings."),
 				 errhidestmt(true)));
 }
@@ -403,10 +402,10 @@ warn_of_plain_http(const CognitoServer *server)
 {
 	if (superuser() || !options_have_plain_http(server))
 		return;
-	ereport(WARNING,
-			(errmsg("a server with a plain HTTP endpoint can only be used if a superuser "
-					"owns it"),
-			 errhint("Use https://, or have a superuser own the server."), errhidestmt(true)));
+	ereport(WARNING, (errmsg("a server with a plain HTTP endpoint can only be used if a superuser "
+							 "owns it"),
+					  errhint("Use https://, or make a superuser the owner of the server."),
+					  errhidestmt(true)));
 }
 
 /* Warn of the id of a pool that does not begin with the region and a separator. */
@@ -420,12 +419,13 @@ warn_of_other_region(const char *option, const char *region, const char *id, cha
 	length = strlen(region);
 	if (strncmp(id, region, length) == 0 && id[length] == separator)
 		return;
-	ereport(WARNING,
-			(errmsg("option \"%s\" does not begin with the region", option),
-			 errhint("The id of a pool begins with the region in which AWS finds it, that of an "
-					 "emulator may not: check \"%s\" and \"region\".",
-					 option),
-			 errhidestmt(true)));
+	ereport(
+		WARNING,
+		(errmsg("option \"%s\" does not begin with the region", option),
+		 errhint("AWS finds a pool only in the region with which its id begins; an emulator may "
+				 "use other ids.  Check options \"%s\" and \"region\".",
+				 option),
+		 errhidestmt(true)));
 }
 
 /* Validate all options that an object is to have; SQL function of the wrapper. */
@@ -441,8 +441,8 @@ cognito_fdw_validator(PG_FUNCTION_ARGS)
 
 	if (catalog == ForeignTableRelationId)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("cognito_wrapper has no foreign tables"),
-						errhint("Use the function: SELECT * FROM cognito_users('server')."),
+						errmsg("cognito_wrapper does not support foreign tables"),
+						errhint("Use functions such as cognito_users(server_name) instead."),
 						errhidestmt(true)));
 
 	memset(&server, 0, sizeof(server));
