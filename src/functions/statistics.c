@@ -78,6 +78,7 @@ cognito_statistics(PG_FUNCTION_ARGS)
 Datum
 cognito_statistics_reset(PG_FUNCTION_ARGS)
 {
+	(void) fcinfo;
 	session_reset_counters();
 	PG_RETURN_VOID();
 }
