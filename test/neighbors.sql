@@ -3,8 +3,8 @@
 --	psql -v ON_ERROR_STOP=1 -f test/neighbors.sql
 SET client_min_messages = error;
 CREATE SERVER account FOREIGN DATA WRAPPER cognito_wrapper OPTIONS (region 'eu-west-1');
-ALTER SYSTEM SET track_functions = 'all';
-SELECT pg_reload_conf() \g /dev/null
+SELECT format('ALTER DATABASE %I SET track_functions = all', current_database())
+\gexec
 
 SELECT format('CREATE EXTENSION %I', name) FROM pg_available_extensions
 WHERE name IN ('postgres_fdw', 'file_fdw')
