@@ -3,7 +3,7 @@
 --	psql -v ON_ERROR_STOP=1 -f test/neighbors.sql
 SET client_min_messages = error;
 CREATE SERVER account FOREIGN DATA WRAPPER cognito_wrapper OPTIONS (region 'eu-west-1');
-SELECT format('ALTER DATABASE %I SET track_functions = all', current_database())
+SELECT format('ALTER DATABASE %I SET track_functions = %L', current_database(), 'all')
 \gexec
 
 SELECT format('CREATE EXTENSION %I', name) FROM pg_available_extensions
