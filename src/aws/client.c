@@ -64,7 +64,6 @@ struct AwsRequest
 	bool            not_found;       /* the response was an error of not_found_type */
 	int             retries;         /* of this body */
 	bool            clock_corrected; /* for this body */
-	time_t          clock_offset;    /* by which the service's clock is ahead, in seconds */
 };
 
 /* Return the endpoint that a server names for a service, or else the service's own. */
@@ -137,7 +136,7 @@ sign_and_send(AwsRequest *request)
 	ListCell            *line;
 	int                  n = 0;
 
-	sigv4_date(date, time(NULL) + request->clock_offset);
+	sigv4_date(date, time(NULL) + server->session->clock_offset);
 	headers[n++] = (SigV4Header){"content-type", CONTENT_TYPE};
 	headers[n++] = (SigV4Header){"host", request->endpoint->host};
 	headers[n++] = (SigV4Header){"x-amz-date", date};
@@ -200,7 +199,8 @@ aws_send(AwsRequest *request, const char *const *arguments, const char *members)
 	request->clock_corrected = false;
 	request->state = REQUEST_SCHEDULED;
 	request->due = clock_now();
-	send_if_due(request);
+	if (request->call.server->session->clock_verified)
+		send_if_due(request);
 }
 
 /* Write a time in UTC, for a message. */
@@ -214,8 +214,8 @@ write_time(char text[MAX_TIME], time_t time)
 }
 
 /*
- * Set the clock offset from a response; return false if it has no date.  Raise an
- * error for an offset of more than MAX_CLOCK_OFFSET: no endpoint may have requests
+ * Set the session's clock offset from a response; return false if it has no date.
+ * Raise an error for an offset of more than MAX_CLOCK_OFFSET: no endpoint may have requests
  * signed for a time of its choice.
  */
 static bool
@@ -242,7 +242,7 @@ correct_clock(AwsRequest *request)
 						   request->call.operation->name, service_text, text),
 				 errhint("Set this machine's clock.")));
 	}
-	request->clock_offset = service_time - now;
+	request->call.server->session->clock_offset = service_time - now;
 	return true;
 }
 
@@ -290,7 +290,10 @@ retry(AwsRequest *request, const AwsError *error)
 	double delay = 0;
 
 	if (error->kind == AWS_ERROR_WRONG_CLOCK && !request->clock_corrected && correct_clock(request))
+	{
 		request->clock_corrected = true;
+		request->call.server->session->clock_verified = false;
+	}
 	else if (is_retryable(request, error) && request->retries < request->call.server->max_retries)
 	{
 		delay = backoff_delay(request);
@@ -320,7 +323,10 @@ process_response(AwsRequest *request)
 	if (failed && !request->not_found)
 		retry(request, &error);
 	else
+	{
 		request->state = REQUEST_DONE;
+		request->call.server->session->clock_verified = true;
+	}
 }
 
 /*
@@ -341,6 +347,22 @@ process_responses(AwsRequest **requests, int nrequests)
 }
 
 /*
+ * Return true if requests must wait for the response of another one: a session sends
+ * one at a time until the service has accepted the time of a signature, because it would
+ * refuse all of them for the same wrong clock.
+ */
+static bool
+must_verify_clock(AwsRequest **requests, int nrequests)
+{
+	if (requests[0]->call.server->session->clock_verified)
+		return false;
+	for (int i = 0; i < nrequests; i++)
+		if (requests[i]->state == REQUEST_IN_FLIGHT)
+			return true;
+	return false;
+}
+
+/*
  * Send the requests that are due, in that order.  Return when to go on, infinite if not
  * before a response.
  */
@@ -356,7 +378,7 @@ send_scheduled(AwsRequest **requests, int nrequests)
 			if (requests[i]->state == REQUEST_SCHEDULED &&
 				(next == NULL || requests[i]->due < next->due))
 				next = requests[i];
-		if (next == NULL)
+		if (next == NULL || must_verify_clock(requests, nrequests))
 			return INFINITY;
 		again = send_if_due(next);
 		if (again > 0)

@@ -371,6 +371,16 @@ reached(const HttpRequest *request, CURLINFO time)
 	return when != 0;
 }
 
+/* Return true if a proxy refused to connect: by a status of 4xx. */
+static bool
+is_refused_by_proxy(const HttpRequest *request)
+{
+	long status = 0;
+
+	curl_easy_getinfo(request->easy, CURLINFO_HTTP_CONNECTCODE, &status);
+	return status >= 400 && status < 500;
+}
+
 /* Return the outcome of a transfer from libcurl's result. */
 static HttpOutcome
 outcome_of(const HttpRequest *request, CURLcode result)
@@ -386,11 +396,13 @@ outcome_of(const HttpRequest *request, CURLcode result)
 		case CURLE_COULDNT_RESOLVE_HOST:
 		case CURLE_COULDNT_CONNECT:
 		case CURLE_PROXY:
+			return HTTP_UNREACHABLE;
+
 		case CURLE_SSL_CIPHER:
 		case CURLE_SSL_ISSUER_ERROR:
 		case CURLE_SSL_INVALIDCERTSTATUS:
 		case CURLE_PEER_FAILED_VERIFICATION:
-			return HTTP_UNREACHABLE;
+			return HTTP_REFUSED;
 
 		case CURLE_SSL_CONNECT_ERROR:
 			return HTTP_TLS_HANDSHAKE_FAILED;
@@ -405,7 +417,9 @@ outcome_of(const HttpRequest *request, CURLcode result)
 		case CURLE_RECV_ERROR:
 		case CURLE_GOT_NOTHING:
 		case CURLE_PARTIAL_FILE:
-			return connected ? HTTP_CONNECTION_LOST : HTTP_UNREACHABLE;
+			if (connected)
+				return HTTP_CONNECTION_LOST;
+			return is_refused_by_proxy(request) ? HTTP_REFUSED : HTTP_UNREACHABLE;
 
 		case CURLE_OUT_OF_MEMORY:
 			return HTTP_OUT_OF_MEMORY;

@@ -3,8 +3,9 @@
  *		Listings of users: operation ListUsers.
  *
  * The pages of a listing can only be requested one after another, so a large pool is
- * partitioned into several listings by the first digits of sub, a UUID in lower-case
- * hexadecimal: filters on prefixes of it return every user exactly once.
+ * partitioned into 16 listings by the first digit of sub, a UUID in lower-case
+ * hexadecimal: filters on it return every user exactly once.  Further digits are the
+ * same for many users of a pool, or for all, so they would only add empty listings.
  */
 #include "postgres.h"
 
@@ -17,9 +18,6 @@
 #include "planner/search.h"
 
 #define HEX_DIGITS "0123456789abcdef"
-
-/* The length of the longest prefixes of sub by which a pool is partitioned. */
-#define MAX_SUB_DIGITS 2
 
 const Listing users_listing = {
 	.operation = {&aws_user_pools, "ListUsers", POOL_USER, {"UserPoolId", "Filter"}},
@@ -104,22 +102,21 @@ users_attribute(const cJSON *user, const char *name)
 	return NULL;
 }
 
-/* The users whose sub starts with a prefix; the argument of a part's callbacks. */
+/* The users whose sub starts with a digit; the argument of a partition's callbacks. */
 typedef struct SubPartition
 {
 	const CognitoServer *server;
-	const char          *prefix; /* empty for the whole pool */
+	char                 digit;
 } SubPartition;
-
-static ListingPart *make_sub_part(const CognitoServer *server, const char *prefix);
 
 /* Return a user's sub; NULL if it does not show to which partition the user belongs. */
 static const char *
-get_partition_sub(const cJSON *user)
+partition_key(const cJSON *user)
 {
 	const char *sub = users_attribute(user, "sub");
 
-	return sub != NULL && strspn(sub, HEX_DIGITS) >= MAX_SUB_DIGITS ? sub : NULL;
+	return sub != NULL && strspn(sub, HEX_DIGITS) > 0 && strlen(sub) < LISTING_KEY_SIZE ? sub
+																						: NULL;
 }
 
 /*
@@ -127,77 +124,65 @@ get_partition_sub(const cJSON *user)
  * none, who would be missing from the result.
  */
 static bool
-has_sub_prefix(const cJSON *user, const void *arg)
+is_in_partition(const cJSON *user, const void *arg)
 {
 	const SubPartition *partition = arg;
-	const char         *sub = get_partition_sub(user);
+	const char         *sub = partition_key(user);
 
 	if (sub == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_ERROR),
 				 errmsg("could not list the users of server \"%s\" in several concurrent requests",
 						partition->server->name),
-				 errdetail("The \"sub\" of a user is missing or does not start with "
-						   "hexadecimal digits, by which the users are partitioned."),
+				 errdetail("The \"sub\" of a user is missing or does not start with a "
+						   "hexadecimal digit, by which the users are partitioned."),
 				 errhint("Set option \"max_concurrent_requests\" to 1.")));
-	return strncmp(sub, partition->prefix, strlen(partition->prefix)) == 0;
+	return sub[0] == partition->digit;
 }
 
-/* Return true if each of some users belongs to a partition. */
-static bool
-all_have_sub(const cJSON *users)
-{
-	const cJSON *user;
-
-	json_for_each (user, users)
-		if (get_partition_sub(user) == NULL)
-			return false;
-	return true;
-}
-
-/*
- * Split a partition by the next digit of sub; the callback of ListingPart.  More than
- * 16 concurrent requests need two digits.  Users without a valid sub are returned by
- * no filter, so they cannot be noticed later: that all users of the first page have
- * one is taken to be true of the whole pool, as Cognito assigns it.
- */
-static bool
-split_by_sub(const cJSON *users, int nrequests, const void *arg, List **parts)
-{
-	const SubPartition *partition = arg;
-	size_t              digits = nrequests > 16 ? MAX_SUB_DIGITS : 1;
-
-	if (strlen(partition->prefix) == digits || !all_have_sub(users))
-		return false;
-	for (const char *digit = HEX_DIGITS; *digit != '\0'; digit++)
-		*parts = lappend(
-			*parts, make_sub_part(partition->server, psprintf("%s%c", partition->prefix, *digit)));
-	return true;
-}
-
-/*
- * Return the part of the users whose sub starts with a prefix.  It is not split if
- * option pushdown is off, as that says that the service ignores filters.
- */
+/* Return the partition of the users whose sub starts with a digit. */
 static ListingPart *
-make_sub_part(const CognitoServer *server, const char *prefix)
+make_partition(const CognitoServer *server, char digit)
 {
-	bool          whole = prefix[0] == '\0';
+	char          prefix[] = {digit, '\0'};
 	SubPartition *partition = palloc(sizeof(SubPartition));
-	ListingPart  *part =
-		users_filter_part(server, whole ? NULL : filter_make("sub", SEARCH_STARTS_WITH, prefix));
+	ListingPart  *part = users_filter_part(server, filter_make("sub", SEARCH_STARTS_WITH, prefix));
 
-	*partition = (SubPartition){.server = server, .prefix = prefix};
-	part->belongs = whole ? NULL : has_sub_prefix;
-	part->split = server->pushdown ? split_by_sub : NULL;
+	*partition = (SubPartition){.server = server, .digit = digit};
+	part->belongs = is_in_partition;
+	part->key = partition_key;
 	part->arg = partition;
 	return part;
 }
 
+/*
+ * Return the partitions of a user pool.  Users without a valid sub are returned by no
+ * filter, so they cannot be noticed later: that all users of the first pages have one is
+ * taken to be true of the whole pool, as Cognito assigns it.
+ */
+static List *
+make_partitions(const void *arg)
+{
+	List *parts = NIL;
+
+	for (const char *digit = HEX_DIGITS; *digit != '\0'; digit++)
+		parts = lappend(parts, make_partition(arg, *digit));
+	return parts;
+}
+
+/* It is not partitioned if option pushdown is off: that says that the service ignores filters. */
 ListingPart *
 users_pool_part(const CognitoServer *server)
 {
-	return make_sub_part(server, "");
+	ListingPart *part = users_filter_part(server, NULL);
+
+	if (server->pushdown)
+	{
+		part->key = partition_key;
+		part->make_partitions = make_partitions;
+		part->arg = server;
+	}
+	return part;
 }
 
 ListingPart *
