@@ -168,8 +168,12 @@ def demo_pool():
              "ExplicitAuthFlows": ["ALLOW_USER_SRP_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"], "RefreshTokenValidity": 30},
             {"ClientId": "2example34567890", "ClientName": "phone", **DEMO_DATES,
              "ExplicitAuthFlows": ["ALLOW_CUSTOM_AUTH"], "RefreshTokenValidity": 90}],
-        identity_providers=[{"ProviderName": "Google", "ProviderType": "Google", **DEMO_DATES},
-                            {"ProviderName": "example-corp", "ProviderType": "SAML", **DEMO_DATES}],
+        identity_providers=[
+            {"ProviderName": "Google", "ProviderType": "Google", **DEMO_DATES, "AttributeMapping": {"email": "email"},
+             "ProviderDetails": {"client_id": "3example45678901", "client_secret": "8example76543210",
+                                 "authorize_scopes": "email openid"}},
+            {"ProviderName": "example-corp", "ProviderType": "SAML", **DEMO_DATES, "IdpIdentifiers": ["example.com"],
+             "ProviderDetails": {"MetadataURL": "https://login.example.com/metadata"}}],
         details={"Name": "demo", "MfaConfiguration": "OPTIONAL", "DeletionProtection": "ACTIVE", **DEMO_DATES,
                  "Policies": {"PasswordPolicy": {"MinimumLength": 12, "RequireNumbers": True}}})
 
@@ -235,6 +239,7 @@ class Pool(Pages):
         names = [group.get("GroupName") for group in self.groups]
         self.memberships = {name: set(self.memberships.get(name, ())) for name in names}
         self.clients = [{"UserPoolId": self.id, **client} for client in self.clients]
+        self.identity_providers = [{"UserPoolId": self.id, **provider} for provider in self.identity_providers]
         region, _, name = self.id.partition("_")
         self.details = {"Id": self.id, "Name": name, "EstimatedNumberOfUsers": len(self.users),
                         "Arn": f"arn:aws:cognito-idp:{region}:123456789012:userpool/{self.id}", **self.details}
@@ -253,6 +258,12 @@ class Pool(Pages):
             if client.get("ClientId") == client_id:
                 return client
         raise ServiceError("ResourceNotFoundException", f"User pool client {client_id} does not exist.")
+
+    def identity_provider(self, name):
+        for provider in self.identity_providers:
+            if provider.get("ProviderName") == name:
+                return provider
+        raise ServiceError("ResourceNotFoundException", f"Identity provider {name} does not exist.")
 
     def members(self, group):
         if group not in self.memberships:
@@ -330,6 +341,11 @@ def page(resource, parameters, key, items, token_key="NextToken"):
     return {key: [] if empty else items[full * size:(full + 1) * size], **more}
 
 
+def parts(items, *keys):
+    """Return these members of each item, as far as it has them."""
+    return [{key: item[key] for key in keys if key in item} for item in items]
+
+
 def list_users(pool, query):
     if "AttributesToGet" in query:
         raise MalformedRequest("InvalidParameterException", "AttributesToGet is not served here")
@@ -353,9 +369,12 @@ def get_user(pool, query):
 
 
 def list_clients(pool, query):
-    shown = ("ClientId", "UserPoolId", "ClientName")
-    return page(pool, query, "UserPoolClients",
-                [{key: client[key] for key in shown if key in client} for client in pool.clients])
+    return page(pool, query, "UserPoolClients", parts(pool.clients, "ClientId", "UserPoolId", "ClientName"))
+
+
+def list_identity_providers(pool, query):
+    return page(pool, query, "Providers",
+                parts(pool.identity_providers, "ProviderName", "ProviderType", "CreationDate", "LastModifiedDate"))
 
 
 # Each function takes the resource that the request names (a user pool, an identity pool or an account's region) and the
@@ -373,7 +392,9 @@ OPERATIONS = {
     "DescribeUserPool": lambda pool, query: {"UserPool": pool.details},
     "ListUserPoolClients": list_clients,
     "DescribeUserPoolClient": lambda pool, query: {"UserPoolClient": pool.client(query["ClientId"])},
-    "ListIdentityProviders": lambda pool, query: page(pool, query, "Providers", pool.identity_providers),
+    "ListIdentityProviders": list_identity_providers,
+    "DescribeIdentityProvider":
+        lambda pool, query: {"IdentityProvider": pool.identity_provider(query["ProviderName"])},
     "ListUserPools": lambda account, query: page(account, query, "UserPools", account.user_pools),
     "ListIdentityPools": lambda account, query: page(account, query, "IdentityPools", account.identity_pools),
     "DescribeIdentityPool": lambda pool, query: pool.details,
@@ -831,7 +852,7 @@ def tls_context(folder):
     certificate("ca", "-subj", f"/CN=CA of the local Cognito, {os.path.basename(folder)}",
                 "-addext", "keyUsage=critical,keyCertSign")
     certificate("server", "-subj", "/CN=localhost", "-CA", f"{folder}/ca.pem", "-CAkey", f"{folder}/ca.key",
-                "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-addext", "basicConstraints=CA:FALSE")
+                "-addext", "subjectAltName=DNS:localhost,DNS:*.flaky.test,IP:127.0.0.1", "-addext", "basicConstraints=CA:FALSE")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(f"{folder}/server.pem", f"{folder}/server.key")

@@ -184,6 +184,8 @@ static const struct
 	 "SELECT * FROM cognito_groups(%s) lists those there are."},
 	{AWS_ERROR_NOT_FOUND, "ClientId", "app client",
 	 "SELECT * FROM cognito_app_clients(%s) lists those there are."},
+	{AWS_ERROR_NOT_FOUND, "ProviderName", "identity provider",
+	 "SELECT * FROM cognito_identity_providers(%s) lists those there are."},
 	{AWS_ERROR_NOT_FOUND, "UserPoolId", "user pool",
 	 "Check \"user_pool_id\", and \"region\", with which the id begins."},
 	{AWS_ERROR_NOT_FOUND, "IdentityPoolId", "identity pool",

@@ -59,7 +59,8 @@ struct HttpRequest
 typedef struct HttpSocket
 {
 	curl_socket_t fd;
-	uint32        events; /* WL_SOCKET_READABLE, WL_SOCKET_WRITEABLE */
+	uint32        events; /* WL_SOCKET_READABLE, WL_SOCKET_WRITEABLE; 0 for none */
+	uint32        in_set; /* those for which it is in the wait set */
 } HttpSocket;
 
 /* A socket that libcurl opened; the inode distinguishes it from later users of its descriptor. */
@@ -80,7 +81,7 @@ static struct
 	dlist_head    running;  /* requests that have been added to the multi handle */
 	size_t        buffered; /* bytes allocated for the responses of all requests */
 	WaitEventSet *wait_set;
-	bool          wait_set_stale; /* it no longer matches the sockets */
+	bool          wait_set_stale; /* a descriptor in it may have become another socket's */
 	HttpSocket   *sockets;        /* malloc'd, for it grows inside a callback */
 	int           nsockets;
 	int           max_sockets;
@@ -103,14 +104,14 @@ watch_socket(CURL *easy pg_attribute_unused(), curl_socket_t fd, int what,
 {
 	int i = 0;
 
-	pool.wait_set_stale = true;
 	while (i < pool.nsockets && pool.sockets[i].fd != fd)
 		i++;
 
+	/* Between two requests a kept connection is removed and added again. */
 	if (what == CURL_POLL_REMOVE)
 	{
 		if (i < pool.nsockets)
-			pool.sockets[i] = pool.sockets[--pool.nsockets];
+			pool.sockets[i].events = 0;
 		return 0;
 	}
 
@@ -125,8 +126,7 @@ watch_socket(CURL *easy pg_attribute_unused(), curl_socket_t fd, int what,
 		pool.max_sockets = max;
 	}
 	if (i == pool.nsockets)
-		pool.nsockets++;
-	pool.sockets[i].fd = fd;
+		pool.sockets[pool.nsockets++] = (HttpSocket){.fd = fd};
 	pool.sockets[i].events = ((what & CURL_POLL_IN) ? WL_SOCKET_READABLE : 0) |
 							 ((what & CURL_POLL_OUT) ? WL_SOCKET_WRITEABLE : 0);
 	return 0;
@@ -195,6 +195,7 @@ open_socket(void *user, curlsocktype purpose pg_attribute_unused(), struct curl_
 	HttpRequest  *request = user;
 	curl_socket_t fd;
 
+	pool.wait_set_stale = true;
 	release_closed_sockets();
 	if (!AcquireExternalFD())
 	{
@@ -208,6 +209,15 @@ open_socket(void *user, curlsocktype purpose pg_attribute_unused(), struct curl_
 		closesocket(fd);
 	ReleaseExternalFD();
 	return CURL_SOCKET_BAD;
+}
+
+/* libcurl's callback: note that it opens sockets of its own, to resolve a name. */
+static int
+start_resolver(void *resolver pg_attribute_unused(), void *reserved pg_attribute_unused(),
+			   void *user pg_attribute_unused())
+{
+	pool.wait_set_stale = true;
+	return 0;
 }
 
 /*
@@ -542,6 +552,7 @@ open_pool(void)
 static void
 build_wait_set(void)
 {
+	pool.wait_set_stale = true;
 	if (pool.wait_set != NULL)
 		FreeWaitEventSet(pool.wait_set);
 	pool.wait_set = NULL;
@@ -550,8 +561,30 @@ build_wait_set(void)
 	if (IsUnderPostmaster) /* not in single-user mode */
 		AddWaitEventToSet(pool.wait_set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
 	for (int i = 0; i < pool.nsockets; i++)
-		AddWaitEventToSet(pool.wait_set, pool.sockets[i].events, pool.sockets[i].fd, NULL, NULL);
+	{
+		HttpSocket *socket = &pool.sockets[i];
+
+		AddWaitEventToSet(pool.wait_set, socket->events, socket->fd, NULL, NULL);
+		socket->in_set = socket->events;
+	}
 	pool.wait_set_stale = false;
+}
+
+/* Remove the sockets without events; return true if the wait set does not match the others. */
+static bool
+must_rebuild_wait_set(void)
+{
+	int  kept = 0;
+	bool changed = pool.wait_set_stale;
+
+	for (int i = 0; i < pool.nsockets; i++)
+	{
+		changed |= pool.sockets[i].events != pool.sockets[i].in_set;
+		if (pool.sockets[i].events != 0)
+			pool.sockets[kept++] = pool.sockets[i];
+	}
+	pool.nsockets = kept;
+	return changed;
 }
 
 /* Return the time until libcurl's timer or the deadline, in milliseconds, negative for neither. */
@@ -580,7 +613,7 @@ http_wait(double until)
 	}
 
 	CHECK_FOR_INTERRUPTS();
-	if (pool.wait_set_stale)
+	if (must_rebuild_wait_set())
 		build_wait_set();
 	nevents =
 		WaitEventSetWait(pool.wait_set, wait_time(until), events, MAX_EVENTS, pool.wait_event);
@@ -613,6 +646,7 @@ set_constant_options(HttpRequest *request)
 	set_option(request, ERRORBUFFER, request->error);
 	set_option(request, OPENSOCKETFUNCTION, open_socket);
 	set_option(request, OPENSOCKETDATA, request);
+	set_option(request, RESOLVER_START_FUNCTION, start_resolver);
 	set_option(request, WRITEFUNCTION, receive_body);
 	set_option(request, WRITEDATA, request);
 	set_option(request, HEADERFUNCTION, receive_header);

@@ -9,6 +9,8 @@
 #include "utils/json.h"
 #include "utils/memutils.h"
 
+#include <openssl/crypto.h>
+
 #include "aws/json.h"
 
 /*
@@ -20,6 +22,10 @@
 /* The longest string, in bytes: cJSON does not allocate while it copies one */
 #define MAX_STRING (1024 * 1024)
 
+/* The memory from which values are allocated: at a time, and those larger than the second on their own */
+#define BLOCK (8 * 1024)
+#define MAX_IN_BLOCK 1024
+
 /* The size of the text that is verified between two checks for interrupts, in bytes */
 #define CHUNK (256 * 1024)
 
@@ -27,6 +33,8 @@
 static struct
 {
 	MemoryContext context;         /* holds the tree */
+	char         *block;           /* what is left of the last block: from here, */
+	size_t        left;            /* so many bytes */
 	int64         allocations;     /* so far */
 	int64         min_allocations; /* before an interrupt that does not end the query counts */
 	bool          interrupted;     /* parsing was stopped to process an interrupt */
@@ -40,7 +48,8 @@ static struct
 static void *
 allocate(size_t size)
 {
-	bool is_early = parsing.allocations++ < parsing.min_allocations;
+	bool  is_early = parsing.allocations++ < parsing.min_allocations;
+	char *memory;
 
 	if (INTERRUPTS_PENDING_CONDITION() && INTERRUPTS_CAN_BE_PROCESSED() &&
 		(!is_early || QueryCancelPending || ProcDiePending))
@@ -49,8 +58,23 @@ allocate(size_t size)
 		parsing.problem = "The reply holds a string of more than 1 MB.";
 	else if (parsing.context->mem_allocated > MAX_TREE)
 		parsing.problem = "The reply holds too many values.";
-	else
+	else if (size > MAX_IN_BLOCK)
 		return MemoryContextAllocExtended(parsing.context, size, MCXT_ALLOC_NO_OOM);
+	else
+	{
+		size = MAXALIGN(size);
+		if (size > parsing.left)
+		{
+			parsing.block = MemoryContextAllocExtended(parsing.context, BLOCK, MCXT_ALLOC_NO_OOM);
+			parsing.left = parsing.block != NULL ? BLOCK : 0;
+		}
+		if (size > parsing.left)
+			return NULL;
+		memory = parsing.block;
+		parsing.block += size;
+		parsing.left -= size;
+		return memory;
+	}
 	return NULL;
 }
 
@@ -96,6 +120,7 @@ parse_into(MemoryContext context, const char *text, size_t length)
 	cJSON      *root;
 
 	parsing.context = context;
+	parsing.left = 0;
 	parsing.allocations = 0;
 	parsing.interrupted = false;
 	parsing.problem = NULL;
@@ -212,6 +237,22 @@ json_member(const cJSON *object, const char *name)
 		if (member->string != NULL && strcmp(member->string, name) == 0)
 			return member;
 	return NULL;
+}
+
+void
+json_remove_secrets(const cJSON *object, const char *text)
+{
+	const cJSON *next;
+
+	for (const cJSON *member = json_first(object); member != NULL; member = next)
+	{
+		next = json_next(member);
+		if (member->string == NULL || strcasestr(member->string, text) == NULL)
+			continue;
+		if (member->valuestring != NULL)
+			OPENSSL_cleanse(member->valuestring, strlen(member->valuestring));
+		cJSON_DetachItemViaPointer(unconstify(cJSON *, object), unconstify(cJSON *, member));
+	}
 }
 
 void

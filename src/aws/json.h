@@ -45,6 +45,12 @@ extern const cJSON *json_next(const cJSON *child);
 /* Return the first member of a name, or NULL. */
 extern const cJSON *json_member(const cJSON *object, const char *name);
 
+/*
+ * Wipe and remove the members of an object whose names contain a text, in upper or lower
+ * case.  Their values are secrets, strings in general.
+ */
+extern void json_remove_secrets(const cJSON *object, const char *text);
+
 /* Return true if a value is a list or an object. */
 extern bool json_is_container(const cJSON *value);
 

@@ -9,6 +9,7 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
@@ -29,51 +30,76 @@ const Listing users_listing = {
 	.make_row = users_make_row,
 };
 
-/* Return a member of an attribute; raise HV000 if it is not a string. */
-static const char *
-attribute_string(const Row *row, const cJSON *attribute, const char *member)
+/* Convert an attribute to a member of a jsonb object; raise HV000 if it is malformed. */
+static void
+read_attribute(const Row *row, const cJSON *attribute, JsonbPair *pair)
 {
-	const char *value = json_string(attribute, member);
+	const cJSON *name = NULL;
+	const cJSON *value = NULL;
+	const cJSON *member;
 
-	if (value == NULL)
-		row_reject(row, psprintf("has an element whose \"%s\" is not a string", member),
+	json_for_each (member, cJSON_IsObject(attribute) ? attribute : NULL)
+	{
+		if (name == NULL && strcmp(member->string, "Name") == 0)
+			name = member;
+		else if (value == NULL && strcmp(member->string, "Value") == 0)
+			value = member;
+	}
+	if (!cJSON_IsString(name) || !cJSON_IsString(value))
+		row_reject(row,
+				   psprintf("has an element whose \"%s\" is not a string",
+							!cJSON_IsString(name) ? "Name" : "Value"),
 				   "Attributes");
-	return value;
+	pair->key = row_jsonb_string(name->valuestring);
+	pair->value = row_jsonb_string(value->valuestring);
+}
+
+/* Compare two members of a jsonb object by their names, in the order of jsonb, for qsort. */
+static int
+compare_pairs(const void *a, const void *b)
+{
+	const JsonbValue *key1 = &((const JsonbPair *) a)->key;
+	const JsonbValue *key2 = &((const JsonbPair *) b)->key;
+
+	CHECK_FOR_INTERRUPTS();
+	if (key1->val.string.len != key2->val.string.len)
+		return key1->val.string.len < key2->val.string.len ? -1 : 1;
+	return memcmp(key1->val.string.val, key2->val.string.val, key1->val.string.len);
 }
 
 /* Set the columns that contain attributes of a user: email, and the object of all. */
 static void
 set_attributes(Row *row)
 {
-	const cJSON     *attributes = json_member(row->item, "Attributes");
-	const cJSON     *attribute;
-	JsonbParseState *state = NULL;
-	JsonbValue      *object;
-	int              n = 0;
+	const cJSON *attributes = json_member(row->item, "Attributes");
+	const cJSON *attribute;
+	JsonbValue   object = {.type = jbvObject};
+	JsonbPair   *pairs;
+	int          n = 0;
 
 	if (attributes == NULL || cJSON_IsNull(attributes))
 		return;
 	if (!cJSON_IsArray(attributes))
 		row_reject(row, "is not a list", "Attributes");
 
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	json_for_each (attribute, attributes)
+		n++;
+	pairs = palloc(Max(n, 1) * sizeof(JsonbPair));
+	object.val.object.nPairs = n;
+	object.val.object.pairs = pairs;
 	json_for_each (attribute, attributes)
 	{
-		JsonbValue key = row_jsonb_string(attribute_string(row, attribute, "Name"));
-		JsonbValue value = row_jsonb_string(attribute_string(row, attribute, "Value"));
-
-		pushJsonbValue(&state, WJB_KEY, &key);
-		pushJsonbValue(&state, WJB_VALUE, &value);
-		if (strcmp(key.val.string.val, "email") == 0)
-			row_set(row, USER_EMAIL, CStringGetTextDatum(value.val.string.val));
-		n++;
+		read_attribute(row, attribute, pairs);
+		if (strcmp(pairs->key.val.string.val, "email") == 0)
+			row_set(row, USER_EMAIL, CStringGetTextDatum(pairs->value.val.string.val));
+		pairs++;
 	}
-	object = pushJsonbValue(&state, WJB_END_OBJECT, NULL);
-
-	/* A jsonb object keeps only one of two members of the same name. */
-	if (object->val.object.nPairs != n)
-		row_reject(row, "holds the same attribute twice", "Attributes");
-	row_set(row, USER_ATTRIBUTES, JsonbPGetDatum(JsonbValueToJsonb(object)));
+	pairs = object.val.object.pairs;
+	qsort(pairs, n, sizeof(JsonbPair), compare_pairs);
+	for (int i = 1; i < n; i++)
+		if (compare_pairs(&pairs[i - 1], &pairs[i]) == 0)
+			row_reject(row, "holds the same attribute twice", "Attributes");
+	row_set(row, USER_ATTRIBUTES, JsonbPGetDatum(JsonbValueToJsonb(&object)));
 }
 
 void
