@@ -136,7 +136,6 @@ sign(int length)
 	char        *key = make_secret('k', length);
 	char        *token = make_secret('t', length);
 	SigV4Header  headers[] = {{"host", "localhost"}, {"x-amz-security-token", token}};
-	SigV4Key     signing_key = {.day = ""};
 	SigV4Request request = {.access_key_id = "AKIA",
 							.secret_access_key = key,
 							.region = "eu-west-1",
@@ -145,8 +144,7 @@ sign(int length)
 							.headers = headers,
 							.nheaders = 2,
 							.body = "{}",
-							.length = 2,
-							.key = &signing_key};
+							.length = 2};
 
 	secrets[0] = key;
 	secrets[1] = token;

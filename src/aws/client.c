@@ -58,15 +58,13 @@ struct AwsRequest
 	const Endpoint *endpoint;
 	char           *target; /* the value of the header x-amz-target */
 	StringInfoData  body;
-	SigV4Key        key;
+	size_t          reply_length; /* of the last response */
 	RequestState    state;
 	double          due;             /* when it may be sent, in clock_now's milliseconds */
 	double          sent;            /* when it was sent last, likewise */
 	bool            not_found;       /* the response was an error of not_found_type */
 	int             retries;         /* of this body */
 	bool            clock_corrected; /* for this body */
-
-	MemoryContextCallback release;
 };
 
 /* Return the endpoint that a server names for a service, or else the service's own. */
@@ -82,15 +80,6 @@ find_endpoint(const CognitoServer *server, const AwsService *service)
 		psprintf("%s.%s.amazonaws.com%s", service->prefix, server->region, china ? ".cn" : ""));
 }
 
-/* Callback of the memory context in which a request lives: wipe its signing key. */
-static void
-release(void *arg)
-{
-	AwsRequest *request = arg;
-
-	OPENSSL_cleanse(&request->key, sizeof(request->key));
-}
-
 AwsRequest *
 aws_create_request(const CognitoServer *server, const AwsOperation *operation,
 				   const char *not_found_type)
@@ -100,9 +89,6 @@ aws_create_request(const CognitoServer *server, const AwsOperation *operation,
 
 	request->call = (AwsCall){.server = server, .operation = operation};
 	request->not_found_type = not_found_type;
-	request->release.func = release;
-	request->release.arg = request;
-	MemoryContextRegisterResetCallback(CurrentMemoryContext, &request->release);
 	request->http = http_create();
 	request->limiter = &server->session->limiter;
 	request->endpoint = find_endpoint(server, operation->service);
@@ -141,8 +127,7 @@ sign_and_send(AwsRequest *request)
 									.date = date,
 									.headers = headers,
 									.body = request->body.data,
-									.length = request->body.len,
-									.key = &request->key};
+									.length = request->body.len};
 	HttpMessage          message = {.url = request->endpoint->url,
 									.direct = request->endpoint->is_plain_http,
 									.body = request->body.data,
@@ -282,13 +267,14 @@ is_retryable(const AwsRequest *request, const AwsError *error)
 
 /* Count the response of a request, or its failure, and adapt the limiter. */
 static void
-record_response(const AwsRequest *request, const AwsError *error)
+record_response(AwsRequest *request, const AwsError *error)
 {
 	Session *session = request->call.server->session;
 	double   now = clock_now();
 
+	(void) http_body(request->http, &request->reply_length);
 	session->waited += now - request->sent;
-	session->bytes += (int64) aws_reply_length(request);
+	session->bytes += (int64) request->reply_length;
 	session->connections += http_connections(request->http);
 	if (error != NULL && error->kind == AWS_ERROR_THROTTLED)
 	{
@@ -447,10 +433,7 @@ pg_attribute_noreturn() reject_reply(const AwsRequest *request, int sqlstate, co
 size_t
 aws_reply_length(const AwsRequest *request)
 {
-	size_t length;
-
-	(void) http_body(request->http, &length);
-	return length;
+	return request->reply_length;
 }
 
 const cJSON *

@@ -62,7 +62,7 @@ extern int aws_wait(AwsRequest **requests, int nrequests, double until);
  */
 extern const cJSON *aws_reply(AwsRequest *request);
 
-/* Return the length of a reply's text, in bytes; 0 if no response has come. */
+/* Return the length of the last response's reply, in bytes, also after the request was sent again. */
 extern size_t aws_reply_length(const AwsRequest *request);
 
 /*

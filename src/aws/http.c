@@ -59,8 +59,8 @@ struct HttpRequest
 typedef struct HttpSocket
 {
 	curl_socket_t fd;
-	uint32        events; /* WL_SOCKET_READABLE, WL_SOCKET_WRITEABLE; 0 for none */
-	uint32        in_set; /* those for which it is in the wait set */
+	uint32        events;  /* WL_SOCKET_READABLE, WL_SOCKET_WRITEABLE */
+	bool          removed; /* libcurl has removed it, for good unless it adds it again */
 } HttpSocket;
 
 /* A socket that libcurl opened; the inode distinguishes it from later users of its descriptor. */
@@ -81,7 +81,8 @@ static struct
 	dlist_head    running;  /* requests that have been added to the multi handle */
 	size_t        buffered; /* bytes allocated for the responses of all requests */
 	WaitEventSet *wait_set;
-	bool          wait_set_stale; /* a descriptor in it may have become another socket's */
+	bool          wait_set_stale; /* it no longer matches the sockets */
+	int           nremoved;       /* sockets that libcurl has removed since it was built */
 	HttpSocket   *sockets;        /* malloc'd, for it grows inside a callback */
 	int           nsockets;
 	int           max_sockets;
@@ -102,6 +103,8 @@ static int
 watch_socket(CURL *easy pg_attribute_unused(), curl_socket_t fd, int what,
 			 void *user pg_attribute_unused(), void *per_socket pg_attribute_unused())
 {
+	uint32 events = ((what & CURL_POLL_IN) ? WL_SOCKET_READABLE : 0) |
+					((what & CURL_POLL_OUT) ? WL_SOCKET_WRITEABLE : 0);
 	int i = 0;
 
 	while (i < pool.nsockets && pool.sockets[i].fd != fd)
@@ -110,8 +113,11 @@ watch_socket(CURL *easy pg_attribute_unused(), curl_socket_t fd, int what,
 	/* Between two requests a kept connection is removed and added again. */
 	if (what == CURL_POLL_REMOVE)
 	{
-		if (i < pool.nsockets)
-			pool.sockets[i].events = 0;
+		if (i < pool.nsockets && !pool.sockets[i].removed)
+		{
+			pool.sockets[i].removed = true;
+			pool.nremoved++;
+		}
 		return 0;
 	}
 
@@ -127,8 +133,10 @@ watch_socket(CURL *easy pg_attribute_unused(), curl_socket_t fd, int what,
 	}
 	if (i == pool.nsockets)
 		pool.sockets[pool.nsockets++] = (HttpSocket){.fd = fd};
-	pool.sockets[i].events = ((what & CURL_POLL_IN) ? WL_SOCKET_READABLE : 0) |
-							 ((what & CURL_POLL_OUT) ? WL_SOCKET_WRITEABLE : 0);
+	else if (pool.sockets[i].removed)
+		pool.nremoved--;
+	pool.wait_set_stale |= pool.sockets[i].events != events;
+	pool.sockets[i] = (HttpSocket){.fd = fd, .events = events};
 	return 0;
 }
 
@@ -484,7 +492,7 @@ discard_pool(void)
 		fail_to_run(dlist_container(HttpRequest, node, iter.cur));
 	curl_multi_cleanup(pool.multi);
 	pool.multi = NULL;
-	pool.nsockets = 0;
+	pool.nsockets = pool.nremoved = 0;
 	pool.wait_set_stale = true;
 	pool.timer = -1;
 }
@@ -552,6 +560,14 @@ open_pool(void)
 static void
 build_wait_set(void)
 {
+	int kept = 0;
+
+	for (int i = 0; i < pool.nsockets; i++)
+		if (!pool.sockets[i].removed)
+			pool.sockets[kept++] = pool.sockets[i];
+	pool.nsockets = kept;
+	pool.nremoved = 0;
+
 	pool.wait_set_stale = true;
 	if (pool.wait_set != NULL)
 		FreeWaitEventSet(pool.wait_set);
@@ -561,30 +577,8 @@ build_wait_set(void)
 	if (IsUnderPostmaster) /* not in single-user mode */
 		AddWaitEventToSet(pool.wait_set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
 	for (int i = 0; i < pool.nsockets; i++)
-	{
-		HttpSocket *socket = &pool.sockets[i];
-
-		AddWaitEventToSet(pool.wait_set, socket->events, socket->fd, NULL, NULL);
-		socket->in_set = socket->events;
-	}
+		AddWaitEventToSet(pool.wait_set, pool.sockets[i].events, pool.sockets[i].fd, NULL, NULL);
 	pool.wait_set_stale = false;
-}
-
-/* Remove the sockets without events; return true if the wait set does not match the others. */
-static bool
-must_rebuild_wait_set(void)
-{
-	int  kept = 0;
-	bool changed = pool.wait_set_stale;
-
-	for (int i = 0; i < pool.nsockets; i++)
-	{
-		changed |= pool.sockets[i].events != pool.sockets[i].in_set;
-		if (pool.sockets[i].events != 0)
-			pool.sockets[kept++] = pool.sockets[i];
-	}
-	pool.nsockets = kept;
-	return changed;
 }
 
 /* Return the time until libcurl's timer or the deadline, in milliseconds, negative for neither. */
@@ -613,7 +607,7 @@ http_wait(double until)
 	}
 
 	CHECK_FOR_INTERRUPTS();
-	if (must_rebuild_wait_set())
+	if (pool.wait_set_stale || pool.nremoved > 0)
 		build_wait_set();
 	nevents =
 		WaitEventSetWait(pool.wait_set, wait_time(until), events, MAX_EVENTS, pool.wait_event);

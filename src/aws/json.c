@@ -22,9 +22,8 @@
 /* The longest string, in bytes: cJSON does not allocate while it copies one */
 #define MAX_STRING (1024 * 1024)
 
-/* The memory from which values are allocated: at a time, and those larger than the second on their own */
+/* The size of the blocks from which values are allocated, in bytes */
 #define BLOCK (8 * 1024)
-#define MAX_IN_BLOCK 1024
 
 /* The size of the text that is verified between two checks for interrupts, in bytes */
 #define CHUNK (256 * 1024)
@@ -42,8 +41,9 @@ static struct
 } parsing;
 
 /*
- * Allocate memory for cJSON while it parses.  Return NULL to stop it: no error may be
- * raised through its frames.  It does nothing that takes long between two allocations.
+ * Allocate memory for cJSON while it parses, from blocks: values are small, and many.
+ * Return NULL to stop it: no error may be raised through its frames.  It does nothing that
+ * takes long between two allocations.
  */
 static void *
 allocate(size_t size)
@@ -51,6 +51,7 @@ allocate(size_t size)
 	bool  is_early = parsing.allocations++ < parsing.min_allocations;
 	char *memory;
 
+	size = MAXALIGN(size);
 	if (INTERRUPTS_PENDING_CONDITION() && INTERRUPTS_CAN_BE_PROCESSED() &&
 		(!is_early || QueryCancelPending || ProcDiePending))
 		parsing.interrupted = true;
@@ -58,19 +59,17 @@ allocate(size_t size)
 		parsing.problem = "The reply holds a string of more than 1 MB.";
 	else if (parsing.context->mem_allocated > MAX_TREE)
 		parsing.problem = "The reply holds too many values.";
-	else if (size > MAX_IN_BLOCK)
-		return MemoryContextAllocExtended(parsing.context, size, MCXT_ALLOC_NO_OOM);
 	else
 	{
-		size = MAXALIGN(size);
 		if (size > parsing.left)
 		{
-			parsing.block = MemoryContextAllocExtended(parsing.context, BLOCK, MCXT_ALLOC_NO_OOM);
-			parsing.left = parsing.block != NULL ? BLOCK : 0;
+			parsing.left = Max(size, BLOCK);
+			parsing.block =
+				MemoryContextAllocExtended(parsing.context, parsing.left, MCXT_ALLOC_NO_OOM);
 		}
-		if (size > parsing.left)
-			return NULL;
 		memory = parsing.block;
+		if (memory == NULL)
+			return NULL;
 		parsing.block += size;
 		parsing.left -= size;
 		return memory;

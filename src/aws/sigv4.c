@@ -140,36 +140,29 @@ hash_canonical_request(char hex[HEX_SIZE], const SigV4Request *request, const ch
 	pfree(canonical.data);
 }
 
-/* Derive the key for one day, region and service from the secret. */
-static void
-derive_key(const SigV4Request *request, const char *day)
-{
-	SigV4Key *key = request->key;
-	size_t    length = strlen(KEY_PREFIX) + strlen(request->secret_access_key);
-	char     *secret = palloc(length + 1);
-	bool      done;
-
-	/* psprintf could leave a copy of a part. */
-	snprintf(secret, length + 1, KEY_PREFIX "%s", request->secret_access_key);
-	done = hmac_sha256(key->key, secret, length, day) &&
-		   hmac_sha256(key->key, key->key, DIGEST_SIZE, request->region) &&
-		   hmac_sha256(key->key, key->key, DIGEST_SIZE, request->service) &&
-		   hmac_sha256(key->key, key->key, DIGEST_SIZE, "aws4_request");
-	strlcpy(key->day, done ? day : "", sizeof(key->day));
-	OPENSSL_cleanse(secret, length);
-	pfree(secret);
-}
-
-/* Sign with the key of the day. */
+/* Sign with the key that is derived from the secret for one day, region and service. */
 static void
 sign(char hex[HEX_SIZE], const SigV4Request *request, const char *day, const char *string_to_sign)
 {
+	unsigned char key[DIGEST_SIZE];
 	unsigned char signature[DIGEST_SIZE];
+	size_t        length = strlen(KEY_PREFIX) + strlen(request->secret_access_key);
+	char         *secret = palloc(length + 1);
+	bool          done;
 
-	if (strcmp(request->key->day, day) != 0)
-		derive_key(request, day);
-	if (strcmp(request->key->day, day) != 0 ||
-		!hmac_sha256(signature, request->key->key, DIGEST_SIZE, string_to_sign))
+	/* psprintf could leave a copy of a part. */
+	snprintf(secret, length + 1, KEY_PREFIX "%s", request->secret_access_key);
+	done = hmac_sha256(key, secret, length, day) &&
+		   hmac_sha256(key, key, DIGEST_SIZE, request->region) &&
+		   hmac_sha256(key, key, DIGEST_SIZE, request->service) &&
+		   hmac_sha256(key, key, DIGEST_SIZE, "aws4_request") &&
+		   hmac_sha256(signature, key, DIGEST_SIZE, string_to_sign);
+
+	OPENSSL_cleanse(key, sizeof(key));
+	OPENSSL_cleanse(secret, length);
+	pfree(secret);
+
+	if (!done)
 		elog(ERROR, "could not compute HMAC-SHA-256");
 	hex_digest(hex, signature);
 }

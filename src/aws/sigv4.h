@@ -21,13 +21,6 @@ typedef struct SigV4Header
 	const char *value; /* without white space around it */
 } SigV4Header;
 
-/* The signing key of a day, which is derived from the secret: to be wiped. */
-typedef struct SigV4Key
-{
-	char          day[sizeof("YYYYMMDD")]; /* empty if there is no key yet */
-	unsigned char key[32];
-} SigV4Key;
-
 typedef struct SigV4Request
 {
 	const char        *access_key_id;
@@ -39,7 +32,6 @@ typedef struct SigV4Request
 	int                nheaders;
 	const char        *body;
 	size_t             length; /* of the body, in bytes */
-	SigV4Key          *key;    /* of an earlier request with the same secret, region and service */
 } SigV4Request;
 
 /*
@@ -51,8 +43,7 @@ extern void sigv4_date(char date[SIGV4_DATE_SIZE], time_t now);
 /*
  * Return the value of the header Authorization, palloc'd; it reveals no secret.  All
  * buffers with the secret, with keys derived from it, or with header values are
- * wiped, whatever their length; OpenSSL wipes its own.  The key of the request remains,
- * and is set if it is not that of the date.  Raise XX000 if a digest
+ * wiped, whatever their length; OpenSSL wipes its own.  Raise XX000 if a digest
  * cannot be computed.
  */
 extern char *sigv4_authorization(const SigV4Request *request);

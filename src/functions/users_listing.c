@@ -54,18 +54,24 @@ read_attribute(const Row *row, const cJSON *attribute, JsonbPair *pair)
 	pair->value = row_jsonb_string(value->valuestring);
 }
 
-/* Compare two members of a jsonb object by their names, in the order of jsonb, for qsort. */
+/* Compare the names of two members of a jsonb object, in the order of jsonb. */
 static int
-compare_pairs(const void *a, const void *b)
+compare_pairs(const JsonbPair *a, const JsonbPair *b)
 {
-	const JsonbValue *key1 = &((const JsonbPair *) a)->key;
-	const JsonbValue *key2 = &((const JsonbPair *) b)->key;
+	int difference = a->key.val.string.len - b->key.val.string.len;
 
-	CHECK_FOR_INTERRUPTS();
-	if (key1->val.string.len != key2->val.string.len)
-		return key1->val.string.len < key2->val.string.len ? -1 : 1;
-	return memcmp(key1->val.string.val, key2->val.string.val, key1->val.string.len);
+	if (difference != 0)
+		return difference;
+	return memcmp(a->key.val.string.val, b->key.val.string.val, a->key.val.string.len);
 }
+
+#define ST_SORT sort_pairs
+#define ST_ELEMENT_TYPE JsonbPair
+#define ST_COMPARE(a, b) compare_pairs((a), (b))
+#define ST_CHECK_FOR_INTERRUPTS
+#define ST_SCOPE static
+#define ST_DEFINE
+#include "lib/sort_template.h"
 
 /* Set the columns that contain attributes of a user: email, and the object of all. */
 static void
@@ -95,7 +101,7 @@ set_attributes(Row *row)
 		pairs++;
 	}
 	pairs = object.val.object.pairs;
-	qsort(pairs, n, sizeof(JsonbPair), compare_pairs);
+	sort_pairs(pairs, n);
 	for (int i = 1; i < n; i++)
 		if (compare_pairs(&pairs[i - 1], &pairs[i]) == 0)
 			row_reject(row, "holds the same attribute twice", "Attributes");
