@@ -104,7 +104,7 @@ set_attributes(Row *row)
 	sort_pairs(pairs, n);
 	for (int i = 1; i < n; i++)
 		if (compare_pairs(&pairs[i - 1], &pairs[i]) == 0)
-			row_reject(row, "holds the same attribute twice", "Attributes");
+			row_reject(row, "contains the same attribute twice", "Attributes");
 	row_set(row, USER_ATTRIBUTES, JsonbPGetDatum(JsonbValueToJsonb(&object)));
 }
 
@@ -162,13 +162,12 @@ is_in_partition(const cJSON *user, const void *arg)
 	const char         *sub = partition_key(user);
 
 	if (sub == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FDW_ERROR),
-				 errmsg("could not list the users of server \"%s\" in several concurrent requests",
-						partition->server->name),
-				 errdetail("The \"sub\" of a user is missing or does not start with a "
-						   "hexadecimal digit, by which the users are partitioned."),
-				 errhint("Set option \"max_concurrent_requests\" to 1.")));
+		ereport(ERROR, (errcode(ERRCODE_FDW_ERROR),
+						errmsg("could not list the users of server \"%s\" in concurrent requests",
+							   partition->server->name),
+						errdetail("The \"sub\" of a user is missing or does not start with a "
+								  "hexadecimal digit, by which the users are partitioned."),
+						errhint("Set option \"max_concurrent_requests\" to 1.")));
 	return sub[0] == partition->digit;
 }
 

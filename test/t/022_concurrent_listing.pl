@@ -132,7 +132,7 @@ for my $user (Cognito->user('bare', Attributes => []), Cognito->user('bad', Attr
 	my $name = $user->{Username};
 	$cognito->create_server($node, 'srv', user_pool_id => 'eu-west-1_Turn', max_concurrent_requests => 8);
 	$cognito->faults({ skip => 3, reply => { body => JSON::PP->new->encode({ Users => [$user] }) } });
-	like(Cognito::error_of($node, $count), qr/HV000: +could not list the users of server "srv" in several concurrent requests.*HINT: .*"max_concurrent_requests"/s,
+	like(Cognito::error_of($node, $count), qr/HV000: +could not list the users of server "srv" in concurrent requests.*HINT: .*"max_concurrent_requests"/s,
 		"a user without a sub in a partition: $name");
 }
 $cognito->faults;
