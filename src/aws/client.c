@@ -59,12 +59,15 @@ struct AwsRequest
 	char           *target; /* the value of the header x-amz-target */
 	StringInfoData  body;
 	size_t          reply_length; /* of the last response */
+	SigV4Key        key;
 	RequestState    state;
 	double          due;             /* when it may be sent, in clock_now's milliseconds */
 	double          sent;            /* when it was sent last, likewise */
 	bool            not_found;       /* the response was an error of not_found_type */
 	int             retries;         /* of this body */
 	bool            clock_corrected; /* for this body */
+
+	MemoryContextCallback release;
 };
 
 /* Return the endpoint that a server names for a service, or else the service's own. */
@@ -80,6 +83,13 @@ find_endpoint(const CognitoServer *server, const AwsService *service)
 		psprintf("%s.%s.amazonaws.com%s", service->prefix, server->region, china ? ".cn" : ""));
 }
 
+/* Wipe the signing key of a request; callback of its memory context. */
+static void
+release(void *arg)
+{
+	OPENSSL_cleanse(&((AwsRequest *) arg)->key, sizeof(SigV4Key));
+}
+
 AwsRequest *
 aws_create_request(const CognitoServer *server, const AwsOperation *operation,
 				   const char *not_found_type)
@@ -89,6 +99,8 @@ aws_create_request(const CognitoServer *server, const AwsOperation *operation,
 
 	request->call = (AwsCall){.server = server, .operation = operation};
 	request->not_found_type = not_found_type;
+	request->release = (MemoryContextCallback){.func = release, .arg = request};
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, &request->release);
 	request->http = http_create();
 	request->limiter = &server->session->limiter;
 	request->endpoint = find_endpoint(server, operation->service);
@@ -127,7 +139,8 @@ sign_and_send(AwsRequest *request)
 									.date = date,
 									.headers = headers,
 									.body = request->body.data,
-									.length = request->body.len};
+									.length = request->body.len,
+									.key = &request->key};
 	HttpMessage          message = {.url = request->endpoint->url,
 									.direct = request->endpoint->is_plain_http,
 									.body = request->body.data,

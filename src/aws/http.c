@@ -59,8 +59,8 @@ struct HttpRequest
 typedef struct HttpSocket
 {
 	curl_socket_t fd;
-	uint32        events;  /* WL_SOCKET_READABLE, WL_SOCKET_WRITEABLE */
-	bool          removed; /* libcurl has removed it, for good unless it adds it again */
+	uint32        events; /* WL_SOCKET_READABLE, WL_SOCKET_WRITEABLE; 0 if libcurl has removed it */
+	uint32        watched; /* those for which it is in the wait set */
 } HttpSocket;
 
 /* A socket that libcurl opened; the inode distinguishes it from later users of its descriptor. */
@@ -81,8 +81,7 @@ static struct
 	dlist_head    running;  /* requests that have been added to the multi handle */
 	size_t        buffered; /* bytes allocated for the responses of all requests */
 	WaitEventSet *wait_set;
-	bool          wait_set_stale; /* it no longer matches the sockets */
-	int           nremoved;       /* sockets that libcurl has removed since it was built */
+	bool          wait_set_stale; /* a descriptor in it may be another socket's now */
 	HttpSocket   *sockets;        /* malloc'd, because it grows inside a callback */
 	int           nsockets;
 	int           max_sockets;
@@ -103,8 +102,6 @@ static int
 watch_socket(CURL *easy pg_attribute_unused(), curl_socket_t fd, int what,
 			 void *user pg_attribute_unused(), void *per_socket pg_attribute_unused())
 {
-	uint32 events = ((what & CURL_POLL_IN) ? WL_SOCKET_READABLE : 0) |
-					((what & CURL_POLL_OUT) ? WL_SOCKET_WRITEABLE : 0);
 	int i = 0;
 
 	while (i < pool.nsockets && pool.sockets[i].fd != fd)
@@ -113,11 +110,8 @@ watch_socket(CURL *easy pg_attribute_unused(), curl_socket_t fd, int what,
 	/* Between two requests a kept connection is removed and added again. */
 	if (what == CURL_POLL_REMOVE)
 	{
-		if (i < pool.nsockets && !pool.sockets[i].removed)
-		{
-			pool.sockets[i].removed = true;
-			pool.nremoved++;
-		}
+		if (i < pool.nsockets)
+			pool.sockets[i].events = 0;
 		return 0;
 	}
 
@@ -133,10 +127,8 @@ watch_socket(CURL *easy pg_attribute_unused(), curl_socket_t fd, int what,
 	}
 	if (i == pool.nsockets)
 		pool.sockets[pool.nsockets++] = (HttpSocket){.fd = fd};
-	else if (pool.sockets[i].removed)
-		pool.nremoved--;
-	pool.wait_set_stale |= pool.sockets[i].events != events;
-	pool.sockets[i] = (HttpSocket){.fd = fd, .events = events};
+	pool.sockets[i].events = ((what & CURL_POLL_IN) ? WL_SOCKET_READABLE : 0) |
+							 ((what & CURL_POLL_OUT) ? WL_SOCKET_WRITEABLE : 0);
 	return 0;
 }
 
@@ -492,7 +484,7 @@ discard_pool(void)
 		fail_to_run(dlist_container(HttpRequest, node, iter.cur));
 	curl_multi_cleanup(pool.multi);
 	pool.multi = NULL;
-	pool.nsockets = pool.nremoved = 0;
+	pool.nsockets = 0;
 	pool.wait_set_stale = true;
 	pool.timer = -1;
 }
@@ -563,11 +555,9 @@ build_wait_set(void)
 	int kept = 0;
 
 	for (int i = 0; i < pool.nsockets; i++)
-		if (!pool.sockets[i].removed)
+		if (pool.sockets[i].events != 0)
 			pool.sockets[kept++] = pool.sockets[i];
 	pool.nsockets = kept;
-	pool.nremoved = 0;
-
 	pool.wait_set_stale = true;
 	if (pool.wait_set != NULL)
 		FreeWaitEventSet(pool.wait_set);
@@ -577,7 +567,10 @@ build_wait_set(void)
 	if (IsUnderPostmaster) /* not in single-user mode */
 		AddWaitEventToSet(pool.wait_set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
 	for (int i = 0; i < pool.nsockets; i++)
+	{
 		AddWaitEventToSet(pool.wait_set, pool.sockets[i].events, pool.sockets[i].fd, NULL, NULL);
+		pool.sockets[i].watched = pool.sockets[i].events;
+	}
 	pool.wait_set_stale = false;
 }
 
@@ -607,7 +600,9 @@ http_wait(double until)
 	}
 
 	CHECK_FOR_INTERRUPTS();
-	if (pool.wait_set_stale || pool.nremoved > 0)
+	for (int i = 0; i < pool.nsockets; i++)
+		pool.wait_set_stale |= pool.sockets[i].events != pool.sockets[i].watched;
+	if (pool.wait_set_stale)
 		build_wait_set();
 	nevents =
 		WaitEventSetWait(pool.wait_set, wait_time(until), events, MAX_EVENTS, pool.wait_event);

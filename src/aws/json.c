@@ -48,16 +48,14 @@ static struct
 static void *
 allocate(size_t size)
 {
-	bool  is_early = parsing.allocations++ < parsing.min_allocations;
-	char *memory;
-
+	parsing.allocations++;
 	size = MAXALIGN(size);
 	if (INTERRUPTS_PENDING_CONDITION() && INTERRUPTS_CAN_BE_PROCESSED() &&
-		(!is_early || QueryCancelPending || ProcDiePending))
+		(parsing.allocations > parsing.min_allocations || QueryCancelPending || ProcDiePending))
 		parsing.interrupted = true;
 	else if (size > MAX_STRING)
 		parsing.problem = "The reply contains a string of more than 1 MB.";
-	else if (parsing.context->mem_allocated > MAX_TREE)
+	else if (size > parsing.left && parsing.context->mem_allocated > MAX_TREE)
 		parsing.problem = "The reply contains too many values.";
 	else
 	{
@@ -67,12 +65,10 @@ allocate(size_t size)
 			parsing.block =
 				MemoryContextAllocExtended(parsing.context, parsing.left, MCXT_ALLOC_NO_OOM);
 		}
-		memory = parsing.block;
-		if (memory == NULL)
+		if (parsing.block == NULL)
 			return NULL;
-		parsing.block += size;
 		parsing.left -= size;
-		return memory;
+		return (parsing.block += size) - size;
 	}
 	return NULL;
 }
@@ -212,19 +208,6 @@ json_parse(const char *text, size_t length, JsonError *problem)
 	if (root == NULL)
 		*problem = (JsonError){ERRCODE_FDW_ERROR, parsing.problem};
 	return root;
-}
-
-const cJSON *
-json_first(const cJSON *parent)
-{
-	return parent != NULL ? parent->child : NULL;
-}
-
-const cJSON *
-json_next(const cJSON *child)
-{
-	CHECK_FOR_INTERRUPTS();
-	return child->next;
 }
 
 const cJSON *

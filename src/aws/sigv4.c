@@ -27,7 +27,7 @@
 static EVP_MD      *sha256_digest;
 static EVP_MAC_CTX *sha256_hmac;
 
-/* Fetch the algorithms. */
+/* Fetch the algorithms, in a session's first call. */
 static void
 fetch_algorithms(void)
 {
@@ -37,15 +37,10 @@ fetch_algorithms(void)
 
 	sha256_digest = EVP_MD_fetch(NULL, "SHA256", NULL);
 	sha256_hmac = mac != NULL ? EVP_MAC_CTX_new(mac) : NULL;
-	EVP_MAC_free(mac);
 	if (sha256_digest == NULL || sha256_hmac == NULL ||
 		EVP_MAC_CTX_set_params(sha256_hmac, parameters) != 1)
-	{
-		EVP_MD_free(sha256_digest);
-		EVP_MAC_CTX_free(sha256_hmac);
-		sha256_hmac = NULL;
 		elog(ERROR, "could not find SHA-256");
-	}
+	EVP_MAC_free(mac);
 }
 
 /* Write a digest in lower-case hexadecimal. */
@@ -140,29 +135,35 @@ hash_canonical_request(char hex[HEX_SIZE], const SigV4Request *request, const ch
 	pfree(canonical.data);
 }
 
-/* Sign with the key that is derived from the secret for one day, region and service. */
-static void
-sign(char hex[HEX_SIZE], const SigV4Request *request, const char *day, const char *string_to_sign)
+/* Derive the key for one day, region and service from the secret; return false on failure. */
+static bool
+derive_key(unsigned char key[DIGEST_SIZE], const SigV4Request *request, const char *day)
 {
-	unsigned char key[DIGEST_SIZE];
-	unsigned char signature[DIGEST_SIZE];
-	size_t        length = strlen(KEY_PREFIX) + strlen(request->secret_access_key);
-	char         *secret = palloc(length + 1);
-	bool          done;
+	size_t length = strlen(KEY_PREFIX) + strlen(request->secret_access_key);
+	char  *secret = palloc(length + 1);
+	bool   done;
 
 	/* psprintf could leave a copy of a part. */
 	snprintf(secret, length + 1, KEY_PREFIX "%s", request->secret_access_key);
 	done = hmac_sha256(key, secret, length, day) &&
 		   hmac_sha256(key, key, DIGEST_SIZE, request->region) &&
 		   hmac_sha256(key, key, DIGEST_SIZE, request->service) &&
-		   hmac_sha256(key, key, DIGEST_SIZE, "aws4_request") &&
-		   hmac_sha256(signature, key, DIGEST_SIZE, string_to_sign);
-
-	OPENSSL_cleanse(key, sizeof(key));
+		   hmac_sha256(key, key, DIGEST_SIZE, "aws4_request");
 	OPENSSL_cleanse(secret, length);
 	pfree(secret);
+	return done;
+}
 
-	if (!done)
+/* Sign with the key of the day, which is derived unless it is there. */
+static void
+sign(char hex[HEX_SIZE], const SigV4Request *request, const char *day, const char *string_to_sign)
+{
+	SigV4Key     *key = request->key;
+	unsigned char signature[DIGEST_SIZE];
+
+	if (strcmp(key->day, day) != 0)
+		strlcpy(key->day, derive_key(key->key, request, day) ? day : "", sizeof(key->day));
+	if (key->day[0] == '\0' || !hmac_sha256(signature, key->key, DIGEST_SIZE, string_to_sign))
 		elog(ERROR, "could not compute HMAC-SHA-256");
 	hex_digest(hex, signature);
 }
@@ -187,7 +188,7 @@ sigv4_authorization(const SigV4Request *request)
 	char  signature[HEX_SIZE];
 	char *string_to_sign;
 
-	if (sha256_hmac == NULL)
+	if (sha256_digest == NULL || sha256_hmac == NULL)
 		fetch_algorithms();
 	hash_canonical_request(request_hash, request, names);
 	string_to_sign = psprintf(ALGORITHM "\n%s\n%s\n%s", request->date, scope, request_hash);

@@ -58,11 +58,11 @@ read_attribute(const Row *row, const cJSON *attribute, JsonbPair *pair)
 static int
 compare_pairs(const JsonbPair *a, const JsonbPair *b)
 {
-	int difference = a->key.val.string.len - b->key.val.string.len;
+	int length = a->key.val.string.len;
 
-	if (difference != 0)
-		return difference;
-	return memcmp(a->key.val.string.val, b->key.val.string.val, a->key.val.string.len);
+	if (length != b->key.val.string.len)
+		return length - b->key.val.string.len;
+	return memcmp(a->key.val.string.val, b->key.val.string.val, length);
 }
 
 #define ST_SORT sort_pairs
@@ -79,7 +79,7 @@ set_attributes(Row *row)
 {
 	const cJSON *attributes = json_member(row->item, "Attributes");
 	const cJSON *attribute;
-	JsonbValue   object = {.type = jbvObject};
+	JsonbValue   object;
 	JsonbPair   *pairs;
 	int          n = 0;
 
@@ -90,21 +90,20 @@ set_attributes(Row *row)
 
 	json_for_each (attribute, attributes)
 		n++;
-	pairs = palloc(Max(n, 1) * sizeof(JsonbPair));
-	object.val.object.nPairs = n;
-	object.val.object.pairs = pairs;
+	pairs = palloc(n * sizeof(JsonbPair));
+	n = 0;
 	json_for_each (attribute, attributes)
 	{
-		read_attribute(row, attribute, pairs);
-		if (strcmp(pairs->key.val.string.val, "email") == 0)
-			row_set(row, USER_EMAIL, CStringGetTextDatum(pairs->value.val.string.val));
-		pairs++;
+		read_attribute(row, attribute, &pairs[n]);
+		if (strcmp(pairs[n].key.val.string.val, "email") == 0)
+			row_set(row, USER_EMAIL, CStringGetTextDatum(pairs[n].value.val.string.val));
+		n++;
 	}
-	pairs = object.val.object.pairs;
 	sort_pairs(pairs, n);
 	for (int i = 1; i < n; i++)
 		if (compare_pairs(&pairs[i - 1], &pairs[i]) == 0)
 			row_reject(row, "contains the same attribute twice", "Attributes");
+	object = (JsonbValue){.type = jbvObject, .val.object = {.nPairs = n, .pairs = pairs}};
 	row_set(row, USER_ATTRIBUTES, JsonbPGetDatum(JsonbValueToJsonb(&object)));
 }
 
