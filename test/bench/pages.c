@@ -161,14 +161,13 @@ write_user(char *dst, int user)
 					 {"sub", sub},
 					 {"email_verified", r & 1 ? "true" : "false"},
 					 {"name", name},
-					 {"phone_number_verified", s & 1 ? "true" : "false"},
-					 {"phone_number", phone_number},
-					 {"email", email},
-					 {"custom:tenant", tenant},
 					 {"given_name", given_name},
 					 {"family_name", family_name},
 					 {"locale", locale[(r >> 16) % 5]},
-    };
+					 {"email", email},
+					 {"custom:tenant", tenant},
+					 {"phone_number_verified", s & 1 ? "true" : "false"},
+					 {"phone_number", phone_number}};
 	size_t length;
 
 	write_sub(sub, user, r);
