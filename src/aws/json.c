@@ -53,22 +53,26 @@ allocate(size_t size)
 	if (INTERRUPTS_PENDING_CONDITION() && INTERRUPTS_CAN_BE_PROCESSED() &&
 		(parsing.allocations > parsing.min_allocations || QueryCancelPending || ProcDiePending))
 		parsing.interrupted = true;
+	else if (size <= parsing.left)
+	{
+		parsing.left -= size;
+		return (parsing.block += size) - size;
+	}
 	else if (size > MAX_STRING)
 		parsing.problem = "The reply contains a string of more than 1 MB.";
-	else if (size > parsing.left && parsing.context->mem_allocated > MAX_TREE)
+	else if (parsing.context->mem_allocated > MAX_TREE)
 		parsing.problem = "The reply contains too many values.";
 	else
 	{
-		if (size > parsing.left)
+		char *block =
+			MemoryContextAllocExtended(parsing.context, Max(size, BLOCK), MCXT_ALLOC_NO_OOM);
+
+		if (block != NULL)
 		{
-			parsing.left = Max(size, BLOCK);
-			parsing.block =
-				MemoryContextAllocExtended(parsing.context, parsing.left, MCXT_ALLOC_NO_OOM);
+			parsing.block = block + size;
+			parsing.left = Max(size, BLOCK) - size;
 		}
-		if (parsing.block == NULL)
-			return NULL;
-		parsing.left -= size;
-		return (parsing.block += size) - size;
+		return block;
 	}
 	return NULL;
 }

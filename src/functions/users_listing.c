@@ -45,11 +45,10 @@ read_attribute(const Row *row, const cJSON *attribute, JsonbPair *pair)
 		else if (value == NULL && strcmp(member->string, "Value") == 0)
 			value = member;
 	}
-	if (!cJSON_IsString(name) || !cJSON_IsString(value))
-		row_reject(row,
-				   psprintf("has an element whose \"%s\" is not a string",
-							!cJSON_IsString(name) ? "Name" : "Value"),
-				   "Attributes");
+	if (name == NULL || name->valuestring == NULL)
+		row_reject(row, "has an element whose \"Name\" is not a string", "Attributes");
+	if (value == NULL || value->valuestring == NULL)
+		row_reject(row, "has an element whose \"Value\" is not a string", "Attributes");
 	pair->key = row_jsonb_string(name->valuestring);
 	pair->value = row_jsonb_string(value->valuestring);
 }
@@ -95,7 +94,8 @@ set_attributes(Row *row)
 	json_for_each (attribute, attributes)
 	{
 		read_attribute(row, attribute, &pairs[n]);
-		if (strcmp(pairs[n].key.val.string.val, "email") == 0)
+		if (pairs[n].key.val.string.len == strlen("email") &&
+			strcmp(pairs[n].key.val.string.val, "email") == 0)
 			row_set(row, USER_EMAIL, CStringGetTextDatum(pairs[n].value.val.string.val));
 		n++;
 	}
