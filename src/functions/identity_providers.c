@@ -19,7 +19,11 @@ make_provider_row(Row *row)
 }
 
 static const Listing providers_listing = {
-	.operation = {&aws_user_pools, "ListIdentityProviders", POOL_USER, {"UserPoolId"}},
+	.operation = {&aws_user_pools,
+				  "ListIdentityProviders",
+				  POOL_USER,
+				  {"UserPoolId"},
+				  AWS_USER_POOL_RESOURCE_READ},
 	.page_size = "MaxResults",
 	.token = "NextToken",
 	.items = "Providers",

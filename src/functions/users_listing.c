@@ -22,7 +22,7 @@
 #define MAX_SUB_DIGITS 2
 
 const Listing users_listing = {
-	.operation = {&aws_user_pools, "ListUsers", POOL_USER, {"UserPoolId", "Filter"}},
+	.operation = {&aws_user_pools, "ListUsers", POOL_USER, {"UserPoolId", "Filter"}, AWS_USER_LIST},
 	.page_size = "Limit",
 	.token = "PaginationToken",
 	.items = "Users",

@@ -1,7 +1,6 @@
 /*
  * session.h
- *		The state of the session for each server: counters, the sizes of pools, and
- *		the limiter, because the quota to which it has adapted is also the next call's.
+ *		The state of the session for each server: counters and the sizes of pools.
  */
 #ifndef COGNITO_SERVER_SESSION_H
 #define COGNITO_SERVER_SESSION_H
@@ -10,8 +9,6 @@
 
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
-
-#include "server/limiter.h"
 
 /* The complete listings whose sizes are kept */
 typedef enum SessionListing
@@ -43,7 +40,7 @@ typedef struct Session
 	double        waited;      /* for responses, in milliseconds */
 	TimestampTz   last_call;
 	SessionExtent extents[SESSION_LISTINGS];
-	Limiter       limiter; /* of all requests to the server */
+	double        next_request; /* when max_requests_per_second permits one, in clock_now's time */
 } Session;
 
 /* Return the state for a server, which is created at its first use and lasts as long as the session. */
