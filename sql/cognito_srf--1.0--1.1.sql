@@ -43,6 +43,13 @@ CREATE FUNCTION cognito_memberships(server_name text, attribute text, operator t
 COMMENT ON FUNCTION cognito_memberships(text, text, text, text[]) IS
 	'memberships in the user pool of a server whose attribute (group_name or username) equals (=) or starts with (^=) one of the values';
 
+-- Statistics of the session start anew.
+
+CREATE FUNCTION cognito_statistics_reset() RETURNS void
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION cognito_statistics_reset() IS
+	'sets the counters of cognito_statistics to zero, in this session';
+
 -- Comments of 1.0 that were unclear
 
 COMMENT ON FUNCTION cognito_users(text, text, bigint) IS

@@ -170,12 +170,20 @@ static void
 append_rows(ListingState *state, const ListingPart *part, const AwsRequest *request,
 			const cJSON *items)
 {
-	Row          row = {.request = request, .arg = part->arg};
+	Row                  row = {.arg = part->arg,
+								.request = request,
+								.server_name = state->server->name,
+								.key = state->listing->key};
+	ErrorContextCallback context = {
+		.previous = error_context_stack, .callback = row_error_context, .arg = &row};
 	const cJSON *item;
 
+	error_context_stack = &context;
 	json_for_each (item, items)
 	{
 		row.number++;
+		row.item = item;
+		row.member = NULL;
 		if (!belongs(part, item))
 			continue;
 		if (state->rows_left == 0)
@@ -183,12 +191,12 @@ append_rows(ListingState *state, const ListingPart *part, const AwsRequest *requ
 		if (state->rows_left != LISTING_ALL)
 			state->rows_left--;
 
-		row.item = item;
 		if (!cJSON_IsObject(item))
 			aws_reject_reply(request, psprintf("Item %d is not an object.", row.number));
 		row_append(&row, state->listing->make_row, state->rows, state->columns);
 		state->server->session->rows++;
 	}
+	error_context_stack = context.previous;
 }
 
 /* Replace a part that has more pages by smaller ones; return false if it is not split. */

@@ -29,6 +29,7 @@ typedef struct Listing
 	const char  *token;     /* name of the parameter, and of the response's member, for the
 							 * token of the next page */
 	const char  *items;     /* name of the response's member with the list of items */
+	const char  *key;       /* name of the member that identifies an item, for errors */
 	const char  *function;  /* name of the SQL function, for progress messages */
 	const char  *noun;      /* plural of the items, for progress messages */
 	RowMaker     make_row;  /* sets the columns of an item's row */

@@ -58,6 +58,7 @@ static const Listing clients_listing = {
 	.page_size = "MaxResults",
 	.token = "NextToken",
 	.items = "UserPoolClients",
+	.key = "ClientId",
 	.function = "cognito_app_clients",
 	.noun = "app clients",
 	.make_row = make_client_row,

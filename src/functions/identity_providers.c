@@ -27,6 +27,7 @@ static const Listing providers_listing = {
 	.page_size = "MaxResults",
 	.token = "NextToken",
 	.items = "Providers",
+	.key = "ProviderName",
 	.function = "cognito_identity_providers",
 	.noun = "identity providers",
 	.make_row = make_provider_row,

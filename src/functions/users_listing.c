@@ -26,6 +26,7 @@ const Listing users_listing = {
 	.page_size = "Limit",
 	.token = "PaginationToken",
 	.items = "Users",
+	.key = "Username",
 	.function = "cognito_users",
 	.noun = "users",
 	.make_row = users_make_row,
@@ -61,9 +62,12 @@ set_attributes(Row *row)
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	json_for_each (attribute, attributes)
 	{
-		JsonbValue key = row_jsonb_string(attribute_string(row, attribute, "Name"));
-		JsonbValue value = row_jsonb_string(attribute_string(row, attribute, "Value"));
+		JsonbValue key;
+		JsonbValue value;
 
+		row->member = attribute_string(row, attribute, "Name");
+		key = row_jsonb_string(row->member);
+		value = row_jsonb_string(attribute_string(row, attribute, "Value"));
 		pushJsonbValue(&state, WJB_KEY, &key);
 		pushJsonbValue(&state, WJB_VALUE, &value);
 		if (strcmp(key.val.string.val, "email") == 0)

@@ -49,4 +49,7 @@ extern Session *session_get(Oid serverid);
 /* Return a list of the states for all servers, in the current memory context. */
 extern List *session_list(void);
 
+/* Set the counters of all servers to zero; the sizes of pools stay. */
+extern void session_reset_counters(void);
+
 #endif

@@ -191,11 +191,12 @@ times_out('connect_timeout', 'HV00N', 'timeout expired while connecting to Cogni
 my $silent = IO::Socket::INET->new(Listen => 8, LocalAddr => '127.0.0.1');
 $cognito->create_server($node, 'srv',
 	endpoint_url => 'https://127.0.0.1:' . $silent->sockport,
-	connect_timeout => '1s');
+	connect_timeout => '1000ms');
 times_out('connect_timeout in TLS', 'HV00N', 'timeout expired while connecting to Cognito for server "srv"',
 	'gave up after .* s while negotiating TLS', '"connect_timeout"');
 
-$cognito->create_server($node, 'srv', request_timeout => '1s');
+# without a unit: seconds
+$cognito->create_server($node, 'srv', request_timeout => '1');
 for (
 	[ 'response', 'waiting for the response', 1 ],
 	[ 'body', 'receiving the response', 1 ],
