@@ -69,10 +69,10 @@ lint:
 	test/packages lint
 	test/lint
 
-# In roots of other releases.
+# In fresh roots of Debian's releases: all tests, and those of the packages.
 matrix:
 	test/packages matrix
-	$(sudo) test/matrix
+	$(sudo) test/matrix $(RELEASES)
 
 deb:
 	test/packages deb
