@@ -795,10 +795,8 @@ const char *
 http_phase(const HttpRequest *request)
 {
 	static const char *const phases[] = {
-		[PHASE_RESOLVING] = "resolving the host name",
-		[PHASE_CONNECTING] = "connecting",
-		[PHASE_NEGOTIATING_TLS] = "negotiating TLS",
-		[PHASE_WAITING] = "waiting for the response",
+		[PHASE_RESOLVING] = "resolving the host name", [PHASE_CONNECTING] = "connecting",
+		[PHASE_NEGOTIATING_TLS] = "negotiating TLS",   [PHASE_WAITING] = "waiting for the response",
 		[PHASE_RECEIVING] = "receiving the response",
 	};
 
