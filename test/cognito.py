@@ -492,8 +492,8 @@ def check_limits(value, shape, name):
     """Check what botocore's validator ignores: patterns, maxima, and that true is not 1."""
     limits = shape.metadata
     size = value if isinstance(value, (int, float)) else len(value)
-    # Python has no \p{…}: the model uses all of these classes together, for the visible characters
-    pattern = limits.get("pattern", "(?s).*").replace(r"\p{L}\p{M}\p{S}\p{N}\p{P}", r"\S")
+    # Python has no \p{…}: the model uses all of these classes together, for the visible characters; Z are separators
+    pattern = limits.get("pattern", "(?s).*").replace(r"\p{L}\p{M}\p{S}\p{N}\p{P}", r"\S").replace(r"\p{Z}", r"\s")
     mismatch = isinstance(value, str) and not re.fullmatch(pattern, value)
     if mismatch or size > limits.get("max", size) or isinstance(value, bool) != (shape.type_name == "boolean"):
         raise ValueError(f"Value {value!r} at {name} fails to satisfy its constraint")
