@@ -7,7 +7,8 @@
                                    and print a second URL: the same without TLS
 
 It listens on a free port of 127.0.0.1, and checks each request as strictly as AWS does: its signature with
-botocore's own signer, its body with botocore's models of the services. `GET /_violations` lists what was malformed.
+botocore's own signer, its body with AWS's models of the services, which model.json pins. `GET /_violations` lists what
+was malformed.
 
 Pools: <region>_UsersN has N generated users, for any N, and <region>_OldUsersN too, whose subs are random UUIDs as in
 pools made before 2024; eu-west-1_AbCdEf123 has the 300 people of the demo, and
@@ -42,13 +43,13 @@ from http.server import BaseHTTPRequestHandler
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from botocore.loaders import Loader
 from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
-MODELS = {model.metadata["targetPrefix"]: model
-          for model in (ServiceModel(Loader().load_service_model(name, "service-2"), name)
-                        for name in ("cognito-idp", "cognito-identity"))}
+MODEL_FILE = os.path.join(os.path.dirname(os.path.realpath(__file__)), "model.json")  # pin-model writes it
+with open(MODEL_FILE, encoding="ascii") as _file:
+    MODELS = {model["metadata"]["targetPrefix"]: ServiceModel(model, name)
+              for name, model in json.load(_file)["services"].items()}
 CONTENT_TYPE = "application/x-amz-json-1.1"
 SIGNED_ALWAYS = {"content-type", "host", "x-amz-date", "x-amz-target"}
 AUTHORIZATION = re.compile(
@@ -527,8 +528,8 @@ def check_limits(value, shape, name):
     """Check what botocore's validator ignores: patterns, maxima, and that true is not 1."""
     limits = shape.metadata
     size = value if isinstance(value, (int, float)) else len(value)
-    # Python has no \p{…}: the model uses all of these classes together, for the visible characters
-    pattern = limits.get("pattern", "(?s).*").replace(r"\p{L}\p{M}\p{S}\p{N}\p{P}", r"\S")
+    # Python has no \p{…}: the model uses all of these classes together, for the visible characters; Z are separators
+    pattern = limits.get("pattern", "(?s).*").replace(r"\p{L}\p{M}\p{S}\p{N}\p{P}", r"\S").replace(r"\p{Z}", r"\s")
     mismatch = isinstance(value, str) and not re.fullmatch(pattern, value)
     if mismatch or size > limits.get("max", size) or isinstance(value, bool) != (shape.type_name == "boolean"):
         raise ValueError(f"Value {value!r} at {name} fails to satisfy its constraint")

@@ -20,7 +20,7 @@ plan skip_all => "no npm packages in $folder; test/packages test installs them"
 
 my ($input, $lines) = ('', '');
 local $ENV{NODE_NO_WARNINGS} = 1;
-my $pool = IPC::Run::start([ 'node', "$folder/fill.mjs" ], \$input, \$lines, IPC::Run::timeout(60));
+my $pool = IPC::Run::start([ 'node', "$folder/fill.mjs" ], \$input, \$lines, IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
 
 # The next line of what the SDK reads.
 sub next_line
