@@ -42,7 +42,7 @@ struct Key
 
 struct KeySet
 {
-	EVP_MD               *sha256; /* fetched once, for that takes as long as a digest */
+	EVP_MD_CTX           *digest; /* SHA-256, which is fetched once */
 	int                   nkeys;
 	Key                  *keys;
 	MemoryContextCallback release;
@@ -63,7 +63,7 @@ release_set(void *arg)
 {
 	KeySet *set = arg;
 
-	EVP_MD_free(set->sha256);
+	EVP_MD_CTX_free(set->digest);
 }
 
 /* Raise the error for OpenSSL without memory or without an algorithm. */
@@ -186,8 +186,8 @@ create_set(int max)
 	set->keys = palloc0(Max(max, 1) * sizeof(Key));
 	set->release = (MemoryContextCallback){.func = release_set, .arg = set};
 	MemoryContextRegisterResetCallback(CurrentMemoryContext, &set->release);
-	set->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-	if (set->sha256 == NULL)
+	set->digest = EVP_MD_CTX_new();
+	if (set->digest == NULL || EVP_DigestInit_ex(set->digest, EVP_sha256(), NULL) != 1)
 		reject_openssl();
 	return set;
 }
@@ -256,7 +256,9 @@ keys_verify(const KeySet *keys, const Key *key, const char *text, size_t length,
 	unsigned char digest[SHA256_DIGEST_LENGTH];
 	bool          valid;
 
-	if (EVP_Digest(text, length, digest, NULL, keys->sha256, NULL) != 1)
+	if (EVP_DigestInit_ex(keys->digest, NULL, NULL) != 1 ||
+		EVP_DigestUpdate(keys->digest, text, length) != 1 ||
+		EVP_DigestFinal_ex(keys->digest, digest, NULL) != 1)
 		reject_openssl();
 	valid = EVP_PKEY_verify(key->verifier, signature, signature_length, digest, sizeof(digest)) == 1;
 	if (!valid)

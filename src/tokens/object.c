@@ -20,6 +20,15 @@
 /* The last second of the year 9999, since the Unix epoch */
 #define MAX_TIME 253402300799.0
 
+/* Return the last byte of a string in a JSON text, which begins with a quotation mark. */
+static const char *
+find_end_of_string(const char *c)
+{
+	while (c[1] != '"' && c[1] != '\0')
+		c += c[1] == '\\' && c[2] != '\0' ? 2 : 1;
+	return c[1] == '"' ? c + 1 : c;
+}
+
 /*
  * Count the members of all objects in a JSON text: the colons outside of its strings.
  * Return -1 if it is nested too deeply.
@@ -27,16 +36,13 @@
 static int
 count_members(const char *text)
 {
-	bool in_string = false;
-	int  depth = 0;
-	int  n = 0;
+	int depth = 0;
+	int n = 0;
 
 	for (const char *c = text; *c != '\0'; c++)
 	{
 		if (*c == '"')
-			in_string = !in_string;
-		else if (in_string)
-			c += *c == '\\' && c[1] != '\0';
+			c = find_end_of_string(c);
 		else if (*c == ':')
 			n++;
 		else if (*c == '{' || *c == '[')
@@ -135,9 +141,12 @@ object_string(JsonbContainer *object, const char *member)
 bool
 object_equals(JsonbContainer *object, const char *member, const char *value)
 {
-	const char *string = object_string(object, member);
+	JsonbValue string;
+	size_t     length = strlen(value);
 
-	return string != NULL && strcmp(string, value) == 0;
+	return find_member(object, member, &string) != NULL && string.type == jbvString &&
+		   (size_t) string.val.string.len == length &&
+		   memcmp(string.val.string.val, value, length) == 0;
 }
 
 bool

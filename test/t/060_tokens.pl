@@ -341,6 +341,28 @@ is(with_token($id, "RESET ROLE; $PARALLEL SET parallel_leader_participation = of
 is($cognito->requests, 0, '… without a request, if the server has keys');
 
 
+# The manual: a chapter to type along
+
+{
+	my $manual = slurp_file("$FindBin::Bin/../../docs/row-level-security.md");
+	my ($server, $table, $own, $support, @queries) = $manual =~ /^```sql\n(.*?)^```/msg;
+
+	# Runs statements as the role of the application, with a token for psql's variable.
+	my $type = sub {
+		my ($token, @statements) = @_;
+		return $node->safe_psql('manual', join "\n", "SET SESSION AUTHORIZATION app_of_manual; \\set token '$token'", @statements);
+	};
+	$node->safe_psql('postgres', 'CREATE DATABASE manual');
+	$node->safe_psql('manual', 'CREATE EXTENSION cognito_srf');
+	$node->safe_psql('manual', s/\bapp\b/app_of_manual/gr) for $server, $table, $own, $support;
+	$node->safe_psql('manual', 'ALTER SERVER app_users OPTIONS (ADD jwks ' . Cognito::quote(Token::jwks($first->jwk)) . ')');
+	is($type->($id, @queries), "$Token::SUB|a book\n0\nana.sato\@example.com", 'manual: the statements for psql');
+	is($type->($first->id(sub => '99999999-2222-4333-8444-555555555555'), @queries),
+		"99999999-2222-4333-8444-555555555555|a book\n0\nana.sato\@example.com", 'manual: another user sees other rows');
+	like($type->($first->id('cognito:groups' => ['support']), @queries), qr/\A(?:.*a book\n){3}/, 'manual: support sees all');
+}
+
+
 # The log
 
 my $planted = $first->id(jti => 'planted');
