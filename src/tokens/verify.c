@@ -28,14 +28,12 @@
 /* How long a session does not request keys again because a token's is unknown, in milliseconds */
 #define REFETCH_INTERVAL 10000
 
-/* A valid token; all of it is in one context, which wipes it. */
+/* A valid token, which is wiped before it is freed, and so are its claims */
 typedef struct ValidToken
 {
-	MemoryContext         context;
-	size_t                length;
-	char                 *text;
-	JwtClaims             claims;
-	MemoryContextCallback wipe;
+	JwtClaims claims;
+	size_t    length;
+	char      text[FLEXIBLE_ARRAY_MEMBER];
 } ValidToken;
 
 /* What the session remembers of a server */
@@ -94,16 +92,6 @@ get_verifier(Oid serverid)
 	return verifier;
 }
 
-/* Callback of the context of a valid token. */
-static void
-wipe_token(void *arg)
-{
-	ValidToken *valid = arg;
-
-	OPENSSL_cleanse(valid->text, valid->length);
-	OPENSSL_cleanse(valid->claims.all, VARSIZE(valid->claims.all));
-}
-
 /* Forget the last valid token. */
 static void
 forget_token(Verifier *verifier)
@@ -111,32 +99,36 @@ forget_token(Verifier *verifier)
 	ValidToken *valid = verifier->valid;
 
 	verifier->valid = NULL;
-	if (valid != NULL)
-		MemoryContextDelete(valid->context);
+	if (valid == NULL)
+		return;
+	OPENSSL_cleanse(valid->text, valid->length);
+	OPENSSL_cleanse(valid->claims.all, VARSIZE(valid->claims.all));
+	pfree(valid->claims.all);
+	pfree(valid);
+}
+
+/* Return a copy of claims in the current memory context. */
+static Jsonb *
+copy_claims(const Jsonb *claims)
+{
+	return memcpy(palloc(VARSIZE(claims)), claims, VARSIZE(claims));
 }
 
 /* Remember a valid token, in place of the last one. */
 static void
 remember_token(Verifier *verifier, const char *token, size_t length, const JwtClaims *claims)
 {
-	MemoryContext context =
-		AllocSetContextCreate(CurrentMemoryContext, "cognito token", ALLOCSET_SMALL_SIZES);
-	MemoryContext caller = MemoryContextSwitchTo(context);
-	ValidToken   *valid = palloc(sizeof(ValidToken));
-
-	*valid = (ValidToken){.context = context,
-						  .length = length,
-						  .text = pnstrdup(token, length),
-						  .claims = *claims,
-						  .wipe = {.func = wipe_token, .arg = valid}};
-	valid->claims.all = palloc(VARSIZE(claims->all));
-	memcpy(valid->claims.all, claims->all, VARSIZE(claims->all));
-	MemoryContextRegisterResetCallback(context, &valid->wipe);
-	MemoryContextSwitchTo(caller);
+	MemoryContext caller = MemoryContextSwitchTo(verifier->context);
+	ValidToken   *valid;
 
 	forget_token(verifier);
-	MemoryContextSetParent(context, TopMemoryContext);
+	valid = palloc(offsetof(ValidToken, text) + length);
+	valid->claims = *claims;
+	valid->length = length;
+	memcpy(valid->text, token, length);
+	valid->claims.all = copy_claims(claims->all);
 	verifier->valid = valid;
+	MemoryContextSwitchTo(caller);
 }
 
 /* Return the rules of a server, in the current memory context. */
@@ -306,12 +298,9 @@ get_key(Verifier *verifier, const char *name, const Jwt *jwt)
 static void
 verify(Verifier *verifier, const char *name, const char *token, size_t length)
 {
-	MemoryContext context =
-		AllocSetContextCreate(CurrentMemoryContext, "cognito token", ALLOCSET_DEFAULT_SIZES);
-	MemoryContext caller = MemoryContextSwitchTo(context);
-	Jwt           jwt;
-	JwtClaims     claims;
-	const Key    *key;
+	Jwt        jwt;
+	JwtClaims  claims;
+	const Key *key;
 
 	reject_token(name, jwt_split(token, length, &jwt));
 	key = get_key(verifier, name, &jwt);
@@ -322,9 +311,6 @@ verify(Verifier *verifier, const char *name, const char *token, size_t length)
 	if (!has_last_header(verifier, &jwt))
 		remember_header(verifier, key, &jwt);
 	remember_token(verifier, token, length, &claims);
-
-	MemoryContextSwitchTo(caller);
-	MemoryContextDelete(context);
 }
 
 /* Return true if a token is the last valid one. */
@@ -340,12 +326,8 @@ is_remembered(const Verifier *verifier, const char *token, size_t length)
 static Jsonb *
 use_token(const ValidToken *valid, const char *name, const char *token_use)
 {
-	Jsonb *claims;
-
 	reject_token(name, jwt_check_use(&valid->claims, unix_time(), token_use));
-	claims = palloc(VARSIZE(valid->claims.all));
-	memcpy(claims, valid->claims.all, VARSIZE(valid->claims.all));
-	return claims;
+	return copy_claims(valid->claims.all);
 }
 
 Jsonb *
