@@ -48,9 +48,9 @@ typedef enum HttpOutcome
 typedef struct HttpMessage
 {
 	const char *url;
-	bool        direct;  /* never through a proxy */
-	List       *headers; /* of char *, each "name: value" */
-	const char *body;    /* of a POST request; NULL for a GET request */
+	bool        direct;          /* never through a proxy */
+	List       *headers;         /* of char *, each "name: value" */
+	const char *body;            /* of a POST request; NULL for a GET request */
 	size_t      length;          /* of the body, in bytes */
 	int         connect_timeout; /* in milliseconds */
 	int         request_timeout; /* in milliseconds, connecting included */

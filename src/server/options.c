@@ -32,7 +32,8 @@
 #define MAX_CLIENT_ID 128
 #define MAX_ISSUER 2048
 
-#define CLIENT_IDS_PROBLEM "It must be a list of app clients' ids, such as 'id1, id2', or '*' alone."
+#define CLIENT_IDS_PROBLEM \
+	"It must be a list of app clients' ids, such as 'id1, id2', or '*' alone."
 
 /* What service models call \w */
 #define WORD_LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"

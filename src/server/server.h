@@ -76,7 +76,7 @@ extern CognitoServer *server_open(const char *name, PoolKind pool);
  */
 extern CognitoServer *server_open_public(const char *name, PoolKind pool);
 
-extern void           server_close(CognitoServer *server);
+extern void server_close(CognitoServer *server);
 
 /* Return the id of one of a server's pools, NULL if it has none. */
 extern const char *server_pool_id(const CognitoServer *server, PoolKind pool);

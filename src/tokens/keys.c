@@ -28,7 +28,7 @@
 #define MAX_EXPONENT 32
 
 #define NO_SET "It must be a JSON object with a list \"keys\", and no member twice."
-#define BAD_KEY \
+#define BAD_KEY                                                                                   \
 	"Each RSA key must have an id (\"kid\") of its own, a modulus (\"n\") of 2048 to 4096 bits, " \
 	"and an odd exponent (\"e\"), in base64url."
 
@@ -260,7 +260,8 @@ keys_verify(const KeySet *keys, const Key *key, const char *text, size_t length,
 		EVP_DigestUpdate(keys->digest, text, length) != 1 ||
 		EVP_DigestFinal_ex(keys->digest, digest, NULL) != 1)
 		reject_openssl();
-	valid = EVP_PKEY_verify(key->verifier, signature, signature_length, digest, sizeof(digest)) == 1;
+	valid =
+		EVP_PKEY_verify(key->verifier, signature, signature_length, digest, sizeof(digest)) == 1;
 	if (!valid)
 		ERR_clear_error();
 	return valid;
@@ -279,10 +280,11 @@ check_response(const CognitoServer *server, HttpRequest *request)
 	if (http_outcome(request) != HTTP_RESPONSE)
 		aws_error_raise(&error, &call, request, 0);
 	if (http_status(request) != 200)
-		ereport(ERROR, (errcode(ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION),
-						errmsg("could not get the keys for the tokens of server \"%s\"", server->name),
-						errdetail("%s: answered with status %ld.", get_keys.name, http_status(request)),
-						errhint("Check \"region\", \"user_pool_id\" and \"endpoint_url\".")));
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION),
+				 errmsg("could not get the keys for the tokens of server \"%s\"", server->name),
+				 errdetail("%s: answered with status %ld.", get_keys.name, http_status(request)),
+				 errhint("Check \"region\", \"user_pool_id\" and \"endpoint_url\".")));
 }
 
 const char *
@@ -291,14 +293,14 @@ keys_fetch(const CognitoServer *server)
 	MemoryContext   caller = MemoryContextSwitchTo(server->context);
 	const Endpoint *endpoint = aws_endpoint(server, &aws_user_pools);
 	HttpRequest    *request = http_create();
-	HttpMessage     message = {.url = psprintf("%s%s/.well-known/jwks.json", endpoint->url,
-											   server->user_pool_id),
-							   .direct = endpoint->is_plain_http,
-							   .connect_timeout = server->connect_timeout,
-							   .request_timeout = server->request_timeout};
-	const char     *problem;
-	const char     *text;
-	size_t          length;
+	HttpMessage     message = {
+			.url = psprintf("%s%s/.well-known/jwks.json", endpoint->url, server->user_pool_id),
+			.direct = endpoint->is_plain_http,
+			.connect_timeout = server->connect_timeout,
+			.request_timeout = server->request_timeout};
+	const char *problem;
+	const char *text;
+	size_t      length;
 
 	if (srf_offline)
 		ereport(ERROR, (errcode(ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION),
@@ -316,10 +318,9 @@ keys_fetch(const CognitoServer *server)
 	text = http_body(request, &length);
 	problem = strlen(text) == length ? keys_check(text) : NO_SET;
 	if (problem != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FDW_ERROR),
-				 errmsg("unusable reply from Cognito for server \"%s\"", server->name),
-				 errdetail("%s is not a usable set of keys: %s", get_keys.name, problem)));
+		ereport(ERROR, (errcode(ERRCODE_FDW_ERROR),
+						errmsg("unusable reply from Cognito for server \"%s\"", server->name),
+						errdetail("%s is not a usable set of keys: %s", get_keys.name, problem)));
 	MemoryContextSwitchTo(caller);
 	return text;
 }

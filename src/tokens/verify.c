@@ -46,9 +46,9 @@ typedef struct Verifier
 	JwtRules      rules;
 	bool          fetches_keys; /* there is no option "jwks" */
 	MemoryContext keys_context;
-	const KeySet *keys;       /* NULL if they have not been fetched */
-	const Key    *key;        /* of the last valid token, or NULL */
-	char         *header;     /* of that token; in the keys' context */
+	const KeySet *keys;   /* NULL if they have not been fetched */
+	const Key    *key;    /* of the last valid token, or NULL */
+	char         *header; /* of that token; in the keys' context */
 	size_t        header_length;
 	double        fetched_at; /* in clock_now's milliseconds */
 	ValidToken   *valid;      /* the last valid token, or NULL */
@@ -136,14 +136,14 @@ static JwtRules
 make_rules(const CognitoServer *server)
 {
 	if (server->app_client_ids == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
-				 errmsg("missing required option \"app_client_ids\" for server \"%s\"",
-						server->name),
-				 errdetail("A token that was issued to another app client must not be accepted."),
-				 errhint("ALTER SERVER %s OPTIONS (ADD app_client_ids '...'): the ids of the app "
-						 "clients whose tokens are accepted, or '*' for all of the user pool.",
-						 quote_identifier(server->name))));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
+			 errmsg("missing required option \"app_client_ids\" for server \"%s\"", server->name),
+			 errdetail("A token that was issued to another app client must not be accepted."),
+			 errhint("ALTER SERVER %s OPTIONS (ADD app_client_ids '...'): the ids of the app "
+					 "clients whose tokens are accepted, or '*' for all of the user pool.",
+					 quote_identifier(server->name))));
 	return (JwtRules){.client_ids = pstrdup(server->app_client_ids),
 					  .issuer = server->token_issuer != NULL
 									? pstrdup(server->token_issuer)
@@ -158,8 +158,7 @@ make_rules(const CognitoServer *server)
 static void
 set_keys(Verifier *verifier, MemoryContext parent, const char *text)
 {
-	MemoryContext context =
-		AllocSetContextCreate(parent, "cognito keys", ALLOCSET_SMALL_SIZES);
+	MemoryContext context = AllocSetContextCreate(parent, "cognito keys", ALLOCSET_SMALL_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(context);
 	const char   *problem;
 	const KeySet *keys = keys_parse(text, &problem);

@@ -909,7 +909,7 @@ set_value(JsonbValue *result, const cJSON *value)
 		container = palloc(sizeof(Container));
 		*container = contain(value);
 		result->type = jbvBinary;
-		result->val.binary.data = (JsonbContainer *) container;
+		result->val.binary.data = (void *) container;
 	}
 	return result;
 }
@@ -929,7 +929,8 @@ getKeyJsonValueFromContainer(JsonbContainer *container, const char *keyVal, int 
 
 	cJSON_ArrayForEach(member, ((Container *) container)->value)
 	{
-		if (strlen(member->string) == (size_t) keyLen && memcmp(member->string, keyVal, keyLen) == 0)
+		if (strlen(member->string) == (size_t) keyLen &&
+			memcmp(member->string, keyVal, keyLen) == 0)
 			found = set_value(res, member); /* the last one counts */
 	}
 	return found;

@@ -72,8 +72,9 @@ check_claims(const JwtClaims *claims)
 	double          begin;
 
 	fuzz_check(object_equals(root, "iss", rules.issuer));
-	fuzz_check(object_equals(root, claims->use == JWT_ID ? "aud" : "client_id", "1example23456789") ||
-			   object_equals(root, claims->use == JWT_ID ? "aud" : "client_id", "other"));
+	fuzz_check(
+		object_equals(root, claims->use == JWT_ID ? "aud" : "client_id", "1example23456789") ||
+		object_equals(root, claims->use == JWT_ID ? "aud" : "client_id", "other"));
 	fuzz_check(object_string(root, "sub") != NULL);
 	fuzz_check(!object_time(root, "nbf", &begin) || begin <= NOW + 300);
 	fuzz_check(claims->expires >= 0 && claims->expires < 253402300800.0);
