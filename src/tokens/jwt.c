@@ -70,11 +70,11 @@ jwt_split(const char *text, size_t length, Jwt *jwt)
 	int         signature_length;
 
 	if (length > JWT_MAX_LENGTH)
-		return "It is longer than 16 kB.";
+		return "The token is longer than 16 kB.";
 	payload = memchr(text, '.', length);
 	signature = payload != NULL ? memchr(payload + 1, '.', end - payload - 1) : NULL;
 	if (signature == NULL || memchr(signature + 1, '.', end - signature - 1) != NULL)
-		return "It does not consist of three parts.";
+		return "The token does not consist of three parts.";
 
 	*jwt = (Jwt){.text = text,
 				 .header_length = payload - text,
@@ -168,8 +168,8 @@ const char *
 jwt_check_use(const JwtClaims *claims, double now, const char *use)
 {
 	if (claims->expires <= now)
-		return "It has expired (claim \"exp\").";
+		return "The token has expired (claim \"exp\").";
 	if (use != NULL && strcmp(use, uses[claims->use].name) != 0)
-		return "Claim \"token_use\" is not what the call requires.";
+		return "Claim \"token_use\" is not the required one.";
 	return NULL;
 }

@@ -270,27 +270,22 @@ keys_verify(const KeySet *keys, const Key *key, const char *text, size_t length,
 /* Only for messages: nothing is sent that a service model describes. */
 static const AwsOperation get_keys = {&aws_user_pools, "jwks.json", POOL_USER, {NULL}};
 
-/* Raise the error for a response that is not a set of keys, or for none. */
+/* Raise the error for keys that cannot be fetched; the detail is a sentence. */
 static void
-check_response(const CognitoServer *server, HttpRequest *request)
+pg_attribute_noreturn() reject_fetch(const CognitoServer *server, const char *detail)
 {
-	const AwsCall call = {.server = server, .operation = &get_keys};
-	AwsError      error = {.kind = AWS_ERROR_OTHER};
-
-	if (http_outcome(request) != HTTP_RESPONSE)
-		aws_error_raise(&error, &call, request, 0);
-	if (http_status(request) != 200)
-		ereport(ERROR,
-				(errcode(ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION),
-				 errmsg("could not get the keys for the tokens of server \"%s\"", server->name),
-				 errdetail("%s: answered with status %ld.", get_keys.name, http_status(request)),
-				 errhint("Check \"region\", \"user_pool_id\" and \"endpoint_url\".")));
+	ereport(ERROR,
+			(errcode(ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION),
+			 errmsg("could not fetch the keys for tokens for server \"%s\"", server->name),
+			 errdetail_internal("%s", detail),
+			 errhint("Check options \"region\", \"user_pool_id\" and \"endpoint_url\".  With "
+					 "option \"jwks\", no keys are fetched.")));
 }
 
-const char *
-keys_fetch(const CognitoServer *server)
+/* Request the keys of a server and wait for the response, whose status must be 200. */
+static HttpRequest *
+request_keys(const CognitoServer *server)
 {
-	MemoryContext   caller = MemoryContextSwitchTo(server->context);
 	const Endpoint *endpoint = aws_endpoint(server, &aws_user_pools);
 	HttpRequest    *request = http_create();
 	HttpMessage     message = {
@@ -298,24 +293,32 @@ keys_fetch(const CognitoServer *server)
 			.direct = endpoint->is_plain_http,
 			.connect_timeout = server->connect_timeout,
 			.request_timeout = server->request_timeout};
-	const char *problem;
-	const char *text;
-	size_t      length;
-
-	if (srf_offline)
-		ereport(ERROR, (errcode(ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION),
-						errmsg("could not get the keys for the tokens of server \"%s\" while "
-							   "cognito_srf.offline is on",
-							   server->name),
-						errhint("Option \"jwks\" supplies them without a request.")));
+	const AwsCall call = {.server = server, .operation = &get_keys};
+	AwsError      error = {.kind = AWS_ERROR_OTHER};
 
 	server->session->requests++;
 	http_send(request, &message);
 	while (http_outcome(request) == HTTP_PENDING)
 		http_wait(-1);
-	check_response(server, request);
+	if (http_outcome(request) != HTTP_RESPONSE)
+		aws_error_raise(&error, &call, request, 0);
+	if (http_status(request) != 200)
+		reject_fetch(
+			server, psprintf("%s: answered with status %ld.", get_keys.name, http_status(request)));
+	return request;
+}
 
-	text = http_body(request, &length);
+const char *
+keys_fetch(const CognitoServer *server)
+{
+	MemoryContext caller = MemoryContextSwitchTo(server->context);
+	const char   *problem;
+	const char   *text;
+	size_t        length;
+
+	if (srf_offline)
+		reject_fetch(server, "Setting cognito_srf.offline is on.");
+	text = http_body(request_keys(server), &length);
 	problem = strlen(text) == length ? keys_check(text) : NO_SET;
 	if (problem != NULL)
 		ereport(ERROR, (errcode(ERRCODE_FDW_ERROR),

@@ -141,8 +141,9 @@ make_rules(const CognitoServer *server)
 			(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
 			 errmsg("missing required option \"app_client_ids\" for server \"%s\"", server->name),
 			 errdetail("A token that was issued to another app client must not be accepted."),
-			 errhint("ALTER SERVER %s OPTIONS (ADD app_client_ids '...'): the ids of the app "
-					 "clients whose tokens are accepted, or '*' for all of the user pool.",
+			 errhint("To add what is missing, execute: ALTER SERVER %s OPTIONS (ADD app_client_ids "
+					 "'...');  The value is a list of app client ids, or '*' for all app clients "
+					 "of the user pool.",
 					 quote_identifier(server->name))));
 	return (JwtRules){.client_ids = pstrdup(server->app_client_ids),
 					  .issuer = server->token_issuer != NULL
@@ -289,7 +290,7 @@ get_key(Verifier *verifier, const char *name, const Jwt *jwt)
 	reject_token(name, jwt_read_header(jwt, &id));
 	key = find_key(verifier, name, id);
 	if (key == NULL)
-		reject_token(name, "Its key (\"kid\") is not one of the user pool.");
+		reject_token(name, "The key (\"kid\") is not one of the user pool's.");
 	return key;
 }
 
@@ -305,7 +306,7 @@ verify(Verifier *verifier, const char *name, const char *token, size_t length)
 	key = get_key(verifier, name, &jwt);
 	if (!keys_verify(verifier->keys, key, token, jwt.signed_length, jwt.signature,
 					 jwt.signature_length))
-		reject_token(name, "The signature is wrong.");
+		reject_token(name, "The signature is not valid.");
 	reject_token(name, jwt_check(&jwt, &verifier->rules, unix_time(), &claims));
 	if (!has_last_header(verifier, &jwt))
 		remember_header(verifier, key, &jwt);

@@ -200,15 +200,15 @@ sub fails
 }
 
 for my $fault (
-	[ 'status 404', 'HV00N: could not get the keys for the tokens of server "app"\nDETAIL:  jwks.json: answered with status 404', error => 'ResourceNotFoundException', status => 404 ],
-	[ 'refused credentials', 'HV00N: could not get', error => 'InvalidSignatureException', message => 'Signature expired' ],
-	[ 'denied', 'HV00N: could not get', error => 'NotAuthorizedException', status => 403 ],
-	[ 'throttled', 'HV00N: could not get', error => 'TooManyRequestsException', status => 429 ],
-	[ 'status 503', 'HV00N: could not get', reply => { status => 503 } ],
-	[ 'a redirect', 'HV00N: could not get', reply => { status => 302, headers => { location => 'http://127.0.0.1:1/' } } ],
-	[ 'no content', 'HV00N: could not get', reply => { status => 204 } ],
-	[ 'a lost connection', 'HV000: the connection to Cognito for server "app" broke', close => 'before' ],
-	[ 'half a response', 'HV000: the connection to Cognito for server "app" broke', close => 'midway' ],
+	[ 'status 404', 'HV00N: could not fetch the keys for tokens for server "app"\nDETAIL:  jwks.json: answered with status 404', error => 'ResourceNotFoundException', status => 404 ],
+	[ 'refused credentials', 'HV00N: could not fetch', error => 'InvalidSignatureException', message => 'Signature expired' ],
+	[ 'denied', 'HV00N: could not fetch', error => 'NotAuthorizedException', status => 403 ],
+	[ 'throttled', 'HV00N: could not fetch', error => 'TooManyRequestsException', status => 429 ],
+	[ 'status 503', 'HV00N: could not fetch', reply => { status => 503 } ],
+	[ 'a redirect', 'HV00N: could not fetch', reply => { status => 302, headers => { location => 'http://127.0.0.1:1/' } } ],
+	[ 'no content', 'HV00N: could not fetch', reply => { status => 204 } ],
+	[ 'a lost connection', 'HV000: connection to Cognito for server "app" was lost', close => 'before' ],
+	[ 'half a response', 'HV000: connection to Cognito for server "app" was lost', close => 'midway' ],
 	[ 'an empty response', 'HV000: unusable reply', reply => { body => '' } ],
 	[ 'no JSON', 'HV000: unusable reply from Cognito for server "app"\nDETAIL:  jwks.json is not a usable set of keys', reply => { body => '<html>' } ],
 	[ 'an error as JSON', 'HV000: unusable reply', reply => { body => '{"message":"Not Found"}' } ],
@@ -236,7 +236,7 @@ fails('no response in time', 'HV000: timeout expired while waiting', call('slow'
 $cognito->faults;
 create_server('down', endpoint_url => 'http://127.0.0.1:1');
 fails('no connection', 'HV00N: could not connect to Cognito for server "down"', call('down', $id));
-fails('offline', 'HV00N: could not get the keys for the tokens of server "app" while cognito_srf.offline is on',
+fails('offline', 'HV00N: could not fetch the keys for tokens for server "app"\nDETAIL:  Setting cognito_srf.offline is on.',
 	'SET cognito_srf.offline = on;' . call('app', $id));
 create_server('no_pool', user_pool_id => undef);
 fails('no user pool', 'HV00J: missing required option "user_pool_id"', call('no_pool', $id));
@@ -262,7 +262,7 @@ $node->safe_psql('postgres', "ALTER SERVER app OPTIONS (SET jwks $_)") for Cogni
 
 $node->safe_psql('postgres', 'CREATE ROLE app LOGIN; CREATE ROLE other LOGIN; GRANT USAGE ON FOREIGN SERVER app TO app');
 is($node->safe_psql('postgres', "SET ROLE app;" . call('app', $id) . "->>'sub'"), $Token::SUB, 'USAGE is enough to verify');
-fails('… but not to list users', 'HV00J: no credentials for role app', "SET ROLE app; SELECT * FROM cognito_users('app')");
+fails('… but not to list users', 'HV00J: no credentials for role "app"', "SET ROLE app; SELECT * FROM cognito_users('app')");
 fails('no USAGE', '42501: permission denied for server "app"', 'SET ROLE other;' . call('app', $id));
 fails('no USAGE, for cognito_jwks', '42501: permission denied', "SET ROLE other; SELECT cognito_jwks('app')");
 is(verify($session, 'app', $id), "$Token::SUB, 0", 'a remembered token');

@@ -60,15 +60,15 @@ Cognito::query($session, "CREATE SERVER app FOREIGN DATA WRAPPER cognito_wrapper
 	user_pool_id 'eu-west-1_AbCdEf123', app_client_ids 'x $Token::CLIENT,y', jwks "
 	  . Cognito::quote(Token::jwks($key->jwk, $other->jwk)) . ');');
 
-my $NOT_PARTS = 'It does not consist of three parts.';
+my $NOT_PARTS = 'The token does not consist of three parts.';
 my $BAD_HEADER = 'The header is not a JSON object in base64url.';
 my $BAD_PAYLOAD = 'The payload is not a JSON object in base64url.';
 my $BAD_ALG = 'The algorithm ("alg") of the header is not "RS256".';
 my $BAD_MEMBER = 'The header has a member that is not allowed: "crit", "jwk", "jku", "x5c" or "x5u".';
 my $BAD_KID = 'The header has no key id ("kid"), or one that is too long.';
-my $UNKNOWN = 'Its key ("kid") is not one of the user pool.';
+my $UNKNOWN = q(The key ("kid") is not one of the user pool's.);
 my $BAD_SIGNATURE = 'The signature is not in base64url.';
-my $WRONG_SIGNATURE = 'The signature is wrong.';
+my $WRONG_SIGNATURE = 'The signature is not valid.';
 my $BAD_EXP = 'Claim "exp" is missing, or not a time in seconds.';
 my $BAD_ISS = 'The issuer (claim "iss") is not the user pool.';
 my $BAD_USE = 'Claim "token_use" is neither "id" nor "access".';
@@ -102,7 +102,7 @@ refused('no header', ".$payload.$signature", $BAD_HEADER);
 refused('no payload', "$header..$signature", $WRONG_SIGNATURE);
 refused('a signed empty payload', $key->sign(''), $BAD_PAYLOAD);
 refused('no signature', "$header.$payload.", $BAD_SIGNATURE);
-refused('more than 16 kB', $key->id(filler => 'x' x 16_384), 'It is longer than 16 kB.');
+refused('more than 16 kB', $key->id(filler => 'x' x 16_384), 'The token is longer than 16 kB.');
 accepted('almost 16 kB', $key->id(filler => 'x' x 11_000));
 refused("white space $_->[0]", $_->[1], $_->[2])
   for [ 'before', " $id", $BAD_HEADER ],
@@ -236,8 +236,8 @@ for my $name (sort keys %wrong_times)
 }
 refused('exp is missing', $key->id(exp => undef), $BAD_EXP);
 refused('exp is a number as a string', with_payload($text =~ s/"exp":(\d+)/"exp":"$1"/r), $BAD_EXP);
-refused('expired', $key->id(exp => time - 1), 'It has expired (claim "exp").');
-refused('expired long ago', $key->id(exp => 0), 'It has expired (claim "exp").');
+refused('expired', $key->id(exp => time - 1), 'The token has expired (claim "exp").');
+refused('expired long ago', $key->id(exp => 0), 'The token has expired (claim "exp").');
 refused("$_ is in the future", $key->id($_ => time + 400), qq(Claim "$_" is in the future, or not a time in seconds.))
   for 'nbf', 'iat';
 accepted('nbf and iat are in the near future', $key->id(nbf => time + 200, iat => time + 200));
@@ -250,8 +250,8 @@ refused("issuer $_", $key->id(iss => $_), $BAD_ISS)
 refused('issuer is missing', $key->id(iss => undef), $BAD_ISS);
 refused("token_use @{[ ref $_ ? 'list' : $_ ]}", $key->id(token_use => $_), $BAD_USE) for 'refresh', 'ID', '', 1, ['id'];
 refused('token_use is missing', $key->id(token_use => undef), $BAD_USE);
-refused('an access token where an ID token is required', $access, 'Claim "token_use" is not what the call requires.', 'id');
-refused('an ID token where an access token is required', $id, 'Claim "token_use" is not what the call requires.', 'access');
+refused('an access token where an ID token is required', $access, 'Claim "token_use" is not the required one.', 'id');
+refused('an ID token where an access token is required', $id, 'Claim "token_use" is not the required one.', 'access');
 
 refused("aud @{[ ref $_ ? 'list' : $_ ]}", $key->id(aud => $_), $BAD_AUD)
   for 'other', '', '*', substr($Token::CLIENT, 1), "x $Token::CLIENT", "$Token::CLIENT,y", uc "${Token::CLIENT}a", 1,
