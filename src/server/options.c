@@ -32,8 +32,7 @@
 #define MAX_CLIENT_ID 128
 #define MAX_ISSUER 2048
 
-#define CLIENT_IDS_PROBLEM \
-	"It must be a list of app client ids, such as 'id1, id2', or only '*'."
+#define CLIENT_IDS_PROBLEM "It must be a list of app client ids, such as 'id1, id2', or only '*'."
 
 /* The characters of the class \w in service models */
 #define WORD_LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"

@@ -887,7 +887,7 @@ jsonb_in(PG_FUNCTION_ARGS)
 static JsonbValue *
 set_value(JsonbValue *result, const cJSON *value)
 {
-	Container *container;
+	void *container;
 
 	result->type = jbvNull;
 	if (cJSON_IsString(value))
@@ -907,9 +907,9 @@ set_value(JsonbValue *result, const cJSON *value)
 	else if (cJSON_IsArray(value) || cJSON_IsObject(value))
 	{
 		container = palloc(sizeof(Container));
-		*container = contain(value);
+		*(Container *) container = contain(value);
 		result->type = jbvBinary;
-		result->val.binary.data = (void *) container;
+		result->val.binary.data = container;
 	}
 	return result;
 }
