@@ -597,18 +597,25 @@ class Key:
 
 @dataclass
 class Quota:
-    """A token bucket (fields as of `PUT /_quota`): requests per second, and the size of the bucket."""
+    """A token bucket (fields as of `PUT /_quota`): requests per second, and the size of the bucket; or, without a size,
+    a count of the requests in each second of the clock. Another client may take all for the last seconds of every 10."""
 
     rate: float
-    burst: float
+    burst: float = None
+    taken_seconds: float = 0
 
     def __post_init__(self):
-        self.tokens, self.updated = self.burst, time.monotonic()
+        self.tokens, self.updated = self.burst or self.rate, time.monotonic()
 
     def acquire(self):
         """Take a token for a request; return False if there is none."""
         now = time.monotonic()
-        self.tokens = min(self.burst, self.tokens + (now - self.updated) * self.rate)
+        if self.burst:
+            self.tokens = min(self.burst, self.tokens + (now - self.updated) * self.rate)
+        elif int(now) > int(self.updated):
+            self.tokens = self.rate
+        if now % 10 >= 10 - self.taken_seconds:
+            self.tokens = 0
         self.updated = now
         if self.tokens < 1:
             return False

@@ -20,6 +20,7 @@
 #include "aws/json.h"
 #include "aws/sigv4.h"
 #include "clock.h"
+#include "server/quota.h"
 #include "server/session.h"
 
 #define CONTENT_TYPE "application/x-amz-json-1.1"
@@ -29,12 +30,31 @@ const AwsService aws_user_pools = {"cognito-idp", "AWSCognitoIdentityProviderSer
 const AwsService aws_identity_pools = {"cognito-identity", "AWSCognitoIdentityService",
 									   offsetof(CognitoServer, identity_endpoint)};
 
+/* The quotas that AWS documents, in requests per second */
+static const struct
+{
+	const char *category; /* NULL for a quota of the operation's own */
+	double      rate;
+	bool        is_of_pool; /* of each operation in each pool */
+} quotas[] = {
+	[AWS_OPERATION] = {NULL, 5, false},
+	[AWS_USER_LIST] = {"UserList", 30, false},
+	[AWS_USER_RESOURCE_READ] = {"UserResourceRead", 50, false},
+	[AWS_USER_UPDATE] = {"UserUpdate", 25, false},
+	[AWS_USER_POOL_READ] = {"UserPoolRead", 15, false},
+	[AWS_USER_POOL_RESOURCE_READ] = {NULL, 5, true},
+	[AWS_USER_POOL_CLIENT_READ] = {NULL, 5, true},
+};
+
 /* Back-off in milliseconds: the first, and the longest unless the service asks for more. */
 #define FIRST_BACKOFF 100
 #define LONGEST_BACKOFF 5000
 
 /* The longest Retry-After to comply with, in seconds; after a longer one, the request fails. */
 #define LONGEST_RETRY_AFTER 300
+
+/* How long to send throttled requests again while none is accepted, in milliseconds. */
+#define LONGEST_THROTTLING (60 * 1000)
 
 /* The maximum difference between this machine's clock and the service's, in seconds. */
 #define MAX_CLOCK_OFFSET SECS_PER_DAY
@@ -61,10 +81,12 @@ struct AwsRequest
 	size_t          reply_length; /* of the last response */
 	SigV4Key        key;
 	RequestState    state;
-	double          due;             /* when it may be sent, in clock_now's milliseconds */
+	double          scheduled;       /* when it was to be sent first, in clock_now's milliseconds */
+	double          due;             /* when it may be sent, likewise */
 	double          sent;            /* when it was sent last, likewise */
 	bool            not_found;       /* the response was an error of not_found_type */
-	int             retries;         /* of this body */
+	int             retries;         /* of this body, after failures */
+	int             throttlings;     /* of this body, each of which was retried, too */
 	bool            clock_corrected; /* for this body */
 
 	MemoryContextCallback release;
@@ -93,6 +115,22 @@ release(void *arg)
 	OPENSSL_cleanse(&((AwsRequest *) arg)->key, sizeof(SigV4Key));
 }
 
+/*
+ * Return the limiter of the quota of an operation.  The account is not known; an access key
+ * belongs to one, so two keys of an account are limited as two sessions are.
+ */
+static Limiter *
+find_limiter(const CognitoServer *server, const AwsOperation *operation, const Endpoint *endpoint)
+{
+	const char *category = quotas[operation->quota].category;
+	bool        is_of_pool = quotas[operation->quota].is_of_pool;
+	const char *pool = is_of_pool ? server_pool_id(server, operation->pool) : "";
+	char *name = psprintf("%s %s %s %s %s", server->access_key_id, server->region, endpoint->host,
+						  category != NULL ? category : operation->name, pool);
+
+	return quota_limiter(name, quotas[operation->quota].rate, is_of_pool);
+}
+
 AwsRequest *
 aws_create_request(const CognitoServer *server, const AwsOperation *operation,
 				   const char *not_found_type)
@@ -105,8 +143,8 @@ aws_create_request(const CognitoServer *server, const AwsOperation *operation,
 	request->release = (MemoryContextCallback){.func = release, .arg = request};
 	MemoryContextRegisterResetCallback(CurrentMemoryContext, &request->release);
 	request->http = http_create();
-	request->limiter = &server->session->limiter;
 	request->endpoint = aws_endpoint(server, operation->service);
+	request->limiter = find_limiter(server, operation, request->endpoint);
 	request->target = psprintf("%s.%s", operation->service->target, operation->name);
 	initStringInfo(&request->body);
 
@@ -177,20 +215,22 @@ static double
 send_if_due(AwsRequest *request)
 {
 	const CognitoServer *server = request->call.server;
-	double               rate = server->max_requests_per_second;
+	Session             *session = server->session;
 	double               now = clock_now();
-	double               again;
+	double               again = Max(request->due, session->next_request);
 
-	if (request->due > now)
-		return request->due;
-	again = limiter_acquire(request->limiter, rate > 0 ? rate : INFINITY, now);
+	if (again > now)
+		return again;
+	again = limiter_acquire(request->limiter, now);
 	if (again > 0)
 		return again;
 
+	if (server->max_requests_per_second > 0)
+		session->next_request = now + 1000.0 / server->max_requests_per_second;
 	sign_and_send(request);
 	request->state = REQUEST_IN_FLIGHT;
 	request->sent = now;
-	server->session->requests++;
+	session->requests++;
 	return 0;
 }
 
@@ -212,10 +252,10 @@ aws_send(AwsRequest *request, const char *const *arguments, const char *members)
 {
 	memcpy(request->call.arguments, arguments, sizeof(request->call.arguments));
 	write_body(&request->body, &request->call, members);
-	request->retries = 0;
+	request->retries = request->throttlings = 0;
 	request->clock_corrected = false;
 	request->state = REQUEST_SCHEDULED;
-	request->due = clock_now();
+	request->scheduled = request->due = clock_now();
 	if (request->call.server->session->clock_verified)
 		send_if_due(request);
 }
@@ -262,22 +302,33 @@ correct_clock(AwsRequest *request)
 	return true;
 }
 
-/* Return how long to back off before the next try, in milliseconds. */
+/*
+ * Return how long to back off before the next try, in milliseconds.  After throttling, the
+ * limiter says when to send again.
+ */
 static double
-backoff_delay(const AwsRequest *request)
+backoff_delay(const AwsRequest *request, const AwsError *error)
 {
 	double longest = Min(ldexp(FIRST_BACKOFF, Min(request->retries, 30)), LONGEST_BACKOFF);
 	double jittered = longest * pg_prng_double(&pg_global_prng_state);
 
+	if (error->kind == AWS_ERROR_THROTTLED)
+		jittered = 0;
 	return Max(jittered, 1000.0 * (double) http_retry_after(request->http));
 }
 
-/* Return true if the same request may succeed if it is sent again later. */
+/* Return true if the same request is to be sent again, because it may succeed. */
 static bool
 is_retryable(const AwsRequest *request, const AwsError *error)
 {
-	return (error->kind == AWS_ERROR_THROTTLED || error->kind == AWS_ERROR_TRANSIENT) &&
-		   http_retry_after(request->http) <= LONGEST_RETRY_AFTER;
+	int    max_retries = request->call.server->max_retries;
+	double succeeded = Max(request->scheduled, request->limiter->accepted);
+
+	if (http_retry_after(request->http) > LONGEST_RETRY_AFTER)
+		return false;
+	if (error->kind == AWS_ERROR_THROTTLED)
+		return max_retries > 0 && clock_now() < succeeded + LONGEST_THROTTLING;
+	return error->kind == AWS_ERROR_TRANSIENT && request->retries < max_retries;
 }
 
 /* Count the response of a request, or its failure, and adapt the limiter. */
@@ -297,7 +348,7 @@ record_response(AwsRequest *request, const AwsError *error)
 		limiter_throttled(request->limiter, request->sent, now);
 	}
 	else
-		limiter_accepted(request->limiter, request->sent);
+		limiter_accepted(request->limiter, request->sent, now);
 }
 
 /* Schedule a failed request to be sent again, or raise its error. */
@@ -311,14 +362,18 @@ retry(AwsRequest *request, const AwsError *error)
 		request->clock_corrected = true;
 		request->call.server->session->clock_verified = false;
 	}
-	else if (is_retryable(request, error) && request->retries < request->call.server->max_retries)
+	else if (is_retryable(request, error))
 	{
-		delay = backoff_delay(request);
-		request->retries++;
+		delay = backoff_delay(request, error);
+		if (error->kind == AWS_ERROR_THROTTLED)
+			request->throttlings++;
+		else
+			request->retries++;
 		request->call.server->session->retries++;
 	}
 	else
-		aws_error_raise(error, &request->call, request->http, request->retries);
+		aws_error_raise(error, &request->call, request->http,
+						request->retries + request->throttlings);
 	request->state = REQUEST_SCHEDULED;
 	request->due = clock_now() + delay;
 }

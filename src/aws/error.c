@@ -99,8 +99,8 @@ typedef struct ErrorText
 static const ErrorText response_errors[] = {
 	[AWS_ERROR_THROTTLED] =
 		{ERRCODE_CONFIGURATION_LIMIT_EXCEEDED, "Cognito throttled the requests for server \"%s\"",
-		 "All applications that use the AWS account share its quota.  Try again later, "
-		 "increase option \"max_retries\", or ask AWS to raise the quota."},
+		 "All applications that use the AWS account share its quota.  Try again later, or send "
+		 "fewer requests with option \"max_requests_per_second\"."},
 	[AWS_ERROR_TRANSIENT] = {ERRCODE_FDW_ERROR,
 							 "Cognito failed to process the request for server \"%s\"",
 							 "The cause is in the service.  Try again later."},
@@ -507,6 +507,11 @@ find_hint(const AwsError *error, const AwsCall *call, const ErrorText *text)
 	if (error->kind == AWS_ERROR_DENIED)
 		return psprintf("Allow the action %s:%s in the IAM policy of the access key.",
 						call->operation->service->prefix, call->operation->name);
+	if (error->kind == AWS_ERROR_THROTTLED && call->operation->quota != AWS_OPERATION)
+		return psprintf("%s  %s", text->hint,
+						call->operation->quota == AWS_USER_RESOURCE_READ
+							? "AWS raises this quota on request."
+							: "AWS does not raise this quota.");
 	if (error->kind == AWS_ERROR_ARGUMENT && get_argument(call, "Filter") != NULL)
 		return "A filter must be a single comparison of at most 256 characters, such as "
 			   "email = \"a@example.com\" or username ^= \"ab\".";

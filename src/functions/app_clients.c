@@ -31,7 +31,11 @@ make_description_row(Row *row)
 }
 
 static const Listing clients_listing = {
-	.operation = {&aws_user_pools, "ListUserPoolClients", POOL_USER, {"UserPoolId"}},
+	.operation = {&aws_user_pools,
+				  "ListUserPoolClients",
+				  POOL_USER,
+				  {"UserPoolId"},
+				  AWS_USER_POOL_CLIENT_READ},
 	.page_size = "MaxResults",
 	.token = "NextToken",
 	.items = "UserPoolClients",
@@ -42,7 +46,11 @@ static const Listing clients_listing = {
 };
 
 static const Description client_description = {
-	.operation = {&aws_user_pools, "DescribeUserPoolClient", POOL_USER, {"UserPoolId", "ClientId"}},
+	.operation = {&aws_user_pools,
+				  "DescribeUserPoolClient",
+				  POOL_USER,
+				  {"UserPoolId", "ClientId"},
+				  AWS_USER_POOL_CLIENT_READ},
 	.object = "UserPoolClient",
 	.make_row = make_description_row,
 };

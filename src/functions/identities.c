@@ -19,7 +19,8 @@ make_identity_row(Row *row)
 }
 
 static const Listing identities_listing = {
-	.operation = {&aws_identity_pools, "ListIdentities", POOL_IDENTITY, {"IdentityPoolId"}},
+	.operation =
+		{&aws_identity_pools, "ListIdentities", POOL_IDENTITY, {"IdentityPoolId"}, AWS_OPERATION},
 	.page_size = "MaxResults",
 	.token = "NextToken",
 	.items = "Identities",

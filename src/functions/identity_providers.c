@@ -36,7 +36,11 @@ make_description_row(Row *row)
 }
 
 static const Listing providers_listing = {
-	.operation = {&aws_user_pools, "ListIdentityProviders", POOL_USER, {"UserPoolId"}},
+	.operation = {&aws_user_pools,
+				  "ListIdentityProviders",
+				  POOL_USER,
+				  {"UserPoolId"},
+				  AWS_USER_POOL_RESOURCE_READ},
 	.page_size = "MaxResults",
 	.token = "NextToken",
 	.items = "Providers",
@@ -50,7 +54,8 @@ static const Description provider_description = {
 	.operation = {&aws_user_pools,
 				  "DescribeIdentityProvider",
 				  POOL_USER,
-				  {"UserPoolId", "ProviderName"}},
+				  {"UserPoolId", "ProviderName"},
+				  AWS_USER_POOL_RESOURCE_READ},
 	.object = "IdentityProvider",
 	.make_row = make_description_row,
 };

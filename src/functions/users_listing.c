@@ -21,7 +21,7 @@
 #define HEX_DIGITS "0123456789abcdef"
 
 const Listing users_listing = {
-	.operation = {&aws_user_pools, "ListUsers", POOL_USER, {"UserPoolId", "Filter"}},
+	.operation = {&aws_user_pools, "ListUsers", POOL_USER, {"UserPoolId", "Filter"}, AWS_USER_LIST},
 	.page_size = "Limit",
 	.token = "PaginationToken",
 	.items = "Users",

@@ -6,7 +6,6 @@
 
 #include "utils/hsearch.h"
 
-#include "clock.h"
 #include "server/session.h"
 
 static HTAB *sessions;
@@ -26,10 +25,7 @@ session_get(Oid serverid)
 
 	session = hash_search(sessions, &serverid, HASH_ENTER, &found);
 	if (!found)
-	{
 		*session = (Session){.serverid = serverid};
-		limiter_init(&session->limiter, clock_now());
-	}
 	return session;
 }
 

@@ -2,15 +2,18 @@
  * pages.c
  *		A user pool that is never the bottleneck: ListUsers pages, ready-made.
  *
- * Usage: pages USERS [--delay-ms N] [--quota R] [--attributes N]
+ * Usage: pages USERS [--delay-ms N] [--quota R [--burst B | --per-second] [--taken P,S]]
+ *					 [--attributes N]
  *
  * Prints its URL, and serves on a free loopback port until its stdin ends; for
  * each byte that comes there it prints how many requests it has answered and
  * how many it has throttled.
  *
  * --delay-ms holds back every answer, on its own connection only.  --quota
- * throttles what goes beyond R requests a second and R saved up.  --attributes
- * is how many of the ten attributes a user has.
+ * throttles what goes beyond R requests a second and R saved up, or B; or, with
+ * --per-second, beyond R in each second of the clock.  With --taken, another client takes
+ * the part P of the quota for the last S of every ten seconds.  --attributes is how many
+ * of the ten attributes a user has.
  *
  * An answer is a page of 60 users of those that the request's filter matches:
  * sub ^= "a hexadecimal digit", username = "…", or none for all.  The
@@ -28,6 +31,7 @@
 #include <err.h>
 #include <errno.h>
 #include <getopt.h>
+#include <math.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -99,9 +103,14 @@ static int n_attributes = MAX_ATTRIBUTES;
 static struct
 {
 	pthread_mutex_t lock;
-	double          rate; /* requests a second, and as many saved up; 0 if there is no quota */
+	double          rate;  /* requests a second; 0 if there is no quota */
+	double          burst; /* how many can be saved up */
+	bool            per_second;
+	double          taken;         /* the part that another client takes, */
+	double          taken_seconds; /* for how long of every ten seconds */
 	double          allowance;
 	double          refilled; /* when the allowance was reckoned */
+	double          possible; /* requests that would have been answered until then */
 	long            answered;
 	long            throttled;
 } quota = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -336,19 +345,41 @@ now(void)
 	return (double) t.tv_sec + (double) t.tv_nsec / 1e9;
 }
 
+/* Adds to the allowance what comes until then, which is soon: the other client does not change. */
+static void
+refill(double time)
+{
+	double left = fmod(time, 10) >= 10 - quota.taken_seconds ? 1 - quota.taken : 1;
+	double added = (time - quota.refilled) * quota.rate * left;
+
+	if (quota.per_second)
+		added = floor(time) > floor(quota.refilled) ? quota.rate : 0;
+	quota.possible += added;
+	quota.allowance = fmin(quota.allowance + added, quota.burst);
+	if (left == 0)
+		quota.allowance = 0;
+	quota.refilled = time;
+}
+
+/* Adds to the allowance what has come until now. */
+static void
+refill_until_now(void)
+{
+	double time = now();
+
+	while (time - quota.refilled > 0.1)
+		refill(quota.refilled + 0.1);
+	refill(time);
+}
+
 /* Is one more request within the quota? */
 static bool
 admit(void)
 {
-	double time = now();
-	bool   admitted;
+	bool admitted;
 
 	pthread_mutex_lock(&quota.lock);
-	quota.allowance += (time - quota.refilled) * quota.rate;
-	quota.refilled = time;
-	if (quota.allowance > quota.rate)
-		quota.allowance = quota.rate;
-
+	refill_until_now();
 	admitted = quota.rate == 0 || quota.allowance >= 1;
 	if (admitted)
 	{
@@ -361,12 +392,13 @@ admit(void)
 	return admitted;
 }
 
-/* Prints how many requests were answered and throttled. */
+/* Prints how many requests were answered and throttled, and how many could have been answered. */
 static void
 print_counts(void)
 {
 	pthread_mutex_lock(&quota.lock);
-	printf("%ld %ld\n", quota.answered, quota.throttled);
+	refill_until_now();
+	printf("%ld %ld %.0f\n", quota.answered, quota.throttled, quota.possible);
 	pthread_mutex_unlock(&quota.lock);
 	fflush(stdout);
 }
@@ -526,6 +558,9 @@ read_options(int argc, char **argv)
 {
 	static const struct option options[] = {{"delay-ms", required_argument, NULL, 'd'},
 											{"quota", required_argument, NULL, 'q'},
+											{"burst", required_argument, NULL, 'b'},
+											{"per-second", no_argument, NULL, 's'},
+											{"taken", required_argument, NULL, 't'},
 											{"attributes", required_argument, NULL, 'a'},
 											{0}};
 	int                        option;
@@ -536,10 +571,15 @@ read_options(int argc, char **argv)
 		if (option == 'd')
 			delay_ms = atol(optarg);
 		else if (option == 'q')
-			quota.rate = atof(optarg);
+			quota.rate = quota.burst = atof(optarg);
 		else if (option == 'a')
 			n_attributes = atoi(optarg);
-		else
+		else if (option == 'b')
+			quota.burst = atof(optarg);
+		else if (option == 's')
+			quota.per_second = true;
+		else if (option != 't' ||
+				 sscanf(optarg, "%lf,%lf", &quota.taken, &quota.taken_seconds) != 2)
 			exit(2);
 	}
 	if (optind == argc - 1)
@@ -548,11 +588,12 @@ read_options(int argc, char **argv)
 	if (n_users < MIN_USERS || pool % n_users != 0 || delay_ms < 0 || n_attributes < 1 ||
 		n_attributes > MAX_ATTRIBUTES || (quota.rate != 0 && quota.rate < 1))
 		errx(2,
-			 "usage: pages USERS [--delay-ms N] [--quota R] [--attributes N]\n"
+			 "usage: pages USERS [--delay-ms N] [--quota R [--burst B | --per-second] [--taken "
+			 "P,S]] [--attributes N]\n"
 			 "USERS is %d or more, and beyond %d a multiple of that",
 			 MIN_USERS, MAX_USERS);
 	n_repeats = pool / n_users;
-	quota.allowance = quota.rate;
+	quota.allowance = quota.burst;
 	quota.refilled = now();
 }
 

@@ -13,6 +13,7 @@ use Test::More;
 
 my $cognito = Cognito->new;
 my $throttling = Cognito->new;
+my $failing = Cognito->new;
 my $node = Cognito::cluster('main', "statement_timeout = '60s'");
 my $undisturbed;
 
@@ -62,11 +63,15 @@ sub gaps
 }
 
 
-# Sessions that are throttled until they give up; in the background, as this takes long
+# Sessions that fail until they give up; in the background, as this takes long
 
-$throttling->create_server($node, 'throttled');
+$failing->create_server($node, 'failing');
+$failing->faults({ reply => { status => 503 }, times => -1 });
+my @sessions = map { Cognito::start($node, "SELECT * FROM cognito_users('failing')") } 1 .. 4;
+$throttling->create_server($node, 'throttled', max_retries => 1);
 $throttling->faults({ error => 'TooManyRequestsException', times => -1 });
-my @sessions = map { Cognito::start($node, "SELECT * FROM cognito_users('throttled')") } 1 .. 4;
+my $throttled_session =
+  Cognito::start($node, "SET statement_timeout = 0; SELECT * FROM cognito_users('throttled')");
 
 
 # Transient errors are retried
@@ -176,14 +181,11 @@ recovers('max_retries 1, each page fails once', 5,
 
 my $throttled = { error => 'TooManyRequestsException', message => 'Rate exceeded' };
 my $id = '[0-9a-f]{8}-[0-9a-f-]{27}';
-for ([ 0, '' ], [ 2, ', after 2 retries' ])
-{
-	my ($max, $retries) = @$_;
-	$cognito->create_server($node, 'srv', max_retries => $max);
-	my $detail = qq(status 400, TooManyRequestsException, "Rate exceeded", request id $id$retries);
-	fails("max_retries $max, throttled", $max + 1, $throttled,
-		qr/ERROR:  53400: Cognito throttled .* "srv"\nDETAIL:  ListUsers: answered with $detail\.\n/);
-}
+$cognito->create_server($node, 'srv', max_retries => 0);
+my $detail = qq(status 400, TooManyRequestsException, "Rate exceeded", request id $id);
+fails("max_retries 0, throttled", 1, $throttled,
+	qr/ERROR:  53400: Cognito throttled .* "srv"\nDETAIL:  ListUsers: answered with $detail\.\n/);
+$cognito->create_server($node, 'srv', max_retries => 2);
 fails(
 	'max_retries 2, failing', 3,
 	{ reply => { status => 503 } },
@@ -301,17 +303,16 @@ recovers('a clock error, then throttling', 2,
 	{ error => 'TooManyRequestsException' });
 
 
-# The sessions in the background: by default 8 retries, at random times under a growing limit
+# The sessions in the background: by default 8 retries of failures, at random times under a growing limit
 
 my @errors = map { Cognito::finish($_) } @sessions;
 my %of_connection;
-push @{ $of_connection{ $_->{connection} } }, $_ for $throttling->requests;
+push @{ $of_connection{ $_->{connection} } }, $_ for $failing->requests;
 is_deeply(
 	[ map { scalar @$_ } values %of_connection ],
 	[ (9) x @sessions ],
 	'by default: 9 requests each');
-like($_, qr/ERROR:  53400: .*\n.*, after 8 retries\./, 'by default: throttled after 8 retries')
-  for @errors;
+like($_, qr/ERROR:  HV000: .*\n.*, after 8 retries\./, 'by default: fails after 8 retries') for @errors;
 
 my @gaps = map { [ gaps(@$_) ] } values %of_connection;
 my @late;
@@ -331,6 +332,15 @@ cmp_ok($early, '>', 0, 'waits begin at nothing');
 cmp_ok(max(map { @$_ } @gaps), '>', 1, 'waits grow');
 cmp_ok($spread, '>', 0.1, 'waits differ');
 
-is_deeply([ $cognito->violations, $throttling->violations ], [], 'every request was well-formed');
+
+# The throttled session: for a minute, however few retries are allowed, with one probe at a time
+
+my $throttled_error = Cognito::finish($throttled_session);
+my @probes = map { $_->{time} } $throttling->requests;
+like($throttled_error, qr/ERROR:  53400: .*\n.*, after \d{2,} retries\./, 'throttled for long: fails');
+cmp_ok($probes[-1] - $probes[0], '>=', 59.5, 'throttled for long: after a minute');
+cmp_ok(@probes, '<', 150, 'throttled for long: seldom sent again');
+
+is_deeply([ $cognito->violations, $throttling->violations, $failing->violations ], [], 'every request was well-formed');
 
 done_testing();

@@ -60,7 +60,7 @@ for (
 	[ 'UserNotFoundException', '42704', 'user requested from Cognito for server "srv" does not exist' ],
 	[ 'InvalidParameterException', '22023', 'Cognito refused an argument .* "srv"', 'A filter must be' ],
 	[ 'ValidationException', '22023', 'Cognito refused an argument .* "srv"', 'A filter must be' ],
-	[ 'TooManyRequestsException', '53400', 'Cognito throttled .* "srv"', '"max_retries"' ],
+	[ 'TooManyRequestsException', '53400', 'Cognito throttled .* "srv"', '"max_requests_per_second".*AWS does not raise' ],
 	[ 'InternalErrorException', 'HV000', 'Cognito failed to process the request for server "srv"', 'again later' ],
 	[ 'LimitExceededException', 'HV000', 'Cognito refused the request for server "srv"' ],
 	[ 'SomethingNewException', 'HV000', 'Cognito refused the request for server "srv"' ])

@@ -73,10 +73,12 @@ is_deeply([ filters(@requests) ], [ '-', @partitions ], 'empty pages: the pool i
 ($result, @requests) = list($count, user_pool_id => 'eu-west-1_Users200');
 is_deeply([ filters(@requests) ], ['-'], 'one at a time: no filter');
 
-# Returns the number of requests that a session sends if the service stops responding after some responses.
+# Returns the number of requests that a session sends to list the users of a server, if the service
+# stops responding after some responses.
 sub sent_into_silence
 {
-	my ($session, $answers) = @_;
+	my ($session, $answers, $server) = @_;
+	my $count = "SELECT count(*) FROM cognito_users('$server')";
 
 	$cognito->faults({ stall => 'response', times => -1, skip => $answers });
 	$cognito->clear_requests;
@@ -87,15 +89,36 @@ sub sent_into_silence
 	return scalar $cognito->requests;
 }
 
-# Requests in flight: up to the option's value, but fewer at first
+# Requests in flight: up to the option's value, but fewer at first. What a session has learned of a
+# quota holds for all servers with the same access key, and for no other quota.
+my %large = (user_pool_id => 'eu-west-1_Users9000');
 my $session = Cognito::session($node);
-$cognito->create_server($node, 'srv', user_pool_id => 'eu-west-1_Users6000', max_concurrent_requests => 6);
-is(sent_into_silence($session, 3), 3 + 6, 'six at once: six requests are in flight');
-$cognito->create_server($node, 'srv', user_pool_id => 'eu-west-1_Users6000', max_concurrent_requests => 16);
-is(sent_into_silence($session, 3), 3 + 8, '16 at once: a session starts with eight requests in flight');
-is(sent_into_silence($session, 11), 11 + 10, '16 at once: the number grows by one after four responses');
-is(sent_into_silence($session, 35), 35 + 16, '16 at once: it grows up to the option');
-is(Cognito::query($session, $count), '6000|6000', 'the next call succeeds');
+$cognito->control('PUT', 'keys', { AKIAOTHER => { secret => 'other' } });
+$cognito->create_server($node, 'srv', %large, max_concurrent_requests => 16);
+$cognito->create_server($node, 'same', %large, max_concurrent_requests => 16);
+$cognito->create_server($node, 'six', %large, max_concurrent_requests => 6);
+$cognito->create_server($node, 'other', %large, max_concurrent_requests => 16,
+	aws_access_key_id => 'AKIAOTHER', aws_secret_access_key => 'other');
+is(sent_into_silence($session, 3, 'srv'), 3 + 4, 'a session starts with four requests in flight');
+is(sent_into_silence($session, 11, 'srv'), 11 + 5, 'the number grows by one after eight responses');
+$cognito->faults({ error => 'TooManyRequestsException', operation => 'AdminAddUserToGroup' });
+like(Cognito::query_error($session, "SELECT cognito_add_user_to_group('srv', 'nobody', 'none')"),
+	qr/42704/, 'a throttled change of a group is sent again');
+is(sent_into_silence($session, 3, 'same'), 3 + 6,
+	'another server with the same access key shares the quota; the throttled change belongs to another');
+is(sent_into_silence($session, 3, 'other'), 3 + 4, 'another access key has its own quota');
+is(sent_into_silence($session, 96, 'srv'), 96 + 16, 'the number grows up to the option');
+is(sent_into_silence($session, 3, 'six'), 3 + 6, 'six at once: six requests are in flight');
+
+# Operations that are limited to five requests per second in each pool start with this limit
+$cognito->pool('eu-west-1_Grouped', groups => [ map { { GroupName => "g$_" } } 1 .. 180 ]);
+($result, @requests) = list("SELECT count(*) FROM cognito_groups('srv')", user_pool_id => 'eu-west-1_Grouped');
+is($result, 180, 'three pages of groups');
+cmp_ok($requests[$_]->{time} - $requests[ $_ - 1 ]->{time}, '>', 0.18, 'pages of groups follow each other slowly')
+  for 1, 2;
+
+$cognito->create_server($node, 'srv', %large, max_concurrent_requests => 16);
+is(Cognito::query($session, $count), '9000|9000', 'the next call succeeds');
 
 # A service that ignores filters, which the sample shows
 my @subs = map { sprintf '%08x-0000', $_ * 2654435761 % 2**32 } 1 .. 150;
