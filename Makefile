@@ -7,7 +7,7 @@ PG_CFLAGS = -fno-semantic-interposition
 DATA = $(wildcard sql/cognito_srf--*.sql)
 
 # Inputs are in test/sql, expected outputs in expected.
-REGRESS = setup options users pushdown memberships entities views secrets
+REGRESS = setup options users pushdown memberships entities views tokens secrets
 REGRESS_OPTS = --inputdir=test
 TAP_TESTS = 1
 PROVE_TESTS = test/t/*.pl test/interop/*.pl

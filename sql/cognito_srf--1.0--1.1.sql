@@ -155,3 +155,24 @@ COMMENT ON COLUMN cognito_statistics.bytes_received IS 'total size of the respon
 COMMENT ON COLUMN cognito_statistics.connections_opened IS 'number of connections opened';
 COMMENT ON COLUMN cognito_statistics.waited IS 'total time from sending requests to receiving their responses';
 COMMENT ON COLUMN cognito_statistics.last_call IS 'start time of the last call';
+
+-- Tokens of a user pool. What a session knows of keys, and when it requested them, is not known to
+-- its parallel workers.
+
+CREATE FUNCTION cognito_verify_token(server_name text, token text, token_use text DEFAULT NULL)
+	RETURNS jsonb
+	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL RESTRICTED COST 100;
+COMMENT ON FUNCTION cognito_verify_token(text, text, text) IS
+	'claims of a valid token (id, access, or either) of the user pool of a server; an error if it is not valid';
+
+CREATE FUNCTION cognito_claims(server_name text DEFAULT cognito_default_server())
+	RETURNS jsonb
+	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL RESTRICTED COST 10;
+COMMENT ON FUNCTION cognito_claims(text) IS
+	'claims of the token in setting cognito_srf.token; null without a token, an error if it is not valid';
+
+CREATE FUNCTION cognito_jwks(server_name text)
+	RETURNS jsonb
+	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000;
+COMMENT ON FUNCTION cognito_jwks(text) IS
+	'keys of the tokens of the user pool of a server, for its option jwks';

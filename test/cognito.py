@@ -56,6 +56,7 @@ AUTHORIZATION = re.compile(
     r"AWS4-HMAC-SHA256 Credential=([^/]+)/(\d{8})/([^/]+)/([^/]+)/aws4_request, ?"
     r"SignedHeaders=([a-z0-9;-]+), ?Signature=([0-9a-f]{64})")
 DATE_FORMAT = "%Y%m%dT%H%M%SZ"
+KEYS_PATH = re.compile(r"/([^/]+)/\.well-known/jwks\.json")
 MAX_SKEW = 300  # seconds
 
 
@@ -426,7 +427,9 @@ class Call:
         self.headers = {name.lower(): value for name, value in headers}
         self.repeats = len(headers) > len(self.headers)
         self.prefix, _, operation = self.headers.get("x-amz-target", "").rpartition(".")
-        self.operation = operation or None
+        keys = KEYS_PATH.fullmatch(path)
+        self.keys_pool = keys and keys[1]
+        self.operation = "jwks.json" if keys else operation or None
         self.model = MODELS.get(self.prefix)
         try:
             self.parameters = json.loads(body)
@@ -631,6 +634,7 @@ class Cognito:
         self.accounts = {}
         self.keys = {"AKIAIOSFODNN7EXAMPLE": Key("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")}
         self.faults, self.requests, self.violations = [], [], []
+        self.jwks = {}
         self.ahead = 0
         self.quota = None
 
@@ -701,11 +705,22 @@ class Cognito:
                                f"to perform: {action} because no identity-based policy allows the {action} action")
         return self.resource(call.parameters, region)
 
+    def token_keys(self, call):
+        """Return the keys of a pool's tokens, which everybody may read, and nobody needs to sign for."""
+        if call.method != "GET" or call.body or "authorization" in call.headers:
+            raise MalformedRequest("BadRequest", "not an unsigned GET without a body")
+        if call.keys_pool not in self.jwks:
+            raise ServiceError("ResourceNotFoundException", f"User pool {call.keys_pool} does not exist.")
+        return self.jwks[call.keys_pool]
+
     def perform(self, call, replacement):
         """Return the response to a request. The request is checked even if a fault replaces the response."""
         try:
-            resource = self.check(call)
-            content = None if replacement else OPERATIONS[call.operation](resource, call.parameters)
+            if call.keys_pool:
+                content = self.token_keys(call)
+            else:
+                resource = self.check(call)
+                content = None if replacement else OPERATIONS[call.operation](resource, call.parameters)
         except ServiceError as service_error:
             if isinstance(service_error, MalformedRequest):
                 self.violations.append(f"{call.operation}: {service_error}")
@@ -737,6 +752,8 @@ class Cognito:
         match route:
             case ["PUT", "_pool", pool_id]:
                 self.pools[pool_id] = Pool(pool_id, **content)
+            case ["PUT", "_jwks", pool_id]:
+                self.jwks[pool_id] = content
             case ["PUT", "_identity_pool", pool_id]:
                 self.identity_pools[pool_id] = IdentityPool(pool_id, **content)
             case ["PUT", "_account", region]:

@@ -1,6 +1,6 @@
 /*
  * http.c
- *		POST requests on libcurl's multi interface, waited for with the latch.
+ *		GET and POST requests on libcurl's multi interface, waited for with the latch.
  *
  * libcurl passes to two callbacks which sockets to watch and when to call it next.
  * The callbacks only store that, because no error may be raised inside them;
@@ -755,6 +755,8 @@ set_message(HttpRequest *request, const HttpMessage *message)
 	set_option(request, TIMEOUT_MS, (long) message->request_timeout);
 	set_option(request, POSTFIELDSIZE_LARGE, (curl_off_t) message->length);
 	set_option(request, COPYPOSTFIELDS, message->body);
+	if (message->body == NULL)
+		set_option(request, HTTPGET, 1L);
 	set_certificates(request);
 	return set_headers(request, message->headers) && request->options_valid;
 }
