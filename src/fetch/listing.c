@@ -288,7 +288,26 @@ fetch_parts(ListingState *state)
 	}
 }
 
-bool
+/*
+ * Request an item of a listing of the pool, for its error if the pool is missing; the
+ * listing itself only found that its last parts are.
+ */
+static void
+check_pool(const CognitoServer *server, const Listing *of_pool)
+{
+	const char    *arguments[AWS_MAX_PARAMETERS] = {server_pool_id(server, of_pool->operation.pool)};
+	AwsRequest    *request = aws_create_request(server, &of_pool->operation, NULL);
+	StringInfoData members;
+
+	initStringInfo(&members);
+	json_append_integer(&members, of_pool->page_size, 1);
+	aws_send(request, arguments, members.data);
+	(void) aws_wait(&request, 1, -1);
+	(void) aws_reply(request);
+	server->session->pages++;
+}
+
+void
 listing_fetch(const Listing *listing, const CognitoServer *server, List *parts, int64 max_rows,
 			  Tuplestorestate *rows, TupleDesc columns)
 {
@@ -316,7 +335,8 @@ listing_fetch(const Listing *listing, const CognitoServer *server, List *parts, 
 
 		MemoryContextSwitchTo(state->page);
 		fetch_parts(state);
+		if (state->missing_at > 0 && listing->of_pool != NULL)
+			check_pool(server, listing->of_pool);
 	}
 	MemoryContextSwitchTo(caller);
-	return state->missing_at == 0;
 }

@@ -108,7 +108,7 @@ fetch_listing(const void *listing, const CognitoServer *server, const char *cons
 	ListingPart all = {0};
 
 	memcpy(all.arguments, arguments, sizeof(all.arguments));
-	(void) listing_fetch(listing, server, list_make1(&all), LISTING_ALL, rows, columns);
+	listing_fetch(listing, server, list_make1(&all), LISTING_ALL, rows, columns);
 }
 
 /* Append the row of a single object, a RowFetcher. */

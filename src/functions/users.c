@@ -78,7 +78,7 @@ users_search_parts(const CognitoServer *server, const Search *search)
 static void
 list_all(const CognitoServer *server, Tuplestorestate *rows, TupleDesc columns)
 {
-	(void) listing_fetch(&users_listing, server, list_make1(users_pool_part(server)), LISTING_ALL,
+	listing_fetch(&users_listing, server, list_make1(users_pool_part(server)), LISTING_ALL,
 						 rows, columns);
 }
 
@@ -87,7 +87,7 @@ static void
 list_found(const CognitoServer *server, const Search *search, Tuplestorestate *rows,
 		   TupleDesc columns)
 {
-	(void) listing_fetch(&users_listing, server, users_search_parts(server, search), LISTING_ALL,
+	listing_fetch(&users_listing, server, users_search_parts(server, search), LISTING_ALL,
 						 rows, columns);
 }
 
@@ -147,7 +147,7 @@ cognito_users(PG_FUNCTION_ARGS)
 	if (filter == NULL && max_users == LISTING_ALL)
 		search_list_all(&users_search, server, result->setResult, result->setDesc);
 	else
-		(void) listing_fetch(&users_listing, server, list_make1(users_filter_part(server, filter)),
+		listing_fetch(&users_listing, server, list_make1(users_filter_part(server, filter)),
 							 max_users, result->setResult, result->setDesc);
 	server_close(server);
 	return (Datum) 0;

@@ -439,8 +439,6 @@ unlike(
 pool(users => [ Cognito->user('ana') ], groups => [ { GroupName => 'admins' } ]);
 identity_pool(identities => []);
 for (
-	[ "cognito_group_users('srv', 'no-one''s')", 'group "no-one\'s"', 'Group not found' ],
-	[ "cognito_user_groups('srv', 'nobody')", 'user "nobody"', 'User does not exist' ],
 	[ "cognito_app_client('srv', 'none')", 'app client "none"', 'none does not exist' ],
 	[
 		"cognito_identity_pool('srv', 'eu-west-1:00000000-0000-4000-8000-000000000000')",
@@ -457,6 +455,31 @@ for (
 		qr/ERROR:  42704: $thing of server "srv" does not exist\nDETAIL:  .*$words/,
 		"$call: the error names it");
 }
+
+# A user or a group that does not exist has no rows; ListGroups tells a missing group from a missing pool
+
+for (
+	[ "cognito_group_users('srv', 'no-one''s')", 'ListUsersInGroup', 'ListGroups' ],
+	[ "cognito_user_groups('srv', 'nobody')", 'AdminListGroupsForUser' ])
+{
+	my ($call, @operations) = @$_;
+	my ($result, @requests) =
+	  $cognito->query_with_requests($node, "SELECT count(*), count(g) FROM (SELECT 1) one LEFT JOIN LATERAL $call g ON true");
+	is($result, '1|0', "$call: no rows, and those of the rest of the query");
+	is_deeply([ map { $_->{operation} } @requests ], \@operations, "$call: the requests");
+	is($requests[1]{body}{Limit}, 1, 'one group is enough') if @requests > 1;
+}
+$cognito->faults({ operation => 'ListUsersInGroup', error => 'ResourceNotFoundException', message => 'Group not found.' },
+	{ operation => 'ListGroups', error => 'ResourceNotFoundException', message => 'User pool eu-west-1_Entities does not exist.' });
+like(
+	Cognito::error_of($node, "SELECT * FROM cognito_group_users('srv', 'admins')"),
+	qr/42704: user pool "$USER_POOL" of server "srv" does not exist/,
+	'a pool that is deleted meanwhile is an error, whatever is said of its group');
+$cognito->faults({ operation => 'AdminListGroupsForUser', error => 'ResourceNotFoundException' });
+like(
+	Cognito::error_of($node, "SELECT * FROM cognito_user_groups('srv', 'ana')"),
+	qr/42704: user pool "$USER_POOL" of server "srv" does not exist/, 'nor has a missing pool users without groups');
+$cognito->faults;
 $cognito->create_server($node, 'lost', user_pool_id => 'eu-west-1_None');
 like(
 	Cognito::error_of($node, "SELECT * FROM cognito_$_"),
