@@ -12,6 +12,7 @@
 #include "aws/http.h"
 #include "fetch/listing.h"
 #include "fetch/srf.h"
+#include "functions/default_server.h"
 #include "functions/memberships.h"
 #include "functions/users.h"
 #include "planner/pushdown.h"
@@ -19,9 +20,6 @@
 PG_MODULE_MAGIC;
 
 void _PG_init(void);
-
-/* Setting that only SQL reads, with current_setting, in the views over the default server. */
-static char *default_server;
 
 /* The entities whose rows can be searched. */
 static const SearchEntity *const entities[] = {&users_search, &memberships_search, NULL};
@@ -33,7 +31,8 @@ _PG_init(void)
 	DefineCustomStringVariable("cognito_srf.default_server", "Server that the views read.",
 							   "The views are cognito_users and those of the same name as a "
 							   "function over one server.",
-							   &default_server, "cognito_server", PGC_USERSET, 0, NULL, NULL, NULL);
+							   &default_server_name, DEFAULT_SERVER, PGC_USERSET, GUC_EXPLAIN, NULL,
+							   NULL, NULL);
 	DefineCustomStringVariable(
 		"cognito_srf.ca_file", "File of the certificates to trust, in PEM format.",
 		"Empty means those of the system.", &http_ca_file, "", PGC_SUSET, 0, NULL, NULL, NULL);

@@ -59,13 +59,18 @@ int listing_progress_interval;
 
 /*
  * Return the page size with which the least number of pages has max_rows items, and
- * the fewest beyond them: 10 for 10, 31 for 61.
+ * the fewest beyond them: 10 for 10, 31 for 61.  If not all items belong, it is unknown
+ * how many of them have max_rows that do.
  */
 static int
-choose_page_size(int64 max_rows)
+choose_page_size(List *parts, int64 max_rows)
 {
-	int64 pages;
+	int64     pages;
+	ListCell *part;
 
+	foreach (part, parts)
+		if (((const ListingPart *) lfirst(part))->belongs != NULL)
+			return LISTING_PAGE_SIZE;
 	if (max_rows == LISTING_ALL)
 		return LISTING_PAGE_SIZE;
 	pages = (max_rows - 1) / LISTING_PAGE_SIZE + 1;
@@ -87,11 +92,12 @@ request_page(ListingState *state, int index)
 	aws_send(state->requests[index], state->active[index].part->arguments, members.data);
 }
 
-/* Start parts, up to the number of concurrent requests. */
+/* Start parts, up to the number of concurrent requests, while rows are wanted. */
 static void
 start_parts(ListingState *state)
 {
-	while (state->parts != NIL && state->nactive < state->server->max_concurrent_requests)
+	while (state->rows_left > 0 && state->parts != NIL &&
+		   state->nactive < state->server->max_concurrent_requests)
 	{
 		int index = state->nactive++;
 
@@ -295,8 +301,8 @@ fetch_parts(ListingState *state)
 static void
 check_pool(const CognitoServer *server, const Listing *of_pool)
 {
-	const char    *arguments[AWS_MAX_PARAMETERS] = {server_pool_id(server, of_pool->operation.pool)};
-	AwsRequest    *request = aws_create_request(server, &of_pool->operation, NULL);
+	const char *arguments[AWS_MAX_PARAMETERS] = {server_pool_id(server, of_pool->operation.pool)};
+	AwsRequest *request = aws_create_request(server, &of_pool->operation, NULL);
 	StringInfoData members;
 
 	initStringInfo(&members);
@@ -322,7 +328,7 @@ listing_fetch(const Listing *listing, const CognitoServer *server, List *parts, 
 			.server = server,
 			.parts = list_copy(parts),
 			.rows_left = max_rows,
-			.page_size = choose_page_size(max_rows),
+			.page_size = choose_page_size(parts, max_rows),
 			.active = palloc0(server->max_concurrent_requests * sizeof(ActivePart)),
 			.requests = palloc0(server->max_concurrent_requests * sizeof(AwsRequest *)),
 			.page = AllocSetContextCreate(server->context, "cognito page", 0, PAGE_BLOCK,

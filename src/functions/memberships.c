@@ -248,11 +248,12 @@ list_found(const CognitoServer *server, const Search *search, Tuplestorestate *r
 
 PG_FUNCTION_INFO_V1(cognito_memberships);
 PG_FUNCTION_INFO_V1(cognito_memberships_matching);
+PG_FUNCTION_INFO_V1(cognito_memberships_of_pool_matching);
 PG_FUNCTION_INFO_V1(cognito_memberships_support);
 
-/* A user is in few groups, but a group may have many users. */
+/* A user, whose name is looked up first, is in few groups, but a group may have many users. */
 static const SearchAttribute attributes[] = {
-	{"username", MEMBERSHIP_USERNAME, SEARCH_TEXT, .rows_per_value = 3},
+	{"username", MEMBERSHIP_USERNAME, SEARCH_TEXT, .rows_per_value = 3, .extra_requests = 1},
 	{"group_name", MEMBERSHIP_GROUP_NAME, SEARCH_TEXT, .fraction = 0.1},
 	{.name = NULL},
 };
@@ -266,7 +267,7 @@ const SearchEntity memberships_search = {
 	.list_found = list_found,
 };
 
-/* cognito_memberships(server_name) */
+/* cognito_memberships(server_name [, user_pool_id]) */
 Datum
 cognito_memberships(PG_FUNCTION_ARGS)
 {
@@ -274,7 +275,8 @@ cognito_memberships(PG_FUNCTION_ARGS)
 	CognitoServer *server;
 
 	InitMaterializedSRF(fcinfo, 0);
-	server = srf_open(srf_text_arg(fcinfo, 0), POOL_USER, false);
+	server =
+		srf_open(srf_text_arg(fcinfo, 0), POOL_USER, srf_pool_arg(fcinfo, PG_NARGS() - 1), false);
 	if (server != NULL)
 	{
 		search_list_all(&memberships_search, server, result->setResult, result->setDesc);
@@ -287,7 +289,20 @@ cognito_memberships(PG_FUNCTION_ARGS)
 Datum
 cognito_memberships_matching(PG_FUNCTION_ARGS)
 {
-	return search_execute(fcinfo, &memberships_search);
+	const SearchArguments arguments = {.attribute = 1, .op = 2, .values = 3};
+	const SearchArguments for_equality = {.attribute = 1, .values = 2};
+
+	return search_execute(fcinfo, &memberships_search,
+						  PG_NARGS() == 4 ? &arguments : &for_equality);
+}
+
+/* cognito_memberships(server_name, user_pool_id, attribute, operator, "values") */
+Datum
+cognito_memberships_of_pool_matching(PG_FUNCTION_ARGS)
+{
+	const SearchArguments arguments = {.user_pool_id = 1, .attribute = 2, .op = 3, .values = 4};
+
+	return search_execute(fcinfo, &memberships_search, &arguments);
 }
 
 /* cognito_memberships_support: the planner support function of all overloads */
