@@ -63,9 +63,8 @@ srf_max_rows_arg(FunctionCallInfo fcinfo, int number)
 		return LISTING_ALL;
 	max_rows = PG_GETARG_INT64(number);
 	if (max_rows < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s must not be negative", argument_name(fcinfo->flinfo->fn_oid, number))));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("max_users must not be negative")));
 	return max_rows;
 }
 

@@ -69,12 +69,13 @@ fuzz_serve(const char *input, size_t length)
 }
 
 CognitoServer *
-server_open(const char *name, PoolKind pool)
+server_open(const char *name, PoolKind pool, const char *pool_id)
 {
 	CognitoServer *server = palloc(sizeof(CognitoServer));
 
 	(void) name;
 	(void) pool;
+	(void) pool_id;
 	*server = fuzz_server;
 	server->context = CurrentMemoryContext;
 	return server;
@@ -84,6 +85,16 @@ void
 server_close(CognitoServer *server)
 {
 	pfree(server);
+}
+
+void
+session_set_extent(Oid serverid, const char *user_pool_id, SessionListing listing,
+				   SessionExtent extent)
+{
+	(void) serverid;
+	(void) user_pool_id;
+	(void) listing;
+	(void) extent;
 }
 
 const char *

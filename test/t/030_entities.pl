@@ -553,6 +553,41 @@ for my $entity (@listings, @descriptions)
 		is($error, '', "$entity->{operation}: needs no pool");
 	}
 }
+
+# The user pool is given in place of the option; where the server has the option, it may only be the same
+
+for my $entity (grep { $_->{parameters}{UserPoolId} } @listings, @descriptions)
+{
+	my $with_pool = sub {
+		my ($server, $pool) = @_;
+		return "SELECT count(*) FROM " . $entity->{call} =~ s/'srv'/'$server', $pool/r;
+	};
+	my $error_of = sub { Cognito::error_of($node, $with_pool->(@_)) };
+	my $operation = $entity->{operation};
+
+	pool(clients => [ { ClientId => '7ab' } ]);
+	$entity->{fill}->(2) if $entity->{fill};
+	for my $server ('bare', 'srv')
+	{
+		my ($result, @requests) = $cognito->query_with_requests($node, $with_pool->($server, "'$USER_POOL'"));
+		is($result, $entity->{fill} ? 2 : 1, "$operation, the pool as an argument on server $server: the rows");
+		is_deeply([ map { $_->{body}{UserPoolId} } @requests ],
+			[$USER_POOL], "$operation, the pool as an argument on server $server: it is asked");
+	}
+	$cognito->clear_requests;
+	like(
+		$error_of->('srv', "'eu-west-1_Other'"),
+		qr/ERROR:  42501: permission denied for user pool "eu-west-1_Other" of server "srv"\nDETAIL:  .*\nHINT:  .*without/,
+		"$operation: USAGE on a server of one pool does not give access to another");
+	like(
+		$error_of->('bare', "'eu-west-1'"),
+		qr/ERROR:  22023: invalid value for argument "user_pool_id"\nDETAIL:  .* eu-west-1_AbCdEf123\.\n/,
+		"$operation: no id of a user pool");
+	like($error_of->('bare', 'NULL'), qr/ERROR:  22004: argument "user_pool_id" of cognito_\w+ must not be null/,
+		"$operation: NULL as user pool");
+	is(scalar $cognito->requests, 0, "$operation: nothing was sent for these");
+}
+
 identity_pool(identities => [ { IdentityId => 'eu-west-1:1' } ]);
 is($node->safe_psql('postgres', "SELECT identity_id FROM cognito_identities('bare', '$IDENTITY_POOL')"),
 	'eu-west-1:1', 'the identity pool is given in place of the option');
