@@ -261,7 +261,7 @@ find_limit(const PlannerInfo *root, const RelOptInfo *rel)
 static void
 push_qual(const SearchRel *search_rel, RelOptInfo *rel, RangeTblEntry *rte, const FuncExpr *call)
 {
-	PushedQual    qual;
+	PushedQual    qual = {0};
 	RestrictInfo *best = find_best_qual(search_rel, rel, &qual);
 	Node         *limit = NULL;
 
