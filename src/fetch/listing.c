@@ -33,10 +33,11 @@ typedef struct ListingState
 {
 	const Listing       *listing;
 	const CognitoServer *server;
-	List                *parts;      /* parts that are not started yet */
-	int64                rows_left;  /* rows that may still be appended, or LISTING_ALL */
-	int                  page_size;  /* constant, as a token is valid for one page size only */
-	int64                nrequested; /* pages requested so far */
+	List                *parts;         /* parts that are not started yet */
+	int64                rows_left;     /* rows that may still be appended, or LISTING_ALL */
+	int64                expected_rows; /* rows of all parts; 0 if unknown */
+	int                  page_size;     /* constant, as a token is valid for one page size only */
+	int64                nrequested;    /* pages requested so far */
 
 	/*
 	 * The value of nrequested when a part was last found missing; 0 if none was, or if
@@ -252,9 +253,26 @@ process_page(ListingState *state, int index)
 static char *
 format_number(int64 n)
 {
-	return text_to_cstring(DatumGetTextPP(
-		DirectFunctionCall2(int8_to_char, Int64GetDatum(n),
-							PointerGetDatum(cstring_to_text("FM999,999,999,999,999,990")))));
+	text *format = cstring_to_text("FM999,999,999,999,999,990");
+
+	return TextDatumGetCString(
+		DirectFunctionCall2(int8_to_char, Int64GetDatum(n), PointerGetDatum(format)));
+}
+
+/* Return a number and the noun that agrees with it. */
+static char *
+format_count(int64 n, const char *singular, const char *plural)
+{
+	return psprintf("%s %s", format_number(n), n == 1 ? singular : plural);
+}
+
+/* Return the number of rows so far, and of all as long as the estimate is not exceeded. */
+static char *
+format_rows(int64 n, int64 expected)
+{
+	if (expected == 0 || n > expected)
+		return format_count(n, "row", "rows");
+	return psprintf("%s of about %s", format_number(n), format_count(expected, "row", "rows"));
 }
 
 /* Send a progress message if it is time for one. */
@@ -267,10 +285,13 @@ report_progress(ListingState *state)
 
 	if (state->notice_time < 0 || now < state->notice_time)
 		return;
-	ereport(NOTICE, (errmsg("%s: %s %s, %s pages, %s throttled, %.0f s", state->listing->function,
-							format_number(session->rows - before->rows), state->listing->noun,
-							format_number(session->pages - before->pages),
-							format_number(session->throttled - before->throttled),
+	ereport(NOTICE, (errmsg("%s for server \"%s\": %s of %s, %s, %s, %.0f s",
+							state->listing->function, state->server->name,
+							format_count(session->pages - before->pages, "page", "pages"),
+							state->listing->noun,
+							format_rows(session->rows - before->rows, state->expected_rows),
+							format_count(session->throttled - before->throttled,
+										 "throttled request", "throttled requests"),
 							(now - state->start_time) / 1000.0)));
 	state->notice_time = now + listing_progress_interval;
 }
@@ -315,7 +336,7 @@ check_pool(const CognitoServer *server, const Listing *of_pool)
 
 void
 listing_fetch(const Listing *listing, const CognitoServer *server, List *parts, int64 max_rows,
-			  Tuplestorestate *rows, TupleDesc columns)
+			  int64 expected_rows, Tuplestorestate *rows, TupleDesc columns)
 {
 	MemoryContext caller = MemoryContextSwitchTo(server->context);
 	ListingState *state = palloc0(sizeof(ListingState));
@@ -328,6 +349,7 @@ listing_fetch(const Listing *listing, const CognitoServer *server, List *parts, 
 			.server = server,
 			.parts = list_copy(parts),
 			.rows_left = max_rows,
+			.expected_rows = expected_rows,
 			.page_size = choose_page_size(parts, max_rows),
 			.active = palloc0(server->max_concurrent_requests * sizeof(ActivePart)),
 			.requests = palloc0(server->max_concurrent_requests * sizeof(AwsRequest *)),

@@ -78,10 +78,13 @@ extern int listing_progress_interval;
  * does not exist, and no later page shows that it does, of_pool is requested, which
  * raises the error if it is the pool.
  *
+ * Progress messages name expected_rows as the total, 0 if it is unknown.
+ *
  * The next page of a part is requested before the rows of the current one are made.
  * Memory use is one parsed page, and one response for each request in flight.
  */
-extern void listing_fetch(const Listing *listing, const CognitoServer *server, List *parts,
-						  int64 max_rows, Tuplestorestate *rows, TupleDesc columns);
+extern void
+listing_fetch(const Listing *listing, const CognitoServer *server, List *parts, int64 max_rows,
+			  int64 expected_rows, Tuplestorestate *rows, TupleDesc columns);
 
 #endif

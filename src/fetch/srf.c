@@ -64,7 +64,7 @@ srf_max_rows_arg(FunctionCallInfo fcinfo, int number)
 	max_rows = PG_GETARG_INT64(number);
 	if (max_rows < 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("max_users must not be negative")));
+						errmsg("argument \"max_users\" must not be negative")));
 	return max_rows;
 }
 
@@ -78,8 +78,8 @@ srf_open(const char *server_name, PoolKind pool, const char *pool_id, bool write
 						errmsg("cannot write to Cognito while cognito_srf.offline is on")));
 	ereport(WARNING,
 			(errmsg("no rows from server \"%s\" while cognito_srf.offline is on", server_name),
-			 errhint("Use REFRESH MATERIALIZED VIEW to fill materialized views after turning it "
-					 "off.")));
+			 errhint("To fill materialized views, turn the setting off and use REFRESH "
+					 "MATERIALIZED VIEW.")));
 	return NULL;
 }
 
@@ -128,7 +128,7 @@ fetch_listing(const void *listing, const CognitoServer *server, const char *cons
 	ListingPart all = {0};
 
 	memcpy(all.arguments, arguments, sizeof(all.arguments));
-	listing_fetch(listing, server, list_make1(&all), LISTING_ALL, rows, columns);
+	listing_fetch(listing, server, list_make1(&all), LISTING_ALL, 0, rows, columns);
 }
 
 /* Append the row of a single object, a RowFetcher. */

@@ -22,7 +22,7 @@
 #define SEARCH_EQUALS "="
 #define SEARCH_STARTS_WITH "^="
 
-/* How a column contains an attribute. */
+/* The form in which a column contains an attribute. */
 typedef enum SearchForm
 {
 	SEARCH_TEXT,    /* as the column's text */
@@ -85,8 +85,9 @@ typedef struct SearchEntity
 	 */
 	char *(*make_filter)(const SearchAttribute *attribute, const char *op, const char *value);
 
-	/* Append all rows. */
-	void (*list_all)(const CognitoServer *server, Tuplestorestate *rows, TupleDesc columns);
+	/* Append all rows, of which the last listing had this number; 0 if it is unknown. */
+	void (*list_all)(const CognitoServer *server, int64 expected_rows, Tuplestorestate *rows,
+					 TupleDesc columns);
 
 	/* Append the rows that match a search, whose filters have been made. */
 	void (*list_found)(const CognitoServer *server, const Search *search, Tuplestorestate *rows,
