@@ -52,18 +52,13 @@ typedef struct Search Search;
  *
  * Its SQL functions have the same name and schema, and take
  *
- *		(server_name, attribute text, operator text, "values" text[])
- *		(server_name, max_users bigint, attribute, operator, "values")
  *		(server_name)
- *		(server_name, filter text, max_users)
+ *		(server_name, filter, max_users)
+ *		(server_name, user_pool_id [, max_users])
+ *		(server_name, [user_pool_id,] [max_users,] attribute, operator, "values")
  *
- * the first two also with user_pool_id as the second argument, and the others so as
- *
- *		(server_name, user_pool_id)
- *		(server_name, user_pool_id, max_users)
- *
- * Any but (server_name) may be missing.  An overload without an operator searches for
- * equal values.
+ * of which all but the first may be missing.  max_users is a bigint, "values" a text[],
+ * the others are strings.  An overload without an operator searches for equal values.
  */
 typedef struct SearchEntity
 {

@@ -97,6 +97,15 @@ session_set_extent(Oid serverid, const char *user_pool_id, SessionListing listin
 	(void) extent;
 }
 
+SessionExtent
+session_extent(Oid serverid, const char *user_pool_id, SessionListing listing)
+{
+	(void) serverid;
+	(void) user_pool_id;
+	(void) listing;
+	return (SessionExtent){0};
+}
+
 const char *
 server_pool_id(const CognitoServer *server, PoolKind pool)
 {
