@@ -106,6 +106,15 @@ session_extent(Oid serverid, const char *user_pool_id, SessionListing listing)
 	return (SessionExtent){0};
 }
 
+SessionExtent
+server_extent(const char *name, const char *user_pool_id, SessionListing listing)
+{
+	(void) name;
+	(void) user_pool_id;
+	(void) listing;
+	return (SessionExtent){0};
+}
+
 const char *
 server_pool_id(const CognitoServer *server, PoolKind pool)
 {
