@@ -118,6 +118,8 @@ server_extent(const char *name, const char *user_pool_id, SessionListing listing
 const char *
 server_pool_id(const CognitoServer *server, PoolKind pool)
 {
+	if (pool == POOL_NONE)
+		return NULL;
 	return pool == POOL_IDENTITY ? server->identity_pool_id : server->user_pool_id;
 }
 
