@@ -58,13 +58,16 @@ struct AwsRequest
 	const Endpoint *endpoint;
 	char           *target; /* the value of the header x-amz-target */
 	StringInfoData  body;
+	size_t          reply_length; /* of the last response */
+	SigV4Key        key;
 	RequestState    state;
 	double          due;             /* when it may be sent, in clock_now's milliseconds */
 	double          sent;            /* when it was sent last, likewise */
 	bool            not_found;       /* the response was an error of not_found_type */
 	int             retries;         /* of this body */
 	bool            clock_corrected; /* for this body */
-	time_t          clock_offset;    /* by which the service's clock is ahead, in seconds */
+
+	MemoryContextCallback release;
 };
 
 /* Return the endpoint that a server names for a service, or else the service's own. */
@@ -80,6 +83,13 @@ find_endpoint(const CognitoServer *server, const AwsService *service)
 		psprintf("%s.%s.amazonaws.com%s", service->prefix, server->region, china ? ".cn" : ""));
 }
 
+/* Wipe the signing key of a request; callback of its memory context. */
+static void
+release(void *arg)
+{
+	OPENSSL_cleanse(&((AwsRequest *) arg)->key, sizeof(SigV4Key));
+}
+
 AwsRequest *
 aws_create_request(const CognitoServer *server, const AwsOperation *operation,
 				   const char *not_found_type)
@@ -89,6 +99,8 @@ aws_create_request(const CognitoServer *server, const AwsOperation *operation,
 
 	request->call = (AwsCall){.server = server, .operation = operation};
 	request->not_found_type = not_found_type;
+	request->release = (MemoryContextCallback){.func = release, .arg = request};
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, &request->release);
 	request->http = http_create();
 	request->limiter = &server->session->limiter;
 	request->endpoint = find_endpoint(server, operation->service);
@@ -127,7 +139,8 @@ sign_and_send(AwsRequest *request)
 									.date = date,
 									.headers = headers,
 									.body = request->body.data,
-									.length = request->body.len};
+									.length = request->body.len,
+									.key = &request->key};
 	HttpMessage          message = {.url = request->endpoint->url,
 									.direct = request->endpoint->is_plain_http,
 									.body = request->body.data,
@@ -137,7 +150,7 @@ sign_and_send(AwsRequest *request)
 	ListCell            *line;
 	int                  n = 0;
 
-	sigv4_date(date, time(NULL) + request->clock_offset);
+	sigv4_date(date, time(NULL) + server->session->clock_offset);
 	headers[n++] = (SigV4Header){"content-type", CONTENT_TYPE};
 	headers[n++] = (SigV4Header){"host", request->endpoint->host};
 	headers[n++] = (SigV4Header){"x-amz-date", date};
@@ -200,7 +213,8 @@ aws_send(AwsRequest *request, const char *const *arguments, const char *members)
 	request->clock_corrected = false;
 	request->state = REQUEST_SCHEDULED;
 	request->due = clock_now();
-	send_if_due(request);
+	if (request->call.server->session->clock_verified)
+		send_if_due(request);
 }
 
 /* Write a time in UTC, for a message. */
@@ -214,8 +228,8 @@ write_time(char text[MAX_TIME], time_t time)
 }
 
 /*
- * Set the clock offset from a response; return false if it has no date.  Raise an
- * error for an offset of more than MAX_CLOCK_OFFSET: no endpoint may have requests
+ * Set the session's clock offset from a response; return false if it has no date.
+ * Raise an error for an offset of more than MAX_CLOCK_OFFSET: no endpoint may have requests
  * signed for a time of its choice.
  */
 static bool
@@ -241,7 +255,7 @@ correct_clock(AwsRequest *request)
 						   request->call.operation->name, service_text, text),
 				 errhint("Correct the system clock.")));
 	}
-	request->clock_offset = service_time - now;
+	request->call.server->session->clock_offset = service_time - now;
 	return true;
 }
 
@@ -265,13 +279,14 @@ is_retryable(const AwsRequest *request, const AwsError *error)
 
 /* Count the response of a request, or its failure, and adapt the limiter. */
 static void
-record_response(const AwsRequest *request, const AwsError *error)
+record_response(AwsRequest *request, const AwsError *error)
 {
 	Session *session = request->call.server->session;
 	double   now = clock_now();
 
+	(void) http_body(request->http, &request->reply_length);
 	session->waited += now - request->sent;
-	session->bytes += (int64) aws_reply_length(request);
+	session->bytes += (int64) request->reply_length;
 	session->connections += http_connections(request->http);
 	if (error != NULL && error->kind == AWS_ERROR_THROTTLED)
 	{
@@ -289,7 +304,10 @@ retry(AwsRequest *request, const AwsError *error)
 	double delay = 0;
 
 	if (error->kind == AWS_ERROR_WRONG_CLOCK && !request->clock_corrected && correct_clock(request))
+	{
 		request->clock_corrected = true;
+		request->call.server->session->clock_verified = false;
+	}
 	else if (is_retryable(request, error) && request->retries < request->call.server->max_retries)
 	{
 		delay = backoff_delay(request);
@@ -319,7 +337,10 @@ process_response(AwsRequest *request)
 	if (failed && !request->not_found)
 		retry(request, &error);
 	else
+	{
 		request->state = REQUEST_DONE;
+		request->call.server->session->clock_verified = true;
+	}
 }
 
 /*
@@ -340,6 +361,22 @@ process_responses(AwsRequest **requests, int nrequests)
 }
 
 /*
+ * Return true if requests must wait for the response of another one: a session sends
+ * one at a time until the service has accepted the time of a signature, because it would
+ * refuse all of them for the same wrong clock.
+ */
+static bool
+must_verify_clock(AwsRequest **requests, int nrequests)
+{
+	if (requests[0]->call.server->session->clock_verified)
+		return false;
+	for (int i = 0; i < nrequests; i++)
+		if (requests[i]->state == REQUEST_IN_FLIGHT)
+			return true;
+	return false;
+}
+
+/*
  * Send the requests that are due, in that order.  Return when to go on, infinite if not
  * before a response.
  */
@@ -355,7 +392,7 @@ send_scheduled(AwsRequest **requests, int nrequests)
 			if (requests[i]->state == REQUEST_SCHEDULED &&
 				(next == NULL || requests[i]->due < next->due))
 				next = requests[i];
-		if (next == NULL)
+		if (next == NULL || must_verify_clock(requests, nrequests))
 			return INFINITY;
 		again = send_if_due(next);
 		if (again > 0)
@@ -408,10 +445,7 @@ pg_attribute_noreturn() reject_reply(const AwsRequest *request, int sqlstate, co
 size_t
 aws_reply_length(const AwsRequest *request)
 {
-	size_t length;
-
-	(void) http_body(request->http, &length);
-	return length;
+	return request->reply_length;
 }
 
 const cJSON *

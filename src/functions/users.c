@@ -160,7 +160,7 @@ list_users(FunctionCallInfo fcinfo, int user_pool_id, int filter, int max_users)
 Datum
 cognito_users(PG_FUNCTION_ARGS)
 {
-	return PG_NARGS() > 1 ? list_users(fcinfo, 0, 1, 2) : list_users(fcinfo, 0, 0, 0);
+	return PG_NARGS() == 3 ? list_users(fcinfo, 0, 1, 2) : list_users(fcinfo, 0, 0, 0);
 }
 
 /* cognito_users(server_name, max_users) */
