@@ -192,9 +192,9 @@ static const struct
 	{AWS_ERROR_NOT_FOUND, "ProviderName", "identity provider",
 	 "To list the identity providers, execute: SELECT * FROM cognito_identity_providers(%s);"},
 	{AWS_ERROR_NOT_FOUND, "UserPoolId", "user pool",
-	 "Check options \"user_pool_id\" and \"region\"; the id begins with the region."},
+	 "Check \"user_pool_id\" and option \"region\"; the id begins with the region."},
 	{AWS_ERROR_NOT_FOUND, "IdentityPoolId", "identity pool",
-	 "Check options \"identity_pool_id\" and \"region\"; the id begins with the region."},
+	 "Check \"identity_pool_id\" and option \"region\"; the id begins with the region."},
 };
 
 /* Return the kind of a response whose type is not in the table. */

@@ -136,6 +136,7 @@ choose_pool(CognitoServer *server, PoolKind pool, const char *id)
 static void
 check_options(const CognitoServer *server, PoolKind pool)
 {
+	const char    *pool_option = NULL;
 	StringInfoData names;
 	StringInfoData additions;
 
@@ -144,7 +145,10 @@ check_options(const CognitoServer *server, PoolKind pool)
 	if (server->region == NULL)
 		append_missing(&names, &additions, "region");
 	if (pool != POOL_NONE && server_pool_id(server, pool) == NULL)
-		append_missing(&names, &additions, pool == POOL_USER ? "user_pool_id" : "identity_pool_id");
+	{
+		pool_option = pool == POOL_USER ? "user_pool_id" : "identity_pool_id";
+		append_missing(&names, &additions, pool_option);
+	}
 	if (names.len == 0)
 		return;
 
@@ -153,8 +157,12 @@ check_options(const CognitoServer *server, PoolKind pool)
 			 errmsg_plural("missing required option %s for server \"%s\"",
 						   "missing required options %s for server \"%s\"",
 						   strchr(names.data, ',') != NULL ? 2 : 1, names.data, server->name),
-			 errhint("To add what is missing, execute: ALTER SERVER %s OPTIONS (%s);",
-					 quote_identifier(server->name), additions.data)));
+			 pool_option == NULL
+				 ? errhint("To add what is missing, execute: ALTER SERVER %s OPTIONS (%s);",
+						   quote_identifier(server->name), additions.data)
+				 : errhint("To add what is missing, execute: ALTER SERVER %s OPTIONS (%s);  "
+						   "Functions that read a pool also take its id: %s => '...'.",
+						   quote_identifier(server->name), additions.data, pool_option)));
 }
 
 /* Raise the error for a role that has credentials neither of its own nor of the server. */

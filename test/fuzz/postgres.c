@@ -26,6 +26,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
+#include "utils/hsearch.h"
 #include "utils/json.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
@@ -1048,6 +1049,44 @@ int64
 tuplestore_tuple_count(Tuplestorestate *state)
 {
 	return *(int64 *) state;
+}
+
+/* A table of strings, which is all that a listing keeps in one. */
+struct HTAB
+{
+	MemoryContext context;
+	List         *keys;
+};
+
+HTAB *
+hash_create(const char *tabname, long nelem, const HASHCTL *info, int flags)
+{
+	HTAB *table = MemoryContextAlloc(info->hcxt, sizeof(HTAB));
+
+	(void) tabname;
+	(void) nelem;
+	fuzz_check(flags == (HASH_ELEM | HASH_STRINGS | HASH_CONTEXT) &&
+			   info->entrysize == info->keysize);
+	*table = (HTAB){.context = info->hcxt};
+	return table;
+}
+
+void *
+hash_search(HTAB *table, const void *key, HASHACTION action, bool *found)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ListCell     *cell;
+
+	(void) found;
+	foreach (cell, table->keys)
+		if (strcmp(lfirst(cell), key) == 0)
+			return lfirst(cell);
+	if (action != HASH_ENTER)
+		return NULL;
+	CurrentMemoryContext = table->context;
+	table->keys = lappend(table->keys, pstrdup(key));
+	CurrentMemoryContext = caller;
+	return llast(table->keys);
 }
 
 void

@@ -343,7 +343,7 @@ $node->safe_psql('postgres',
 like(
 	Cognito::error_of($node, "SELECT * FROM cognito_users('bare')"),
 	qr/ERROR:  HV00J: missing required options "region", "user_pool_id" for server "bare"
-HINT:  .*: ALTER SERVER bare OPTIONS \(ADD region '...', ADD user_pool_id '...'\);\n/,
+HINT:  .*: ALTER SERVER bare OPTIONS \(ADD region '...', ADD user_pool_id '...'\);  Functions that read a pool also take its id: user_pool_id => '...'\.\n/,
 	'a server of another wrapper: everything that is missing');
 
 my $url = $cognito->url;

@@ -117,6 +117,14 @@ is_unusable(@$_)
 is_unusable("a user that is $_", second_user($_), 'Item 2 is not an object\.')
   for '7', '"u"', 'null', 'true', '[]';
 
+# The next page is requested before the items of this one are converted.
+for my $token ('', ', "PaginationToken": "t"')
+{
+	my $large = second_user('{"Username": "v", "Many": [' . '0,' x 35_000 . '0]}') =~ s/\}$/$token}/r;
+	is_unusable('a user that is too large' . ($token && ', before another page'), $large,
+		'Item 2 is larger than 4 MB\.');
+}
+
 for (
 	[ 'Username', 'is not a string', '7', 'true', '["u"]', '{}' ],
 	[ 'UserStatus', 'is not a string', '7', 'false' ],
