@@ -9,16 +9,14 @@
 #include "lib/stringinfo.h"
 #include "utils/memutils.h"
 
-#include <curl/curl.h>
 #include <math.h>
-#include <openssl/crypto.h>
 #include <time.h>
 
 #include "aws/client.h"
 #include "aws/error.h"
+#include "aws/headers.h"
 #include "aws/http.h"
 #include "aws/json.h"
-#include "aws/sigv4.h"
 #include "clock.h"
 #include "server/session.h"
 
@@ -59,12 +57,14 @@ struct AwsRequest
 	char           *target; /* the value of the header x-amz-target */
 	StringInfoData  body;
 	RequestState    state;
-	double          due;             /* when it may be sent, in clock_now's milliseconds */
-	double          sent;            /* when it was sent last, likewise */
-	bool            not_found;       /* the response was an error of not_found_type */
-	int             retries;         /* of this body */
-	bool            clock_corrected; /* for this body */
-	time_t          clock_offset;    /* by which the service's clock is ahead, in seconds */
+	double          due;                 /* when it may be sent, in clock_now's milliseconds */
+	double          sent;                /* when it was sent last, likewise */
+	bool            not_found;           /* the response was an error of not_found_type */
+	int             retries;             /* of this body */
+	bool            clock_corrected;     /* for this body */
+	time_t          clock_offset;        /* by which the service's clock is ahead, in seconds */
+	int             credentials_version; /* of the provider, with which it was signed */
+	bool            credentials_renewed; /* for this body, because they had expired */
 };
 
 /* Return the endpoint that a server names for a service, or else the service's own. */
@@ -99,64 +99,41 @@ aws_create_request(const CognitoServer *server, const AwsOperation *operation,
 	return request;
 }
 
-/*
- * Append a header line that will be sent.  It may hold a session token, so it is
- * allocated at its final size: a buffer that had to grow would leave a copy.
- */
-static List *
-add_line(List *lines, const char *name, const char *value)
-{
-	size_t size = strlen(name) + strlen(": ") + strlen(value) + 1;
-	char  *line = palloc(size);
-
-	snprintf(line, size, "%s: %s", name, value);
-	return lappend(lines, line);
-}
-
 /* Sign the body and start its transfer. */
 static void
 sign_and_send(AwsRequest *request)
 {
 	const CognitoServer *server = request->call.server;
-	char                 date[SIGV4_DATE_SIZE];
-	SigV4Header          headers[5];
-	SigV4Request         signing = {.access_key_id = server->access_key_id,
+	SignedMessage        signing = {.access_key_id = server->access_key_id,
 									.secret_access_key = server->secret_access_key,
+									.session_token = server->session_token,
 									.region = server->region,
 									.service = request->call.operation->service->prefix,
-									.date = date,
-									.headers = headers,
+									.host = request->endpoint->host,
+									.content_type = CONTENT_TYPE,
+									.target = request->target,
 									.body = request->body.data,
-									.length = request->body.len};
+									.length = request->body.len,
+									.time = time(NULL) + request->clock_offset};
 	HttpMessage          message = {.url = request->endpoint->url,
 									.direct = request->endpoint->is_plain_http,
+									.headers = headers_sign(&signing),
 									.body = request->body.data,
 									.length = request->body.len,
 									.connect_timeout = server->connect_timeout,
 									.request_timeout = server->request_timeout};
-	ListCell            *line;
-	int                  n = 0;
 
-	sigv4_date(date, time(NULL) + request->clock_offset);
-	headers[n++] = (SigV4Header){"content-type", CONTENT_TYPE};
-	headers[n++] = (SigV4Header){"host", request->endpoint->host};
-	headers[n++] = (SigV4Header){"x-amz-date", date};
-	if (server->session_token != NULL)
-		headers[n++] = (SigV4Header){"x-amz-security-token", server->session_token};
-	headers[n++] = (SigV4Header){"x-amz-target", request->target};
-	signing.nheaders = n;
-
-	for (int i = 0; i < n; i++)
-		message.headers = add_line(message.headers, headers[i].name, headers[i].value);
-	message.headers = add_line(message.headers, "authorization", sigv4_authorization(&signing));
 	http_send(request->http, &message);
-
-	foreach (line, message.headers)
-		OPENSSL_cleanse(lfirst(line), strlen(lfirst(line)));
-	list_free_deep(message.headers);
+	headers_free(message.headers);
+	if (server->provider != NULL)
+		request->credentials_version = server->provider->version;
 }
 
-/* Send a request and return 0, or return when to try again if it is not due or held back. */
+/*
+ * Send a request and return 0, or return when to try again if it is not due or held
+ * back.  That is at once if credentials were fetched, because requests in flight may
+ * have had their responses since they were last looked at.
+ */
 static double
 send_if_due(AwsRequest *request)
 {
@@ -167,6 +144,8 @@ send_if_due(AwsRequest *request)
 
 	if (request->due > now)
 		return request->due;
+	if (server->provider != NULL && server->provider->renew(server->provider))
+		return now;
 	again = limiter_acquire(request->limiter, rate > 0 ? rate : INFINITY, now);
 	if (again > 0)
 		return again;
@@ -198,6 +177,7 @@ aws_send(AwsRequest *request, const char *const *arguments, const char *members)
 	write_body(&request->body, &request->call, members);
 	request->retries = 0;
 	request->clock_corrected = false;
+	request->credentials_renewed = false;
 	request->state = REQUEST_SCHEDULED;
 	request->due = clock_now();
 	send_if_due(request);
@@ -221,11 +201,10 @@ write_time(char text[MAX_TIME], time_t time)
 static bool
 correct_clock(AwsRequest *request)
 {
-	const char *date = http_header(request->http, "date");
-	time_t      service_time = date != NULL ? curl_getdate(date, NULL) : -1;
-	time_t      now = time(NULL);
-	char        service_text[MAX_TIME];
-	char        text[MAX_TIME];
+	time_t service_time = http_date(request->http);
+	time_t now = time(NULL);
+	char   service_text[MAX_TIME];
+	char   text[MAX_TIME];
 
 	if (service_time == -1)
 		return false;
@@ -283,21 +262,48 @@ record_response(const AwsRequest *request, const AwsError *error)
 		limiter_accepted(request->limiter, request->sent);
 }
 
+/*
+ * Note that the credentials have expired with which a request was signed, unless they
+ * have been replaced since; return false if the request cannot get others.
+ */
+static bool
+expire_credentials(AwsRequest *request)
+{
+	CredentialProvider *provider = request->call.server->provider;
+
+	if (provider == NULL)
+		return false;
+	if (request->credentials_version == provider->version)
+		provider->expired = true;
+	return true;
+}
+
+/* Return true if a request may succeed if it is signed anew at once, which is tried once. */
+static bool
+can_sign_anew(AwsRequest *request, const AwsError *error)
+{
+	if (error->kind == AWS_ERROR_WRONG_CLOCK && !request->clock_corrected)
+		return request->clock_corrected = correct_clock(request);
+	if (error->kind == AWS_ERROR_EXPIRED && !request->credentials_renewed)
+		return request->credentials_renewed = expire_credentials(request);
+	return false;
+}
+
 /* Schedule a failed request to be sent again, or raise its error. */
 static void
 retry(AwsRequest *request, const AwsError *error)
 {
+	bool   at_once = can_sign_anew(request, error);
 	double delay = 0;
 
-	if (error->kind == AWS_ERROR_WRONG_CLOCK && !request->clock_corrected && correct_clock(request))
-		request->clock_corrected = true;
-	else if (is_retryable(request, error) && request->retries < request->call.server->max_retries)
+	if (!at_once && is_retryable(request, error) &&
+		request->retries < request->call.server->max_retries)
 	{
 		delay = backoff_delay(request);
 		request->retries++;
 		request->call.server->session->retries++;
 	}
-	else
+	else if (!at_once)
 		aws_error_raise(error, &request->call, request->http, request->retries);
 	request->state = REQUEST_SCHEDULED;
 	request->due = clock_now() + delay;
