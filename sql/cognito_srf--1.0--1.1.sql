@@ -42,6 +42,14 @@ CREATE FUNCTION cognito_memberships(server_name text, attribute text, operator t
 COMMENT ON FUNCTION cognito_memberships(text, text, text, text[]) IS
 	'memberships in the user pool of a server whose attribute (group_name or username) equals (=) or starts with (^=) one of the values';
 
+-- Credentials
+
+CREATE FUNCTION cognito_credentials(server_name text)
+	RETURNS TABLE (source text, access_key_id text, role text, expires_at timestamptz)
+	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000 ROWS 1;
+COMMENT ON FUNCTION cognito_credentials(text) IS
+	'credentials with which requests to a server are signed, without secrets';
+
 -- Comments of 1.0 that were unclear
 
 COMMENT ON FUNCTION cognito_users(text, text, bigint) IS

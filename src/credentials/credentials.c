@@ -97,19 +97,18 @@ store(const CallProvider *call, const SourceKeys *keys)
 {
 	Oid         serverid = call->server->session->serverid;
 	SourceKeys *copy = keys_copy(keys, CurrentMemoryContext);
-	const char *options = MemoryContextStrdup(copy->context, call->options);
+	CachedKeys  kept = {.serverid = serverid,
+						.hash = GetSysCacheHashValue1(FOREIGNSERVEROID, ObjectIdGetDatum(serverid)),
+						.options = MemoryContextStrdup(copy->context, call->options),
+						.keys = copy};
 	CachedKeys *cached;
 	bool        found;
 
 	cached = hash_search(cache, &serverid, HASH_ENTER, &found);
 	if (found)
 		MemoryContextDelete(cached->keys->context);
+	*cached = kept;
 	MemoryContextSetParent(copy->context, TopMemoryContext);
-	*cached =
-		(CachedKeys){.serverid = serverid,
-					 .hash = GetSysCacheHashValue1(FOREIGNSERVEROID, ObjectIdGetDatum(serverid)),
-					 .options = options,
-					 .keys = copy};
 }
 
 /* Have a call sign with a copy of keys; wipe those before the last ones. */
@@ -194,6 +193,17 @@ fetch(const CallProvider *call)
 	return keys;
 }
 
+/* Have the session go on with a call's keys for a while, because there are no new ones. */
+static void
+postpone(CallProvider *call)
+{
+	CachedKeys *cached = find_cached(call);
+
+	call->keys->renewal_time = clock_now() + RETRY_TIME;
+	if (cached != NULL && cached->keys->version == call->keys->version)
+		cached->keys->renewal_time = call->keys->renewal_time;
+}
+
 /* Replace the keys of a call, or go on with what it has, if that is possible. */
 static void
 replace(CallProvider *call)
@@ -209,7 +219,7 @@ replace(CallProvider *call)
 		use(call, keys);
 	}
 	else
-		call->keys->renewal_time = clock_now() + RETRY_TIME;
+		postpone(call);
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);
 }

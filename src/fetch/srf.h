@@ -31,7 +31,8 @@ extern void srf_require_arg(FunctionCallInfo fcinfo, int number);
 extern char *srf_text_arg(FunctionCallInfo fcinfo, int number);
 
 /*
- * Open a server as server_open does, to be closed with server_close.  While
+ * Open a server as server_open does, with its provider of credentials if it has one, to
+ * be closed with server_close.  While
  * cognito_srf.offline is on, raise 55000 if the call writes; otherwise raise a WARNING
  * that it returns no rows, and return NULL.
  */
