@@ -198,6 +198,14 @@ sqlstate_of(const StsCall *call, AwsErrorKind kind)
 	}
 }
 
+/* Return true for an error of the issuer of a token, which may not have been asked in time. */
+static bool
+is_issuer_problem(const char *code)
+{
+	return code != NULL && (strcmp(code, "IDPCommunicationError") == 0 ||
+							strcmp(code, "InvalidIdentityToken") == 0);
+}
+
 /*
  * Set the failure of a call from its response, if it has one.  Return true if the call
  * may succeed if it is sent again.
@@ -239,7 +247,7 @@ read_error(const StsCall *call, KeysFailure *failure, AwsErrorKind *kind)
 											 "credentials, and trust them in the role's policy.",
 											 call->action)};
 	return exchange_is_retryable(call->http) || *kind == AWS_ERROR_THROTTLED ||
-		   *kind == AWS_ERROR_TRANSIENT;
+		   *kind == AWS_ERROR_TRANSIENT || is_issuer_problem(code);
 }
 
 /* Return the keys of a response with credentials, or NULL, and set the failure. */
