@@ -84,6 +84,7 @@ class Services:
         self.web_identity_token = "web.identity.token"
         # by ARN: who may assume it (prefixes of access keys), and the external id that it demands
         self.roles = {}
+        self.secret = self.token = None  # of all issued keys; None for random ones
         self.issued = []
 
     def configure(self, fields):
@@ -100,7 +101,8 @@ class Services:
         """Return new keys: the id, the secret, the token and the expiry."""
         self.issued.append(f"ASIA{prefix}{len(self.issued) + 1:08d}")
         expires = int(self.cognito.now() + lifetime)
-        keys = self.issued[-1], secrets.token_urlsafe(30), f"{secrets.token_urlsafe(300)}/+==", expires
+        keys = (self.issued[-1], self.secret or secrets.token_urlsafe(30),
+                self.token or f"{secrets.token_urlsafe(300)}/+==", expires)
         self.cognito.add_key(*keys)
         return keys
 
@@ -126,7 +128,7 @@ class Services:
         ttl = call.headers.get("x-aws-ec2-metadata-token-ttl-seconds", "")
         if call.method != "PUT" or not ttl.isdigit() or not 1 <= int(ttl) <= 21600 or call.body:
             raise Refused(400, "BadRequest", "a token is asked for with PUT and the header with its lifetime", True)
-        token = f"{secrets.token_urlsafe(40)}=="
+        token = self.token or f"{secrets.token_urlsafe(40)}=="
         self.metadata_tokens.add(token)
         return "text/plain", token.encode()
 

@@ -160,7 +160,7 @@ static const char *
 check_external_id(const char *value)
 {
 	if (!consists_of(value, "+=,.@:/-", 2, 1224))
-		return "It must have 2 to 1224 letters, digits and characters of _+=,.@:/-";
+		return "It must consist of 2 to 1224 letters, digits, and characters of \"_+=,.@:/-\".";
 	return NULL;
 }
 
@@ -169,7 +169,7 @@ static const char *
 check_session_name(const char *value)
 {
 	if (!consists_of(value, "+=,.@-", 2, 64))
-		return "It must have 2 to 64 letters, digits and characters of _+=,.@-";
+		return "It must consist of 2 to 64 letters, digits, and characters of \"_+=,.@-\".";
 	return NULL;
 }
 
