@@ -97,7 +97,7 @@ get_environment(const Source *source, const CognitoServer *server pg_attribute_u
 static ssize_t
 read_file(const char *path, char *buffer, size_t size)
 {
-	int         fd = OpenTransientFile(path, O_RDONLY | O_NONBLOCK | PG_BINARY);
+	int         fd = OpenTransientFile(path, O_RDONLY | O_NONBLOCK);
 	struct stat status;
 	ssize_t     length = -1;
 	int         error;
@@ -447,17 +447,17 @@ sources_get(const CognitoServer *server, StringInfo reasons)
 
 	for (size_t i = 0; i < lengthof(sources); i++)
 	{
-		KeysFailure failure;
-		SourceKeys *keys;
+		KeysFailure *failure = palloc0(sizeof(KeysFailure));
+		SourceKeys  *keys;
 
 		if (!is_chain && strcmp(server->credential_source, sources[i].name) != 0)
 			continue;
-		keys = sources[i].get(&sources[i], server, &failure);
+		keys = sources[i].get(&sources[i], server, failure);
 		if (keys != NULL)
 			return keys;
 		appendStringInfo(reasons, "%s%s: %s", reasons->len > 0 ? "\n" : "", sources[i].name,
-						 failure.reason);
-		if (!failure.absent)
+						 failure->reason);
+		if (!failure->absent)
 			break;
 	}
 	return NULL;

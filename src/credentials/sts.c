@@ -213,11 +213,13 @@ is_issuer_problem(const char *code)
 static bool
 read_error(const StsCall *call, KeysFailure *failure, AwsErrorKind *kind)
 {
-	XmlField fields[] = {
-		{"ErrorResponse/Error/Code"}, {"ErrorResponse/Error/Message"}, {"ErrorResponse/RequestId"}};
+	XmlField       fields[] = {{.path = "ErrorResponse/Error/Code"},
+							   {.path = "ErrorResponse/Error/Message"},
+							   {.path = "ErrorResponse/RequestId"}};
 	const char    *code;
 	const char    *message;
 	StringInfoData reason;
+	bool           is_retryable;
 	size_t         length;
 	const char    *body = http_body(call->http, &length);
 
@@ -246,8 +248,10 @@ read_error(const StsCall *call, KeysFailure *failure, AwsErrorKind *kind)
 								  : psprintf("Allow sts:%s on the role in the IAM policy of the "
 											 "credentials, and trust them in the role's policy.",
 											 call->action)};
-	return exchange_is_retryable(call->http) || *kind == AWS_ERROR_THROTTLED ||
-		   *kind == AWS_ERROR_TRANSIENT || is_issuer_problem(code);
+	is_retryable = exchange_is_retryable(call->http) || *kind == AWS_ERROR_THROTTLED ||
+				   *kind == AWS_ERROR_TRANSIENT || is_issuer_problem(code);
+	xml_wipe(fields, lengthof(fields));
+	return is_retryable;
 }
 
 /* Return the keys of a response with credentials, or NULL, and set the failure. */

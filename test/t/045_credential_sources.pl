@@ -7,6 +7,7 @@ use FindBin;
 use lib "$FindBin::Bin/..";
 use Cognito;
 use IO::Socket::INET;
+use JSON::PP;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time);
@@ -267,6 +268,151 @@ for my $url ('http://example.com', 'http://169.254.170.2', 'http://127.0.0.1:1/p
 	restart_with(AWS_EC2_METADATA_SERVICE_ENDPOINT => $url);
 	like(error($count), qr/28000.*\nDETAIL:  instance: AWS_EC2_METADATA_SERVICE_ENDPOINT is not the address/, "endpoint $url");
 }
+
+
+# Replies are read strictly: what is malformed is refused, as are redirects
+
+my %good = (AccessKeyId => 'A', SecretAccessKey => 'S', Token => 'T', Expiration => '2099-12-31T23:59:59Z');
+
+# Returns the reply of a container's agent with some members, undef for none.
+sub json
+{
+	my %all = (%good, @_);
+	return encode_json({ map { $_ => $all{$_} } grep { defined $all{$_} } keys %all });
+}
+
+my $no_time = qr/the expiry is not a time such as/;
+create_server(credential_source => 'container');
+restart_with(AWS_CONTAINER_CREDENTIALS_FULL_URI => $cognito->url . '/v2/credentials/a');
+for (
+	[ '<html>', qr/the reply is not a JSON object/ ],
+	[ '', qr/the reply is not a JSON object/ ],
+	[ '["A", "S", "T"]', qr/the reply is not a JSON object/ ],
+	[ json(Code => 'AssumeRoleUnauthorizedAccess'), qr/the reply has a "Code" other than "Success"/ ],
+	[ json(Token => undef), qr/the reply lacks "Token" or "Expiration"/ ],
+	[ json(Expiration => undef), qr/the reply lacks "Token" or "Expiration"/ ],
+	[ json(AccessKeyId => undef), qr/the access key ID is missing or malformed/ ],
+	[ json(AccessKeyId => 17), qr/the access key ID is missing or malformed/ ],
+	[ json(SecretAccessKey => "S\n"), qr/the secret access key is missing or malformed/ ],
+	[ json(SecretAccessKey => ''), qr/the secret access key is missing or malformed/ ],
+	[ json(Token => 'x y'), qr/the session token is malformed/ ],
+	[ json(Token => 'x' x 20_000), qr/the session token is malformed/ ],
+	[ json(Other => 'x' x 70_000), qr/the reply is longer than 64 kB/ ],
+	[ json(Expiration => 'soon'), $no_time ],
+	[ json(Expiration => '2099-12-31 23:59:59Z'), $no_time ],
+	[ json(Expiration => '2099-12-31T23:59:59+01'), $no_time ],
+	[ json(Expiration => '2099-13-01T00:00:00Z'), $no_time ],
+	[ json(Expiration => '2099-02-29T00:00:00Z'), $no_time ],
+	[ json(Expiration => '2099-12-31T24:00:00Z'), $no_time ],
+	[ json(Expiration => '2020-02-29T23:59:59Z'), qr/the credentials have expired/ ])
+{
+	my ($body, $reason) = @$_;
+	$cognito->faults({ operation => 'GetContainerCredentials', reply => { body => $body } });
+	like(error($show), qr/28000.*\nDETAIL:  container: $reason/, 'container: ' . substr $body, 0, 100);
+}
+$cognito->faults({ operation => 'GetContainerCredentials', reply => { body => json() } });
+is(run($show), 'container|A||t', 'a reply without what is wrong above');
+create_server(credential_source => 'container');
+$cognito->faults({ operation => 'GetContainerCredentials',
+	reply => { status => 302, headers => { Location => $cognito->url . '/v2/credentials/b' } } });
+like(error($show), qr/28000.*\nDETAIL:  container: \S+ answered with status 302\n/, 'redirects are not followed');
+
+# Returns a document of STS with some elements.
+sub xml
+{
+	my %all = (%good, @_);
+	my $token = delete $all{Token};
+	$all{SessionToken} //= $token;
+	my $elements = join "\n", map { defined $all{$_} ? "<$_>$all{$_}</$_>" : () } sort keys %all;
+	return qq(<?xml version="1.0"?>\n<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
+		<AssumeRoleResult><AssumedRoleUser/><Credentials a='b' >$elements</Credentials></AssumeRoleResult>
+		</AssumeRoleResponse>\n);
+}
+
+my $no_xml = qr/the reply is not valid XML/;
+my @role = (aws_access_key_id => $Cognito::KEY, aws_secret_access_key => $Cognito::SECRET, role_arn => $ROLE);
+create_server(@role);
+for (
+	[ '', $no_xml ],
+	[ '{}', $no_xml ],
+	[ '<AssumeRoleResponse>', $no_xml ],
+	[ xml() . '<a/>', $no_xml ],
+	[ xml() . 'text', $no_xml ],
+	[ xml() =~ s{</AssumeRoleResult>}{}r, $no_xml ],
+	[ xml() =~ s{</Credentials>}{</Credential>}r, $no_xml ],
+	[ xml() =~ s{a='b'}{a='b}r, $no_xml ],
+	[ xml() =~ s{a='b'}{a=b}r, $no_xml ],
+	[ xml() =~ s{a='b'}{a}r, $no_xml ],
+	[ xml() =~ s{\?>}{?><!DOCTYPE a [<!ENTITY b "c">]>}r, $no_xml ],
+	[ xml() =~ s{<AssumedRoleUser/>}{<!-- a -->}r, $no_xml ],
+	[ xml() =~ s{<AssumedRoleUser/>}{'<a>' x 300}er, $no_xml ],
+	[ xml() =~ s{<AssumedRoleUser/>}{'<' . 'a' x 300 . '/>'}er, $no_xml ],
+	[ xml(Token => 'a&b;'), $no_xml ],
+	[ xml(Token => 'a&amp'), $no_xml ],
+	[ xml(Token => 'a&#65;'), $no_xml ],
+	[ xml(Token => '<![CDATA[T]]>'), $no_xml ],
+	[ xml(Token => 'T<a/>'), $no_xml ],
+	[ xml(Token => "T\x01"), $no_xml ],
+	[ xml(AccessKeyId => 'A</AccessKeyId><AccessKeyId>B'), $no_xml ],
+	[ xml() =~ s/Credentials/Others/gr, qr/the session token or the expiry is missing/ ],
+	[ xml() =~ s/<AssumedRoleUser.>/<Credentials>/r =~ s{<.AssumeRoleResult>}{</Credentials></AssumeRoleResult>}r,
+		qr/the session token or the expiry is missing/ ],
+	[ xml(Expiration => undef), qr/the session token or the expiry is missing/ ],
+	[ xml(SecretAccessKey => undef), qr/the secret access key is missing or malformed/ ],
+	[ xml(SecretAccessKey => ' S'), qr/the secret access key is missing or malformed/ ],
+	[ xml(Expiration => '2020-01-01T00:00:00Z'), qr/the credentials have expired/ ])
+{
+	my ($body, $reason) = @$_;
+	$cognito->faults({ operation => 'AssumeRole', reply => { body => $body } });
+	like(error($show), qr/HV000: could not assume the role.*\nDETAIL:  AssumeRole: $reason/,
+		'STS: ' . substr $body =~ s/\s+/ /gr, 100, 200);
+}
+$cognito->control('PUT', 'keys', { A => { secret => q(<">&'s), token => 'a&&b' } });
+$cognito->faults({ operation => 'AssumeRole', reply => { body =>
+	xml(SecretAccessKey => '&lt;&quot;&gt;&amp;&apos;s', Token => 'a&amp;&amp;b') } });
+is(run($count), 300, 'STS: entities are decoded');
+
+# What STS refuses, by SQLSTATE
+
+for (
+	[ 'HV000', 500, 'InternalFailure' ], [ '53400', 400, 'Throttling' ],
+	[ '28000', 403, 'InvalidClientTokenId' ], [ '28000', 403, 'ExpiredToken' ],
+	[ '42501', 403, 'AccessDenied' ], [ '28000', 400, 'ValidationError' ],
+	[ 'HV000', 503, undef ])
+{
+	my ($sqlstate, $status, $code) = @$_;
+	my $body = defined $code ? "<ErrorResponse><Error><Code>$code</Code><Message>No.</Message></Error></ErrorResponse>" : '';
+	my $quoted = defined $code ? qr/, $code, "No\."/ : '';
+	create_server(@role);
+	$cognito->faults({ operation => 'AssumeRole', reply => { status => $status, body => $body } });
+	like(error($show), qr/ERROR:  $sqlstate: could not assume the role of server "srv"\nDETAIL:  AssumeRole: \S+ answered with status $status$quoted\.\n/,
+		"STS: status $status");
+}
+$cognito->faults;
+create_server(@role, sts_endpoint_url => 'http://127.0.0.1:1');
+like(error($show), qr/ERROR:  HV00N: could not assume the role of server "srv"\nDETAIL:  AssumeRole: 127.0.0.1:1: /, 'STS: nobody listens');
+
+
+# The statements of the manual
+
+my $manual = slurp_file("$FindBin::Bin/../../docs/credentials.md");
+restart_with();
+$cognito->control(
+	'PUT',
+	'credentials',
+	{
+		instance_role => 'database',
+		roles => { 'arn:aws:iam::999999999999:role/cognito-reader' => { trusts => ['ASIAINSTANCE'], external_id => 'customer-17' } }
+	});
+my @shown = split /\n/, run(join "\n", $manual =~ /^```sql\n(.*?)^```$/msg);
+is(scalar(grep { /^instance\|ASIAINSTANCE\d+\|database\|\d/ } @shown), 2, 'the statements of the manual: the results');
+is(@shown, 2, 'the statements of the manual: no others');
+for my $server (qw(cognito_role cognito_ec2 cognito_partner))
+{
+	run("ALTER SERVER $server OPTIONS (ADD endpoint_url '@{[ $cognito->url ]}', ADD sts_endpoint_url '@{[ $cognito->url ]}')");
+	is(run("SELECT count(*) FROM cognito_users('$server')"), 300, "the manual's server $server");
+}
+ok(eval { decode_json($_) }, 'a policy of the manual is JSON') for $manual =~ /^```json\n(.*?)^```$/msg;
 
 
 # A chain that finds nothing gives the reasons, at once
