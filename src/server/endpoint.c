@@ -116,9 +116,9 @@ split_url(CURLU *url, const char *text, UrlParts *parts)
 		return "It must be a URL such as https://host or https://host:port.";
 
 	if (has_part(url, CURLUPART_ZONEID))
-		return "It must not hold a zone of an IPv6 address.";
+		return "It must not contain a zone of an IPv6 address.";
 	if (has_part(url, CURLUPART_USER) || has_part(url, CURLUPART_PASSWORD))
-		return "It must not hold a user name or a password.";
+		return "It must not contain a user name or a password.";
 	if (host_length > MAX_HOST_NAME)
 		return "The host name must not be longer than 253 characters.";
 
@@ -136,7 +136,7 @@ check_end(CURLU *url)
 
 	if (copy_part(url, CURLUPART_PATH, path, sizeof(path)) != 1 || has_part(url, CURLUPART_QUERY) ||
 		has_part(url, CURLUPART_FRAGMENT))
-		return "It must end after the host and the port: no path, no query, no fragment.";
+		return "It must not contain a path, a query or a fragment.";
 	return NULL;
 }
 
@@ -146,10 +146,9 @@ check_scheme(const UrlParts *parts, const char *const *addresses)
 {
 	if (strcmp(parts->scheme, "https") == 0)
 		return NULL;
-	if (strcmp(parts->scheme, "http") != 0)
+	if (strcmp(parts->scheme, "http") != 0 ||
+		(!is_loopback(parts->host) && !is_one_of(parts->host, addresses)))
 		return "It must begin with https://, or with http:// for a loopback address.";
-	if (!is_loopback(parts->host) && !is_one_of(parts->host, addresses))
-		return "Without TLS (http://) only a loopback address is allowed; use https://.";
 	return NULL;
 }
 
