@@ -140,7 +140,7 @@ read_token(const char *variable, KeysFailure *failure)
 		return token;
 
 	keys_fail(failure, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
-			  psprintf("the file of %s does not hold a token", variable));
+			  psprintf("the file of %s does not contain a token", variable));
 	return NULL;
 }
 

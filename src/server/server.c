@@ -236,8 +236,8 @@ check_source_owner(const CognitoServer *server, Oid owner)
 			 errmsg("permission denied for the credential source of server \"%s\"", server->name),
 			 errdetail("The server belongs to role %s, which is not a superuser.",
 					   quote_identifier(GetUserNameFromId(owner, false))),
-			 errhint("Use a user mapping, or have a superuser own the server: "
-					 "ALTER SERVER %s OWNER TO ...",
+			 errhint("Use a user mapping, or make a superuser the owner of the server: "
+					 "ALTER SERVER %s OWNER TO ...;",
 					 quote_identifier(server->name))));
 }
 

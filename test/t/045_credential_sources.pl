@@ -176,8 +176,8 @@ for (
 	[ $folder, qr/the file of AWS_WEB_IDENTITY_TOKEN_FILE is not a regular file of at most 16 kB/ ],
 	[ '/dev/zero', qr/is not a regular file/ ],
 	[ write_file('long', 'x' x 20_000), qr/is not a regular file of at most 16 kB/ ],
-	[ write_file('empty', ''), qr/does not hold a token/ ],
-	[ write_file('words', 'two words'), qr/does not hold a token/ ])
+	[ write_file('empty', ''), qr/does not contain a token/ ],
+	[ write_file('words', 'two words'), qr/does not contain a token/ ])
 {
 	my ($path, $reason) = @$_;
 	restart_with(@web, AWS_WEB_IDENTITY_TOKEN_FILE => $path);
