@@ -225,8 +225,9 @@ read_error(const StsCall *call, KeysFailure *failure, AwsErrorKind *kind)
 
 	*kind = AWS_ERROR_OTHER;
 	initStringInfo(&reason);
-	appendStringInfo(&reason, "%s: %s", call->action,
-					 exchange_problem(call->http, &call->message, call->endpoint->host));
+	appendStringInfo(
+		&reason, "%s: %s", call->action,
+		quote(call, exchange_problem(call->http, &call->message, call->endpoint->host)));
 	if (length <= KEYS_MAX_REPLY && http_outcome(call->http) == HTTP_RESPONSE)
 		(void) xml_read(body, fields, lengthof(fields));
 	code = fields[0].value;

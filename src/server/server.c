@@ -234,8 +234,8 @@ check_source_owner(const CognitoServer *server, Oid owner)
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("permission denied for the credential source of server \"%s\"", server->name),
-			 errdetail("The server belongs to role %s, which is not a superuser.",
-					   quote_identifier(GetUserNameFromId(owner, false))),
+			 errdetail("The server is owned by role \"%s\", which is not a superuser.",
+					   GetUserNameFromId(owner, false)),
 			 errhint("Use a user mapping, or make a superuser the owner of the server: "
 					 "ALTER SERVER %s OWNER TO ...;",
 					 quote_identifier(server->name))));

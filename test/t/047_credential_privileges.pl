@@ -28,7 +28,7 @@ sub error { return Cognito::error_of($node, $_[0]) =~ s/^psql:\S+ //r }
 my $superuser = run('SELECT current_user');
 my $count = q(SELECT count(*) FROM cognito_users('srv'));
 my $refused = qr/^ERROR:  42501: permission denied for option "credential_source"\nDETAIL:  Only superusers/;
-my $unused = qr/^ERROR:  42501: permission denied for the credential source of server "srv"\nDETAIL:  The server belongs to role mallory, which is not a superuser\./;
+my $unused = qr/^ERROR:  42501: permission denied for the credential source of server "srv"\nDETAIL:  The server is owned by role "mallory", which is not a superuser\./;
 
 run('CREATE ROLE boss SUPERUSER; CREATE ROLE mallory; CREATE ROLE caller; GRANT boss TO mallory;
 	GRANT USAGE ON FOREIGN DATA WRAPPER cognito_wrapper TO mallory');
