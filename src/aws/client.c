@@ -72,12 +72,8 @@ static const Endpoint *
 find_endpoint(const CognitoServer *server, const AwsService *service)
 {
 	const Endpoint *named = *(const Endpoint *const *) ((const char *) server + service->endpoint);
-	bool            china = strncmp(server->region, "cn-", strlen("cn-")) == 0;
 
-	if (named != NULL)
-		return named;
-	return endpoint_of_host(
-		psprintf("%s.%s.amazonaws.com%s", service->prefix, server->region, china ? ".cn" : ""));
+	return named != NULL ? named : endpoint_of_service(service->prefix, server->region);
 }
 
 AwsRequest *

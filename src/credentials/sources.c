@@ -417,7 +417,8 @@ get_instance(const Source *source, const CognitoServer *server pg_attribute_unus
 	if (disabled != NULL && pg_strcasecmp(disabled, "true") == 0)
 		return fail_absent(failure, "AWS_EC2_METADATA_DISABLED is set");
 	if (endpoint_parse_local(url != NULL ? url : METADATA_SERVICE, false, instance_addresses,
-							 &call.endpoint) != NULL)
+							 &call.endpoint) != NULL ||
+		!call.endpoint->is_plain_http)
 		return fail(failure, "AWS_EC2_METADATA_SERVICE_ENDPOINT is not the address of a metadata "
 							 "service");
 

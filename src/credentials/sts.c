@@ -18,6 +18,7 @@
 
 #define CONTENT_TYPE "application/x-www-form-urlencoded; charset=utf-8"
 #define API_VERSION "2011-06-15"
+#define SERVICE "sts"
 #define DEFAULT_SESSION_NAME "cognito_srf"
 
 /* Room for everything in a form but the values of its parameters */
@@ -86,17 +87,6 @@ append_parameter(StsCall *call, const char *name, const char *value)
 	}
 }
 
-/* Return the endpoint that the server names, or else that of STS in its region. */
-static const Endpoint *
-find_endpoint(const CognitoServer *server)
-{
-	bool china = strncmp(server->region, "cn-", strlen("cn-")) == 0;
-
-	if (server->sts_endpoint != NULL)
-		return server->sts_endpoint;
-	return endpoint_of_host(psprintf("sts.%s.amazonaws.com%s", server->region, china ? ".cn" : ""));
-}
-
 /* Return how much room a parameter's value may need in the form. */
 static size_t
 encoded_size(const char *value)
@@ -110,7 +100,9 @@ begin_call(StsCall *call, const char *session_name)
 {
 	if (session_name == NULL)
 		session_name = DEFAULT_SESSION_NAME;
-	call->endpoint = find_endpoint(call->server);
+	call->endpoint = call->server->sts_endpoint;
+	if (call->endpoint == NULL)
+		call->endpoint = endpoint_of_service(SERVICE, call->server->region);
 	call->http = http_create();
 	call->form = secret_alloc(FORM_SIZE + encoded_size(call->role) + encoded_size(session_name) +
 							  encoded_size(call->token) + encoded_size(call->server->external_id));
@@ -133,7 +125,7 @@ send_form(StsCall *call)
 								 .secret_access_key = call->signer->secret_access_key,
 								 .session_token = call->signer->session_token,
 								 .region = server->region,
-								 .service = "sts",
+								 .service = SERVICE,
 								 .host = call->endpoint->host,
 								 .content_type = CONTENT_TYPE,
 								 .body = call->form,

@@ -196,7 +196,10 @@ endpoint_parse(const char *text, const Endpoint **endpoint)
 }
 
 const Endpoint *
-endpoint_of_host(const char *host)
+endpoint_of_service(const char *prefix, const char *region)
 {
-	return make_endpoint("https", host, "", NULL);
+	bool china = strncmp(region, "cn-", strlen("cn-")) == 0;
+
+	return make_endpoint(
+		"https", psprintf("%s.%s.amazonaws.com%s", prefix, region, china ? ".cn" : ""), "", NULL);
 }

@@ -30,7 +30,7 @@ extern const char *endpoint_parse(const char *text, const Endpoint **endpoint);
 extern const char *endpoint_parse_local(const char *text, bool has_path,
 										const char *const *addresses, const Endpoint **endpoint);
 
-/* Return the endpoint of a host with TLS, palloc'd in the current memory context. */
-extern const Endpoint *endpoint_of_host(const char *host);
+/* Return AWS's endpoint of a service in a region, palloc'd in the current memory context. */
+extern const Endpoint *endpoint_of_service(const char *prefix, const char *region);
 
 #endif

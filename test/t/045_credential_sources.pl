@@ -263,7 +263,7 @@ $cognito->faults;
 $cognito->control('PUT', 'credentials', { instance_role => undef });
 like(error($count), qr/28000.*\nDETAIL:  instance: the instance has no role\n/, 'an instance without a role');
 
-for my $url ('http://example.com', 'http://169.254.170.2', 'http://127.0.0.1:1/path')
+for my $url ('http://example.com', 'https://example.com', 'http://169.254.170.2', 'http://127.0.0.1:1/path')
 {
 	restart_with(AWS_EC2_METADATA_SERVICE_ENDPOINT => $url);
 	like(error($count), qr/28000.*\nDETAIL:  instance: AWS_EC2_METADATA_SERVICE_ENDPOINT is not the address/, "endpoint $url");

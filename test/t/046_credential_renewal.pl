@@ -172,7 +172,7 @@ is(ask($count), '300', 'and credentials are kept');
 $cognito->control('PUT', 'clock', 0);
 
 
-# Ten thousand refreshes leave nothing in the session
+# Ten thousand refreshes, and a thousand that fail, leave nothing in the session
 
 create_server_with('container');
 
@@ -192,23 +192,60 @@ END \$\$
 SQL
 }
 
-# Returns the backend's own memory, and that of its contexts, in kB.
-sub memory
+# Has the session ask the source some times in vain, for each of several reasons.
+sub fail
+{
+	my ($times) = @_;
+	my $failures = 0;
+
+	Cognito::query($session, q(ALTER SERVER srv OPTIONS (SET max_retries '0')));
+	for my $fault (
+		{ reply => { body => '<html>' } },
+		{ reply => { body => '{"AccessKeyId": "A", "Token": "T"}' } },
+		{ reply => { status => 403 } },
+		{ close => 'midway' })
+	{
+		$cognito->faults({ operation => 'GetContainerCredentials', times => -1, %$fault });
+		Cognito::query($session, <<"SQL");
+DO \$\$
+BEGIN
+	FOR i IN 1 .. $times LOOP
+		BEGIN
+			PERFORM FROM cognito_credentials('srv');
+		EXCEPTION WHEN invalid_authorization_specification THEN
+			RAISE NOTICE 'failed';
+		END;
+	END LOOP;
+END \$\$
+SQL
+		$failures += () = $session->{stderr} =~ /failed/g;
+	}
+	$cognito->faults;
+	return $failures;
+}
+
+# Returns the backend's own memory, and that of its contexts, in kB, and its file descriptors.
+sub holdings
 {
 	my ($own) = slurp_file("/proc/$pid/status") =~ /^RssAnon:\s+(\d+)/m;
-	return ($own, Cognito::query($session,
-		'SELECT sum(used_bytes)::bigint / 1024 FROM pg_backend_memory_contexts'));
+	return ($own,
+		Cognito::query($session,
+			'SELECT sum(used_bytes)::bigint / 1024 FROM pg_backend_memory_contexts'),
+		scalar(() = glob "/proc/$pid/fd/*"));
 }
 
 refresh(1000);
-memory();
-my ($own, $used) = memory();
+fail(50);
+holdings();
+my ($own, $used, $descriptors) = holdings();
 my $asked = () = refresh(10_000) =~ /GetContainerCredentials/g;
 is($asked, 10_000, 'a source is asked ten thousand times');
-my ($own_after, $used_after) = memory();
-diag("$own kB, of which $used kB in contexts; after ten thousand refreshes $own_after kB, $used_after kB");
+is(fail(250), 1000, 'and a thousand times in vain');
+my ($own_after, $used_after, $descriptors_after) = holdings();
+diag("$own kB, of which $used kB in contexts; afterwards $own_after kB, $used_after kB");
 cmp_ok($own_after, '<=', $own + 128, 'memory is flat');
 cmp_ok($used_after, '<=', $used + 32, 'memory contexts are flat');
+is($descriptors_after, $descriptors, 'descriptors are flat');
 
 $session->quit;
 is_deeply([ $cognito->violations ], [], 'every request was well-formed');
