@@ -7,6 +7,8 @@
  */
 #include "fuzz.h"
 
+#include "utils/memutils.h"
+
 #include "credentials/keys.h"
 #include "credentials/sources.h"
 #include "credentials/sts.h"

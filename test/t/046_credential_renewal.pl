@@ -165,10 +165,13 @@ is(ask($count), '300 AssumeRole', 'STS recovers');
 
 # The time for which credentials are valid is that of the service, whose clock differs
 
-$cognito->control('PUT', 'clock', 7200);
-create_server();
-is(ask($count), '300 AssumeRole AssumeRole', 'a clock that is two hours behind is corrected');
-is(ask($count), '300', 'and credentials are kept');
+for my $ahead (7200, -7200)
+{
+	$cognito->control('PUT', 'clock', $ahead);
+	create_server();
+	is(ask($count), '300 AssumeRole AssumeRole', "a service whose clock is ahead by $ahead s: corrected");
+	is(ask($count), '300', "a service whose clock is ahead by $ahead s: credentials are kept");
+}
 $cognito->control('PUT', 'clock', 0);
 
 
