@@ -51,6 +51,22 @@ CREATE FUNCTION cognito_credentials(server_name text)
 COMMENT ON FUNCTION cognito_credentials(text) IS
 	'credentials with which requests to a server are signed, without secrets';
 
+-- Statistics of the session start anew.
+
+CREATE FUNCTION cognito_statistics_reset() RETURNS void
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION cognito_statistics_reset() IS
+	'sets the counters of cognito_statistics to zero, in this session';
+
+-- One identity provider
+
+CREATE FUNCTION cognito_identity_provider(server_name text, provider_name text)
+	RETURNS TABLE (provider_name text, provider_type text, created_at timestamptz,
+		updated_at timestamptz, details jsonb)
+	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000 ROWS 1;
+COMMENT ON FUNCTION cognito_identity_provider(text, text) IS
+	'an identity provider of the user pool of a server, without the secrets of the provider';
+
 -- Comments of 1.0 that were unclear
 
 COMMENT ON FUNCTION cognito_users(text, text, bigint) IS

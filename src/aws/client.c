@@ -10,6 +10,7 @@
 #include "utils/memutils.h"
 
 #include <math.h>
+#include <openssl/crypto.h>
 #include <time.h>
 
 #include "aws/client.h"
@@ -56,15 +57,18 @@ struct AwsRequest
 	const Endpoint *endpoint;
 	char           *target; /* the value of the header x-amz-target */
 	StringInfoData  body;
+	size_t          reply_length; /* of the last response */
+	SigV4Key        key;
 	RequestState    state;
 	double          due;                 /* when it may be sent, in clock_now's milliseconds */
 	double          sent;                /* when it was sent last, likewise */
 	bool            not_found;           /* the response was an error of not_found_type */
 	int             retries;             /* of this body */
 	bool            clock_corrected;     /* for this body */
-	time_t          clock_offset;        /* by which the service's clock is ahead, in seconds */
 	int             credentials_version; /* of the provider, with which it was signed */
 	bool            credentials_renewed; /* for this body, because they had expired */
+
+	MemoryContextCallback release;
 };
 
 /* Return the endpoint that a server names for a service, or else the service's own. */
@@ -76,6 +80,13 @@ find_endpoint(const CognitoServer *server, const AwsService *service)
 	return named != NULL ? named : endpoint_of_service(service->prefix, server->region);
 }
 
+/* Wipe the signing key of a request; callback of its memory context. */
+static void
+release(void *arg)
+{
+	OPENSSL_cleanse(&((AwsRequest *) arg)->key, sizeof(SigV4Key));
+}
+
 AwsRequest *
 aws_create_request(const CognitoServer *server, const AwsOperation *operation,
 				   const char *not_found_type)
@@ -85,6 +96,8 @@ aws_create_request(const CognitoServer *server, const AwsOperation *operation,
 
 	request->call = (AwsCall){.server = server, .operation = operation};
 	request->not_found_type = not_found_type;
+	request->release = (MemoryContextCallback){.func = release, .arg = request};
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, &request->release);
 	request->http = http_create();
 	request->limiter = &server->session->limiter;
 	request->endpoint = find_endpoint(server, operation->service);
@@ -93,6 +106,18 @@ aws_create_request(const CognitoServer *server, const AwsOperation *operation,
 
 	MemoryContextSwitchTo(caller);
 	return request;
+}
+
+/* Forget the signing key of a request if the credentials have been replaced since. */
+static void
+check_signing_key(AwsRequest *request)
+{
+	const CredentialProvider *provider = request->call.server->provider;
+
+	if (provider == NULL || request->credentials_version == provider->version)
+		return;
+	OPENSSL_cleanse(&request->key, sizeof(SigV4Key));
+	request->credentials_version = provider->version;
 }
 
 /* Sign the body and start its transfer. */
@@ -110,7 +135,8 @@ sign_and_send(AwsRequest *request)
 									.target = request->target,
 									.body = request->body.data,
 									.length = request->body.len,
-									.time = time(NULL) + request->clock_offset};
+									.time = time(NULL) + server->session->clock_offset,
+									.key = &request->key};
 	HttpMessage          message = {.url = request->endpoint->url,
 									.direct = request->endpoint->is_plain_http,
 									.headers = headers_sign(&signing),
@@ -121,8 +147,6 @@ sign_and_send(AwsRequest *request)
 
 	http_send(request->http, &message);
 	headers_free(message.headers);
-	if (server->provider != NULL)
-		request->credentials_version = server->provider->version;
 }
 
 /*
@@ -146,6 +170,7 @@ send_if_due(AwsRequest *request)
 	if (again > 0)
 		return again;
 
+	check_signing_key(request);
 	sign_and_send(request);
 	request->state = REQUEST_IN_FLIGHT;
 	request->sent = now;
@@ -176,7 +201,8 @@ aws_send(AwsRequest *request, const char *const *arguments, const char *members)
 	request->credentials_renewed = false;
 	request->state = REQUEST_SCHEDULED;
 	request->due = clock_now();
-	send_if_due(request);
+	if (request->call.server->session->clock_verified)
+		send_if_due(request);
 }
 
 /* Write a time in UTC, for a message. */
@@ -190,8 +216,8 @@ write_time(char text[MAX_TIME], time_t time)
 }
 
 /*
- * Set the clock offset from a response; return false if it has no date.  Raise an
- * error for an offset of more than MAX_CLOCK_OFFSET: no endpoint may have requests
+ * Set the session's clock offset from a response; return false if it has no date.
+ * Raise an error for an offset of more than MAX_CLOCK_OFFSET: no endpoint may have requests
  * signed for a time of its choice.
  */
 static bool
@@ -216,7 +242,7 @@ correct_clock(AwsRequest *request)
 						   request->call.operation->name, service_text, text),
 				 errhint("Correct the system clock.")));
 	}
-	request->clock_offset = service_time - now;
+	request->call.server->session->clock_offset = service_time - now;
 	return true;
 }
 
@@ -240,13 +266,14 @@ is_retryable(const AwsRequest *request, const AwsError *error)
 
 /* Count the response of a request, or its failure, and adapt the limiter. */
 static void
-record_response(const AwsRequest *request, const AwsError *error)
+record_response(AwsRequest *request, const AwsError *error)
 {
 	Session *session = request->call.server->session;
 	double   now = clock_now();
 
+	(void) http_body(request->http, &request->reply_length);
 	session->waited += now - request->sent;
-	session->bytes += (int64) aws_reply_length(request);
+	session->bytes += (int64) request->reply_length;
 	session->connections += http_connections(request->http);
 	if (error != NULL && error->kind == AWS_ERROR_THROTTLED)
 	{
@@ -278,7 +305,12 @@ static bool
 can_sign_anew(AwsRequest *request, const AwsError *error)
 {
 	if (error->kind == AWS_ERROR_WRONG_CLOCK && !request->clock_corrected)
-		return request->clock_corrected = correct_clock(request);
+	{
+		request->clock_corrected = correct_clock(request);
+		if (request->clock_corrected)
+			request->call.server->session->clock_verified = false;
+		return request->clock_corrected;
+	}
 	if (error->kind == AWS_ERROR_EXPIRED && !request->credentials_renewed)
 		return request->credentials_renewed = expire_credentials(request);
 	return false;
@@ -321,7 +353,10 @@ process_response(AwsRequest *request)
 	if (failed && !request->not_found)
 		retry(request, &error);
 	else
+	{
 		request->state = REQUEST_DONE;
+		request->call.server->session->clock_verified = true;
+	}
 }
 
 /*
@@ -342,6 +377,22 @@ process_responses(AwsRequest **requests, int nrequests)
 }
 
 /*
+ * Return true if requests must wait for the response of another one: a session sends
+ * one at a time until the service has accepted the time of a signature, because it would
+ * refuse all of them for the same wrong clock.
+ */
+static bool
+must_verify_clock(AwsRequest **requests, int nrequests)
+{
+	if (requests[0]->call.server->session->clock_verified)
+		return false;
+	for (int i = 0; i < nrequests; i++)
+		if (requests[i]->state == REQUEST_IN_FLIGHT)
+			return true;
+	return false;
+}
+
+/*
  * Send the requests that are due, in that order.  Return when to go on, infinite if not
  * before a response.
  */
@@ -357,7 +408,7 @@ send_scheduled(AwsRequest **requests, int nrequests)
 			if (requests[i]->state == REQUEST_SCHEDULED &&
 				(next == NULL || requests[i]->due < next->due))
 				next = requests[i];
-		if (next == NULL)
+		if (next == NULL || must_verify_clock(requests, nrequests))
 			return INFINITY;
 		again = send_if_due(next);
 		if (again > 0)
@@ -410,10 +461,7 @@ pg_attribute_noreturn() reject_reply(const AwsRequest *request, int sqlstate, co
 size_t
 aws_reply_length(const AwsRequest *request)
 {
-	size_t length;
-
-	(void) http_body(request->http, &length);
-	return length;
+	return request->reply_length;
 }
 
 const cJSON *

@@ -48,7 +48,8 @@ headers_sign(const SignedMessage *message)
 							.date = date,
 							.headers = headers,
 							.body = message->body,
-							.length = message->length};
+							.length = message->length,
+							.key = message->key};
 	List        *lines = NIL;
 	int          n = 0;
 

@@ -11,6 +11,8 @@
 
 #include <time.h>
 
+#include "aws/sigv4.h"
+
 /* A POST to the root path of a service, to be signed */
 typedef struct SignedMessage
 {
@@ -25,6 +27,7 @@ typedef struct SignedMessage
 	const char *body;
 	size_t      length; /* of the body, in bytes */
 	time_t      time;   /* of the signature */
+	SigV4Key   *key;    /* as in SigV4Request */
 } SignedMessage;
 
 /*

@@ -9,6 +9,8 @@
 #include "datatype/timestamp.h"
 #include "lib/stringinfo.h"
 
+#include <openssl/crypto.h>
+
 #include "aws/error.h"
 #include "aws/headers.h"
 #include "credentials/exchange.h"
@@ -104,6 +106,7 @@ begin_call(StsCall *call, const char *session_name)
 	if (call->endpoint == NULL)
 		call->endpoint = endpoint_of_service(SERVICE, call->server->region);
 	call->http = http_create();
+	call->clock_offset = call->server->session->clock_offset;
 	call->form = secret_alloc(FORM_SIZE + encoded_size(call->role) + encoded_size(session_name) +
 							  encoded_size(call->token) + encoded_size(call->server->external_id));
 	append_parameter(call, "Action", call->action);
@@ -121,6 +124,7 @@ send_form(StsCall *call)
 
 	if (call->signer != NULL)
 	{
+		SigV4Key      key = {0};
 		SignedMessage signing = {.access_key_id = call->signer->access_key_id,
 								 .secret_access_key = call->signer->secret_access_key,
 								 .session_token = call->signer->session_token,
@@ -130,9 +134,11 @@ send_form(StsCall *call)
 								 .content_type = CONTENT_TYPE,
 								 .body = call->form,
 								 .length = call->length,
-								 .time = time(NULL) + call->clock_offset};
+								 .time = time(NULL) + call->clock_offset,
+								 .key = &key};
 
 		lines = headers_sign(&signing);
+		OPENSSL_cleanse(&key, sizeof(key));
 	}
 	else
 		lines = headers_add(NIL, "content-type", CONTENT_TYPE);

@@ -23,6 +23,7 @@ static const Listing identities_listing = {
 	.page_size = "MaxResults",
 	.token = "NextToken",
 	.items = "Identities",
+	.key = "IdentityId",
 	.function = "cognito_identities",
 	.noun = "identities",
 	.make_row = make_identity_row,

@@ -34,6 +34,7 @@ static const Listing identity_pools_listing = {
 	.page_size = "MaxResults",
 	.token = "NextToken",
 	.items = "IdentityPools",
+	.key = "IdentityPoolId",
 	.function = "cognito_identity_pools",
 	.noun = "identity pools",
 	.make_row = make_identity_pool_row,

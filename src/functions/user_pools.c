@@ -40,6 +40,7 @@ static const Listing user_pools_listing = {
 	.page_size = "MaxResults",
 	.token = "NextToken",
 	.items = "UserPools",
+	.key = "Id",
 	.function = "cognito_user_pools",
 	.noun = "user pools",
 	.make_row = make_user_pool_row,

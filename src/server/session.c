@@ -47,3 +47,26 @@ session_list(void)
 		list = lappend(list, session);
 	return list;
 }
+
+void
+session_reset_counters(void)
+{
+	ListCell *cell;
+
+	foreach (cell, session_list())
+	{
+		Session *session = lfirst(cell);
+
+		session->calls = 0;
+		session->requests = 0;
+		session->pages = 0;
+		session->rows = 0;
+		session->retries = 0;
+		session->throttled = 0;
+		session->errors = 0;
+		session->bytes = 0;
+		session->connections = 0;
+		session->waited = 0;
+		session->last_call = 0;
+	}
+}

@@ -2,17 +2,18 @@
  * pages.c
  *		A user pool that is never the bottleneck: ListUsers pages, ready-made.
  *
- * Usage: pages USERS [--delay-ms N] [--quota R]
+ * Usage: pages USERS [--delay-ms N] [--quota R] [--attributes N]
  *
  * Prints its URL, and serves on a free loopback port until its stdin ends; for
  * each byte that comes there it prints how many requests it has answered and
  * how many it has throttled.
  *
  * --delay-ms holds back every answer, on its own connection only.  --quota
- * throttles what goes beyond R requests a second and R saved up.
+ * throttles what goes beyond R requests a second and R saved up.  --attributes
+ * is how many of the ten attributes a user has.
  *
  * An answer is a page of 60 users of those that the request's filter matches:
- * sub ^= "one or two hexadecimal digits", username = "…", or none for all.  The
+ * sub ^= "a hexadecimal digit", username = "…", or none for all.  The
  * token, "pageNNNNN:" and the digits, chooses which page.  ListGroups has groups
  * of 200 users, one page of them at the most; a request that names one is
  * answered with its users, page by page.  Neither the pool nor the signature is
@@ -47,7 +48,10 @@
 #define MAX_GROUPS 60
 
 /* A smaller pool would have no user for some digits. */
-#define MIN_USERS 300
+#define MIN_USERS 16
+
+/* Those that a user has at most */
+#define MAX_ATTRIBUTES 10
 
 /* A larger pool repeats the pages of these users, so that memory stays small. */
 #define MAX_USERS 60000
@@ -74,7 +78,7 @@ typedef struct Request
 	int  end;       /* up to, and without, this one */
 	int  repeats;   /* how often the pool has their pages */
 	int  page;      /* which page, from 0 */
-	char digits[3]; /* that all their subs begin with, or the group's number */
+	char digits[3]; /* the one that all their subs begin with, or the group's number */
 	bool in_group;  /* they are asked for as those of a group */
 } Request;
 
@@ -88,6 +92,8 @@ static int     n_repeats;
 static char groups[MAX_GROUPS * sizeof("{\"GroupName\":\"group00\"},")];
 
 static long delay_ms;
+
+static int n_attributes = MAX_ATTRIBUTES;
 
 /* The token bucket of the quota, and what came of it. */
 static struct
@@ -112,9 +118,28 @@ mix(uint64_t user, uint64_t salt)
 }
 
 /*
- * Writes the user with that number to dst, which holds MAX_USER bytes.  The sub
- * begins with the user's place in the pool, in 256ths, and ends with the number.
+ * Writes a user's sub, as in pools since 2024: of the first eight digits, every second one
+ * is the pool's.  It begins with the user's place in the pool, in 16ths, and ends with
+ * the number.
  */
+static void
+write_sub(char sub[SUB_LENGTH + 1], int user, uint64_t r)
+{
+	snprintf(sub, SUB_LENGTH + 1, "%x4%x8%x4%x8-%x0%x1-70%02x-%04x-%06x%06x",
+			 (unsigned) ((long) user * 16 / n_users) & 0xF, (unsigned) (r >> 60),
+			 (unsigned) (r >> 56) & 0xF, (unsigned) (r >> 52) & 0xF, (unsigned) (r >> 48) & 0xF,
+			 (unsigned) (r >> 44) & 0xF, (unsigned) (r >> 36) & 0xFF, (unsigned) (r >> 20) & 0xFFFF,
+			 (unsigned) r & 0xFFFFF, (unsigned) user & 0xFFFFFF);
+}
+
+/* Writes an attribute to dst; returns its length. */
+static size_t
+write_attribute(char *dst, const char *name, const char *value)
+{
+	return snprintf(dst, MAX_USER, "{\"Name\":\"%s\",\"Value\":\"%s\"}", name, value);
+}
+
+/* Writes the user with that number to dst, which holds MAX_USER bytes. */
 static size_t
 write_user(char *dst, int user)
 {
@@ -127,33 +152,44 @@ write_user(char *dst, int user)
 	const char              *given_name = given[r % 6];
 	const char              *family_name = family[(r >> 8) % 5];
 	unsigned                 created = 500000000 + (unsigned) (s % 200000000);
-	char                     sub[37];
+	char                     sub[SUB_LENGTH + 1];
+	char                     name[32];
+	char                     phone_number[16];
+	char                     tenant[16];
+	char                     email[48];
+	const char              *attributes[MAX_ATTRIBUTES][2] = {
+					 {"sub", sub},
+					 {"email_verified", r & 1 ? "true" : "false"},
+					 {"name", name},
+					 {"given_name", given_name},
+					 {"family_name", family_name},
+					 {"locale", locale[(r >> 16) % 5]},
+					 {"email", email},
+					 {"custom:tenant", tenant},
+					 {"phone_number_verified", s & 1 ? "true" : "false"},
+					 {"phone_number", phone_number}};
+	size_t length;
 
-	snprintf(sub, sizeof(sub), "%02x%06x-%04x-4%03x-%04x-%06x%06x", user * 256 / n_users,
-			 (unsigned) (r >> 40), (unsigned) (r >> 16) & 0xFFFF, (unsigned) r & 0xFFF,
-			 0x8000 | ((unsigned) s & 0x3FFF), (unsigned) (s >> 40), user);
+	write_sub(sub, user, r);
+	snprintf(name, sizeof(name), "%s %s", given_name, family_name);
+	snprintf(phone_number, sizeof(phone_number), "+4420%08d", user);
+	snprintf(tenant, sizeof(tenant), "tenant-%05d", (int) ((s >> 8) % 10000));
+	snprintf(email, sizeof(email), "user.%06d@mail%d.example.com", user, (int) ((r >> 24) % 100));
 
-	return snprintf(
-		dst, MAX_USER,
-		"{\"Attributes\":["
-		"{\"Name\":\"sub\",\"Value\":\"%s\"},"
-		"{\"Name\":\"email_verified\",\"Value\":\"%s\"},"
-		"{\"Name\":\"name\",\"Value\":\"%s %s\"},"
-		"{\"Name\":\"phone_number_verified\",\"Value\":\"%s\"},"
-		"{\"Name\":\"phone_number\",\"Value\":\"+4420%08d\"},"
-		"{\"Name\":\"given_name\",\"Value\":\"%s\"},"
-		"{\"Name\":\"family_name\",\"Value\":\"%s\"},"
-		"{\"Name\":\"locale\",\"Value\":\"%s\"},"
-		"{\"Name\":\"custom:tenant\",\"Value\":\"tenant-%05d\"},"
-		"{\"Name\":\"email\",\"Value\":\"user.%06d@mail%d.example.com\"}],"
-		"\"Enabled\":%s,"
-		"\"UserCreateDate\":1.%09u%03uE9,"
-		"\"UserLastModifiedDate\":1.%09u%03uE9,"
-		"\"UserStatus\":\"%s\",\"Username\":\"%s\"}",
-		sub, r & 1 ? "true" : "false", given_name, family_name, s & 1 ? "true" : "false", user,
-		given_name, family_name, locale[(r >> 16) % 5], (int) ((s >> 8) % 10000), user,
-		(int) ((r >> 24) % 100), user % 50 ? "true" : "false", created, (unsigned) (r % 1000),
-		created + (unsigned) (r % 50000000), (unsigned) (s % 1000), status[(r >> 20) % 3], sub);
+	length = snprintf(dst, MAX_USER, "{\"Attributes\":[");
+	for (int i = 0; i < n_attributes; i++)
+	{
+		length += write_attribute(dst + length, attributes[i][0], attributes[i][1]);
+		dst[length++] = i + 1 < n_attributes ? ',' : ']';
+	}
+	return length + snprintf(dst + length, MAX_USER - length,
+							 ",\"Enabled\":%s,"
+							 "\"UserCreateDate\":1.%09u%03uE9,"
+							 "\"UserLastModifiedDate\":1.%09u%03uE9,"
+							 "\"UserStatus\":\"%s\",\"Username\":\"%s\"}",
+							 user % 50 ? "true" : "false", created, (unsigned) (r % 1000),
+							 created + (unsigned) (r % 50000000), (unsigned) (s % 1000),
+							 status[(r >> 20) % 3], sub);
 }
 
 /* Writes all users. */
@@ -194,27 +230,25 @@ make_groups(void)
 			snprintf(groups + length, sizeof(groups) - length, "{\"GroupName\":\"group%02d\"},", i);
 }
 
-/* The first user whose sub begins with this byte or a higher one. */
+/* The first user whose sub begins with this digit or a higher one. */
 static int
-first_user(int byte)
+first_user(int digit)
 {
-	return (byte * n_users + 255) / 256;
+	return (digit * n_users + 15) / 16;
 }
 
-/* Matches the users whose sub begins with the one or two digits at text. */
+/* Matches the users whose sub begins with the digit at text. */
 static bool
 match_sub(Request *request, const char *text)
 {
-	size_t length = strspn(text, "0123456789abcdef");
-	int    width = length == 1 ? 16 : 1;
-	int    digits;
+	int digit;
 
-	if (length < 1 || length > 2)
+	if (strspn(text, "0123456789abcdef") != 1)
 		return false;
-	memcpy(request->digits, text, length);
-	digits = (int) strtol(request->digits, NULL, 16);
-	request->first = first_user(digits * width);
-	request->end = first_user((digits + 1) * width);
+	request->digits[0] = text[0];
+	digit = (int) strtol(request->digits, NULL, 16);
+	request->first = first_user(digit);
+	request->end = first_user(digit + 1);
 	return true;
 }
 
@@ -490,10 +524,12 @@ listen_on_loopback(void)
 static void
 read_options(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"delay-ms", required_argument, NULL, 'd'}, {"quota", required_argument, NULL, 'q'}, {0}};
-	int option;
-	int pool = 0;
+	static const struct option options[] = {{"delay-ms", required_argument, NULL, 'd'},
+											{"quota", required_argument, NULL, 'q'},
+											{"attributes", required_argument, NULL, 'a'},
+											{0}};
+	int                        option;
+	int                        pool = 0;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
 	{
@@ -501,16 +537,18 @@ read_options(int argc, char **argv)
 			delay_ms = atol(optarg);
 		else if (option == 'q')
 			quota.rate = atof(optarg);
+		else if (option == 'a')
+			n_attributes = atoi(optarg);
 		else
 			exit(2);
 	}
 	if (optind == argc - 1)
 		pool = atoi(argv[optind]);
 	n_users = pool < MAX_USERS ? pool : MAX_USERS;
-	if (n_users < MIN_USERS || pool % n_users != 0 || delay_ms < 0 ||
-		(quota.rate != 0 && quota.rate < 1))
+	if (n_users < MIN_USERS || pool % n_users != 0 || delay_ms < 0 || n_attributes < 1 ||
+		n_attributes > MAX_ATTRIBUTES || (quota.rate != 0 && quota.rate < 1))
 		errx(2,
-			 "usage: pages USERS [--delay-ms N] [--quota R]\n"
+			 "usage: pages USERS [--delay-ms N] [--quota R] [--attributes N]\n"
 			 "USERS is %d or more, and beyond %d a multiple of that",
 			 MIN_USERS, MAX_USERS);
 	n_repeats = pool / n_users;

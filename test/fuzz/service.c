@@ -279,6 +279,7 @@ http_seconds(const HttpRequest *request)
 	F(cognito_app_clients, "t")              \
 	F(cognito_app_client, "tt")              \
 	F(cognito_identity_providers, "t")       \
+	F(cognito_identity_provider, "tt")       \
 	F(cognito_identity_pools, "t")           \
 	F(cognito_identity_pool, "tt")           \
 	F(cognito_identities, "tt")
