@@ -268,7 +268,8 @@ keys_verify(const KeySet *keys, const Key *key, const char *text, size_t length,
 }
 
 /* Only for messages: nothing is sent that a service model describes. */
-static const AwsOperation get_keys = {&aws_user_pools, "jwks.json", POOL_USER, {NULL}};
+static const AwsOperation get_keys = {
+	&aws_user_pools, "jwks.json", POOL_USER, {NULL}, AWS_OPERATION};
 
 /* Raise the error for keys that cannot be fetched; the detail is a sentence. */
 static void
