@@ -170,7 +170,8 @@ static void
 append_rows(ListingState *state, const ListingPart *part, const AwsRequest *request,
 			const cJSON *items)
 {
-	Row          row = {.request = request, .arg = part->arg};
+	const void  *arg = state->listing->row_arg != NULL ? state->listing->row_arg : part->arg;
+	Row          row = {.request = request, .arg = arg};
 	const cJSON *item;
 
 	json_for_each (item, items)

@@ -26,7 +26,7 @@ typedef struct Row
 	const AwsRequest *request; /* whose reply has the item; for errors */
 	int          number; /* of the item on its page, from 1; 0 for a single object; for errors */
 	const cJSON *item;
-	const void  *arg;    /* of the ListingPart */
+	const void  *arg;    /* of the Listing or the ListingPart */
 	Datum       *values; /* of the columns */
 	bool        *nulls;  /* initially all true */
 } Row;

@@ -79,13 +79,19 @@ set_attributes(Row *row)
 }
 
 void
-users_make_row(Row *row)
+users_set_fields(Row *row)
 {
 	row_text(row, USER_USERNAME, "Username");
 	row_text(row, USER_STATUS, "UserStatus");
 	row_boolean(row, USER_ENABLED, "Enabled");
 	row_timestamp(row, USER_CREATED_AT, "UserCreateDate");
 	row_timestamp(row, USER_UPDATED_AT, "UserLastModifiedDate");
+}
+
+void
+users_make_row(Row *row)
+{
+	users_set_fields(row);
 	set_attributes(row);
 }
 
@@ -198,6 +204,12 @@ ListingPart *
 users_pool_part(const CognitoServer *server)
 {
 	return make_sub_part(server, "");
+}
+
+ListingPart *
+users_partition_part(const CognitoServer *server, const char *prefix)
+{
+	return make_sub_part(server, prefix);
 }
 
 ListingPart *

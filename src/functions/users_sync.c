@@ -1,0 +1,402 @@
+/*
+ * users_sync.c
+ *		Synchronize the users of a user pool into a table: cognito_sync_users.
+ *
+ * A user pool is synchronized in partitions by the first digit of sub, as many at a time
+ * as requests may be in flight.  Those are listed without a transaction's snapshot,
+ * which would hold back VACUUM, and then written and committed.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "storage/lock.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "fetch/srf.h"
+#include "functions/users_listing.h"
+#include "sync/record.h"
+#include "sync/write.h"
+
+/* A call of cognito_sync_users. */
+typedef struct SyncCall
+{
+	const char   *server_name;
+	SyncRecord    record;
+	SyncDeletions deletions;
+	double        max_deleted;
+	SyncCounts    sum;
+} SyncCall;
+
+/*
+ * The columns of cognito_users, which have precedence over attributes of the same name.
+ * email is not among them: it is the attribute.
+ */
+static const struct
+{
+	const char *name;
+	Oid         type;
+} user_columns[USER_COLUMNS] = {
+	[USER_USERNAME] = {"username", TEXTOID},
+	[USER_STATUS] = {"status", TEXTOID},
+	[USER_ENABLED] = {"enabled", BOOLOID},
+	[USER_CREATED_AT] = {"created_at", TIMESTAMPTZOID},
+	[USER_UPDATED_AT] = {"updated_at", TIMESTAMPTZOID},
+	[USER_ATTRIBUTES] = {"attributes", JSONBOID},
+};
+
+/* The source of a column that is an attribute of its name. */
+#define SOURCE_ATTRIBUTE USER_COLUMNS
+
+/* The standard attributes of a user pool, without those that are columns of cognito_users. */
+static const char *const standard_attributes[] = {
+	"sub",
+	"address",
+	"birthdate",
+	"email",
+	"email_verified",
+	"family_name",
+	"gender",
+	"given_name",
+	"identities",
+	"locale",
+	"middle_name",
+	"name",
+	"nickname",
+	"phone_number",
+	"phone_number_verified",
+	"picture",
+	"preferred_username",
+	"profile",
+	"website",
+	"zoneinfo",
+};
+
+PG_FUNCTION_INFO_V1(cognito_sync_users);
+
+/* Return the source of a column by its name: a UserColumn, SOURCE_ATTRIBUTE, or -1 for none. */
+static int
+find_source(const char *name)
+{
+	for (int i = 0; i < USER_COLUMNS; i++)
+		if (user_columns[i].name != NULL && strcmp(user_columns[i].name, name) == 0)
+			return i;
+	for (size_t i = 0; i < lengthof(standard_attributes); i++)
+		if (strcmp(standard_attributes[i], name) == 0)
+			return SOURCE_ATTRIBUTE;
+	return strncmp(name, "custom:", strlen("custom:")) == 0 ? SOURCE_ATTRIBUTE : -1;
+}
+
+/* A column of a user's row that is being set, for the context of errors. */
+typedef struct ColumnContext
+{
+	const Row  *row;
+	const char *column;
+} ColumnContext;
+
+/* Add the user and the column to an error. */
+static void
+add_context(void *arg)
+{
+	const ColumnContext *context = arg;
+	const cJSON *username = cJSON_GetObjectItemCaseSensitive(context->row->item, "Username");
+
+	errcontext("column \"%s\" of user \"%s\"", context->column,
+			   cJSON_IsString(username) ? row_to_server(username->valuestring) : "");
+}
+
+/* Set a column from a text in the database's encoding, or NULL. */
+static void
+set_from_text(Row *row, SyncTarget *target, int number, char *text)
+{
+	if (sync_target_convert(target, number, text, &row->values[number]))
+		row->nulls[number] = false;
+}
+
+/* Set a column from an attribute of its name. */
+static void
+set_from_attribute(Row *row, SyncTarget *target, int number)
+{
+	const char *value = users_attribute(row->item, target->columns[number].name);
+
+	set_from_text(row, target, number, value == NULL ? NULL : row_to_server(value));
+}
+
+/* Set a column from a column of cognito_users; other types are converted from text. */
+static void
+set_from_column(Row *row, SyncTarget *target, int number, const Row *user)
+{
+	const SyncColumn *column = &target->columns[number];
+	Oid               type = user_columns[column->source].type;
+	Oid               output;
+	bool              is_varlena;
+
+	if (user->nulls[column->source])
+		set_from_text(row, target, number, NULL);
+	else if (column->type == type && column->typmod == -1)
+		row_set(row, number, user->values[column->source]);
+	else
+	{
+		getTypeOutputInfo(type, &output, &is_varlena);
+		set_from_text(row, target, number,
+					  OidOutputFunctionCall(output, user->values[column->source]));
+	}
+}
+
+/* Return true if a column of the target has a source. */
+static bool
+uses_source(const SyncTarget *target, int source)
+{
+	for (int i = 0; i < target->ncolumns; i++)
+		if (target->columns[i].source == source)
+			return true;
+	return false;
+}
+
+/* Set the columns of the target's row for a user; a RowMaker. */
+static void
+make_target_row(Row *row)
+{
+	SyncTarget          *target = unconstify(void *, row->arg);
+	Datum                values[USER_COLUMNS];
+	bool                 nulls[USER_COLUMNS];
+	Row                  user = *row;
+	ColumnContext        context = {.row = row};
+	ErrorContextCallback callback = {error_context_stack, add_context, &context};
+
+	user.values = values;
+	user.nulls = nulls;
+	memset(nulls, true, sizeof(nulls));
+	if (uses_source(target, USER_ATTRIBUTES))
+		users_make_row(&user);
+	else
+		users_set_fields(&user);
+
+	error_context_stack = &callback;
+	PushActiveSnapshot(GetTransactionSnapshot()); /* for the constraints of domains */
+	for (int i = 0; i < target->ncolumns; i++)
+	{
+		context.column = target->columns[i].name;
+		if (target->columns[i].source == SOURCE_ATTRIBUTE)
+			set_from_attribute(row, target, i);
+		else
+			set_from_column(row, target, i, &user);
+	}
+	PopActiveSnapshot();
+	error_context_stack = callback.previous;
+	if (row->nulls[target->key])
+		row_reject(row, "has no \"sub\"", "Attributes");
+}
+
+/* List the users of a batch's partitions into rows of the target. */
+static void
+list_users(const SyncBatch *batch, const CognitoServer *server, Tuplestorestate *rows)
+{
+	Listing listing = users_listing;
+	List   *parts = NIL;
+
+	listing.function = "cognito_sync_users";
+	listing.make_row = make_target_row;
+	listing.row_arg = batch->target;
+	if (strlen(batch->partitions) == SYNC_NPARTITIONS)
+		parts = list_make1(users_pool_part(server));
+	else
+		for (const char *digit = batch->partitions; *digit != '\0'; digit++)
+			parts = lappend(parts, users_partition_part(server, psprintf("%c", *digit)));
+	(void) listing_fetch(&listing, server, parts, LISTING_ALL, rows, batch->target->row);
+}
+
+/* Add the counts of a batch to those of the call. */
+static void
+add_counts(SyncCall *call, const SyncBatch *batch)
+{
+	for (int i = 0; i < SYNC_NPARTITIONS; i++)
+	{
+		call->sum.inserted += batch->counts[i].inserted;
+		call->sum.updated += batch->counts[i].updated;
+		call->sum.deleted += batch->counts[i].deleted;
+		call->sum.unchanged += batch->counts[i].unchanged;
+	}
+}
+
+/* Make the description of a batch; the target is described in the current transaction. */
+static SyncBatch
+make_batch(const SyncCall *call, const char *partitions)
+{
+	return (SyncBatch){.target = sync_target_open(call->record.target, find_source),
+					   .partitions = partitions,
+					   .deletions = call->deletions,
+					   .max_deleted = call->max_deleted,
+					   .started = GetCurrentTimestamp()};
+}
+
+/*
+ * Synchronize some partitions and commit.  Return false if that may succeed after other
+ * partitions, and may_fail.
+ */
+static bool
+synchronize(SyncCall *call, const char *partitions, bool may_fail)
+{
+	SyncBatch        batch = make_batch(call, partitions);
+	CognitoServer   *server = server_open(call->server_name, POOL_USER);
+	Tuplestorestate *rows;
+	bool             result;
+
+	/* Release snapshot and locks while pages are fetched. */
+	SPI_commit();
+	rows = tuplestore_begin_heap(false, false, work_mem);
+	list_users(&batch, server, rows);
+	server_close(server);
+
+	result = sync_write(&batch, rows, may_fail);
+	tuplestore_end(rows);
+	if (result)
+	{
+		sync_record_batch(&call->record, &batch);
+		add_counts(call, &batch);
+	}
+	SPI_commit();
+	return result;
+}
+
+/* Synchronize the partitions that are due, as many at a time as requests may be in flight. */
+static void
+synchronize_all(SyncCall *call, char *due, size_t batch_size)
+{
+	StringInfoData later;
+
+	initStringInfo(&later);
+	while (due[0] != '\0')
+	{
+		char *partitions = pnstrdup(due, batch_size);
+
+		due += strlen(partitions);
+		if (!synchronize(call, partitions, due[0] != '\0' || later.len > 0))
+			appendStringInfoString(&later, partitions);
+	}
+	if (later.len > 0)
+		(void) synchronize(call, later.data, false);
+}
+
+/* Raise an error for a call that cannot commit, or while no requests are sent. */
+static void
+check_state(FunctionCallInfo fcinfo)
+{
+	if (!IsA(fcinfo->context, CallContext) || castNode(CallContext, fcinfo->context)->atomic)
+		ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+						errmsg("cognito_sync_users cannot be called inside a transaction block"),
+						errdetail("It commits each partition of the user pool separately.")));
+	if (srf_offline)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("cannot synchronize users while cognito_srf.offline is on")));
+}
+
+/* Return the value of argument deletions. */
+static SyncDeletions
+parse_deletions(const char *value)
+{
+	if (strcmp(value, "keep") == 0)
+		return SYNC_KEEP;
+	if (strcmp(value, "delete") == 0)
+		return SYNC_DELETE;
+	if (strcmp(value, "mark") == 0)
+		return SYNC_MARK;
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("invalid value for argument \"deletions\": \"%s\"", value),
+					errhint("Valid values are \"keep\", \"delete\" and \"mark\".")));
+}
+
+/* Set a call from its arguments. */
+static void
+read_arguments(SyncCall *call, FunctionCallInfo fcinfo)
+{
+	for (int i = 0; i < 5; i++)
+		srf_require_arg(fcinfo, i);
+	call->server_name = srf_text_arg(fcinfo, 0);
+	call->record.target = PG_GETARG_OID(1);
+	call->deletions = parse_deletions(srf_text_arg(fcinfo, 2));
+	call->max_deleted = PG_GETARG_FLOAT8(4);
+	if (!(call->max_deleted >= 0 && call->max_deleted <= 1))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("argument \"max_deleted\" must be between 0 and 1")));
+}
+
+/* Raise an error, before any request, for a target that cannot be written. */
+static void
+check_target(const SyncCall *call)
+{
+	SyncBatch batch = make_batch(call, "");
+
+	if (call->deletions != SYNC_KEEP)
+		sync_target_require(batch.target, "created_at");
+	if (call->deletions == SYNC_MARK)
+		sync_target_require(batch.target, "deleted_at");
+	sync_check(&batch);
+}
+
+/*
+ * Lock the target against other synchronizations, until the session ends or an error
+ * occurs; raise 55P03 if there is one.  Nothing else conflicts with this lock.
+ */
+static void
+lock_target(const SyncCall *call, LOCKTAG *tag, Oid procedure)
+{
+	SET_LOCKTAG_OBJECT(*tag, MyDatabaseId, procedure, call->record.target, 0);
+	if (LockAcquire(tag, ExclusiveLock, true, true) == LOCKACQUIRE_NOT_AVAIL)
+		ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+						errmsg("table \"%s\" is being synchronized by another session",
+							   get_rel_name(call->record.target))));
+}
+
+/* Return the counts as the row of the procedure's INOUT parameters. */
+static Datum
+make_result(FunctionCallInfo fcinfo, const SyncCounts *counts)
+{
+	TupleDesc columns;
+	Datum     values[] = {Int64GetDatum(counts->inserted), Int64GetDatum(counts->updated),
+						  Int64GetDatum(counts->deleted), Int64GetDatum(counts->unchanged)};
+	bool      nulls[lengthof(values)] = {false};
+
+	if (get_call_result_type(fcinfo, NULL, &columns) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(columns), values, nulls));
+}
+
+/* cognito_sync_users(server_name, target, deletions, max_age, max_deleted, ...) */
+Datum
+cognito_sync_users(PG_FUNCTION_ARGS)
+{
+	SyncCall       call = {0};
+	CognitoServer *server;
+	size_t         batch_size;
+	LOCKTAG        lock;
+	char          *due;
+
+	check_state(fcinfo);
+	read_arguments(&call, fcinfo);
+	SPI_connect_ext(SPI_OPT_NONATOMIC);
+	lock_target(&call, &lock, fcinfo->flinfo->fn_oid);
+	check_target(&call);
+
+	server = server_open(call.server_name, POOL_USER);
+	batch_size = Min(server->max_concurrent_requests, SYNC_NPARTITIONS);
+	call.record.server = call.server_name;
+	call.record.pool = pstrdup(server->user_pool_id);
+	server_close(server);
+
+	sync_record_open(&call.record, get_func_namespace(fcinfo->flinfo->fn_oid));
+	due = sync_record_due(&call.record, PG_GETARG_INTERVAL_P(3));
+	synchronize_all(&call, due, batch_size);
+	LockRelease(&lock, ExclusiveLock, true);
+	SPI_finish();
+	return make_result(fcinfo, &call.sum);
+}
