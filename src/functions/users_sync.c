@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -162,6 +163,16 @@ uses_source(const SyncTarget *target, int source)
 	return false;
 }
 
+/* Raise HV000 for a user without a sub that shows the partition. */
+static void
+check_sub(const Row *row)
+{
+	const char *sub = users_attribute(row->item, "sub");
+
+	if (sub == NULL || sub[0] == '\0' || strchr(SYNC_PARTITIONS, sub[0]) == NULL)
+		row_reject(row, "has no \"sub\" that starts with a hexadecimal digit", "Attributes");
+}
+
 /* Set the columns of the target's row for a user; a RowMaker. */
 static void
 make_target_row(Row *row)
@@ -173,6 +184,7 @@ make_target_row(Row *row)
 	ColumnContext        context = {.row = row};
 	ErrorContextCallback callback = {error_context_stack, add_context, &context};
 
+	check_sub(row);
 	user.values = values;
 	user.nulls = nulls;
 	memset(nulls, true, sizeof(nulls));
@@ -193,8 +205,6 @@ make_target_row(Row *row)
 	}
 	PopActiveSnapshot();
 	error_context_stack = callback.previous;
-	if (row->nulls[target->key])
-		row_reject(row, "has no \"sub\"", "Attributes");
 }
 
 /* List the users of a batch's partitions into rows of the target. */
@@ -239,6 +249,18 @@ make_batch(const SyncCall *call, const char *partitions)
 					   .started = GetCurrentTimestamp()};
 }
 
+/* Describe the target again, which was not locked, and raise 55000 if its columns have changed. */
+static void
+reopen_target(SyncBatch *batch)
+{
+	SyncTarget *target = sync_target_open(batch->target->relid, find_source);
+
+	if (!equalTupleDescs(target->row, batch->target->row))
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("table %s was altered while users were listed", target->name)));
+	batch->target = target;
+}
+
 /*
  * Synchronize some partitions and commit.  Return false if that may succeed after other
  * partitions, and may_fail.
@@ -257,6 +279,7 @@ synchronize(SyncCall *call, const char *partitions, bool may_fail)
 	list_users(&batch, server, rows);
 	server_close(server);
 
+	reopen_target(&batch);
 	result = sync_write(&batch, rows, may_fail);
 	tuplestore_end(rows);
 	if (result)
@@ -291,7 +314,9 @@ synchronize_all(SyncCall *call, char *due, size_t batch_size)
 static void
 check_state(FunctionCallInfo fcinfo)
 {
-	if (!IsA(fcinfo->context, CallContext) || castNode(CallContext, fcinfo->context)->atomic)
+	PreventCommandIfReadOnly("cognito_sync_users");
+	if (!IsA(fcinfo->context, CallContext) || castNode(CallContext, fcinfo->context)->atomic ||
+		IsSubTransaction())
 		ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
 						errmsg("cognito_sync_users cannot be called inside a transaction block"),
 						errdetail("It commits each partition of the user pool separately.")));
@@ -334,7 +359,7 @@ read_arguments(SyncCall *call, FunctionCallInfo fcinfo)
 static void
 check_target(const SyncCall *call)
 {
-	SyncBatch batch = make_batch(call, "");
+	SyncBatch batch = make_batch(call, SYNC_PARTITIONS);
 
 	if (call->deletions != SYNC_KEEP)
 		sync_target_require(batch.target, "created_at");
@@ -378,6 +403,7 @@ cognito_sync_users(PG_FUNCTION_ARGS)
 	SyncCall       call = {0};
 	CognitoServer *server;
 	size_t         batch_size;
+	bool           has_filters; /* the service heeds filters */
 	LOCKTAG        lock;
 	char          *due;
 
@@ -389,13 +415,18 @@ cognito_sync_users(PG_FUNCTION_ARGS)
 
 	server = server_open(call.server_name, POOL_USER);
 	batch_size = Min(server->max_concurrent_requests, SYNC_NPARTITIONS);
+	has_filters = server->pushdown;
 	call.record.server = call.server_name;
 	call.record.pool = pstrdup(server->user_pool_id);
 	server_close(server);
 
 	sync_record_open(&call.record, get_func_namespace(fcinfo->flinfo->fn_oid));
 	due = sync_record_due(&call.record, PG_GETARG_INTERVAL_P(3));
-	synchronize_all(&call, due, batch_size);
+	if (due[0] != '\0' && !has_filters)
+		(void) synchronize(&call, SYNC_PARTITIONS,
+						   false); /* each partition would be the whole pool */
+	else
+		synchronize_all(&call, due, batch_size);
 	LockRelease(&lock, ExclusiveLock, true);
 	SPI_finish();
 	return make_result(fcinfo, &call.sum);

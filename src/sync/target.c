@@ -67,9 +67,9 @@ static void
 make_row_description(SyncTarget *target)
 {
 	target->row = CreateTemplateTupleDesc(target->ncolumns);
-	for (int i = 0; i < target->ncolumns; i++)
-		TupleDescInitEntry(target->row, i + 1, target->columns[i].name, target->columns[i].type,
-						   target->columns[i].typmod, 0);
+	for (AttrNumber i = 0; i < target->ncolumns; i++)
+		TupleDescInitEntry(target->row, (AttrNumber) (i + 1), target->columns[i].name,
+						   target->columns[i].type, target->columns[i].typmod, 0);
 }
 
 /* Return true if an index can tell that a row of the key exists, for ON CONFLICT. */
@@ -131,9 +131,13 @@ SyncTarget *
 sync_target_open(Oid relid, int (*find_source)(const char *name))
 {
 	SyncTarget *target = palloc0(sizeof(SyncTarget));
-	Relation    relation = relation_open(relid, AccessShareLock);
-	char        kind = relation->rd_rel->relkind;
+	Relation    relation = try_relation_open(relid, AccessShareLock);
+	char        kind;
 
+	if (relation == NULL)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+						errmsg("table with OID %u does not exist", relid)));
+	kind = relation->rd_rel->relkind;
 	target->relid = relid;
 	target->name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
 											  RelationGetRelationName(relation));

@@ -30,9 +30,6 @@
 #define MIN_DELETED_AGE 10
 
 /* Conditions on a row t of the target, and on the row n that is listed for its user. */
-#define IN_PARTITIONS                                                    \
-	"pg_catalog.left(t.sub::pg_catalog.text, 1) OPERATOR(pg_catalog.=) " \
-	"ANY ($1::pg_catalog.text[])"
 #define IS_SAME_USER "n.sub OPERATOR(pg_catalog.=) t.sub"
 #define IS_OLD "t.created_at OPERATOR(pg_catalog.<) $2"
 
@@ -66,6 +63,27 @@ append_is_changed(StringInfo statement, const SyncBatch *batch)
 	appendStringInfoChar(statement, ')');
 }
 
+/*
+ * Append the condition that a row t of the target is in one of the partitions.  An index
+ * on a uuid finds the range of the first to the last one, which are sorted; the order of
+ * a text depends on its collation.
+ */
+static void
+append_in_partitions(StringInfo statement, const SyncBatch *batch)
+{
+	const SyncTarget *target = batch->target;
+	const char       *partitions = batch->partitions;
+
+	if (target->columns[target->key].type == UUIDOID)
+		appendStringInfo(
+			statement,
+			"t.sub OPERATOR(pg_catalog.>=) '%c0000000-0000-0000-0000-000000000000' AND "
+			"t.sub OPERATOR(pg_catalog.<=) '%cfffffff-ffff-ffff-ffff-ffffffffffff' AND ",
+			partitions[0], partitions[strlen(partitions) - 1]);
+	appendStringInfoString(
+		statement, "pg_catalog.left(t.sub::pg_catalog.text, 1) OPERATOR(pg_catalog.=) ANY ($1)");
+}
+
 /* Append the condition that a row t of the target can be deleted if it is not listed. */
 static void
 append_is_deletable(StringInfo statement, const SyncBatch *batch)
@@ -96,10 +114,11 @@ make_count(const SyncBatch *batch)
 	appendStringInfo(&statement,
 					 "), pg_catalog.count(n.sub), "
 					 "pg_catalog.count(*) FILTER (WHERE t.sub IS NOT NULL%s) "
-					 "FROM " LISTED " AS n FULL JOIN (SELECT * FROM %s AS t WHERE " IN_PARTITIONS
-					 ") AS t ON " IS_SAME_USER " GROUP BY 1",
+					 "FROM " LISTED " AS n FULL JOIN (SELECT * FROM %s AS t WHERE ",
 					 batch->deletions == SYNC_MARK ? " AND t.deleted_at IS NULL" : "",
 					 batch->target->name);
+	append_in_partitions(&statement, batch);
+	appendStringInfoString(&statement, ") AS t ON " IS_SAME_USER " GROUP BY 1");
 	return statement.data;
 }
 
@@ -115,7 +134,9 @@ make_delete(const SyncBatch *batch)
 						 ? "DELETE FROM %s AS t"
 						 : "UPDATE %s AS t SET deleted_at = pg_catalog.now()",
 					 batch->target->name);
-	appendStringInfoString(&statement, " WHERE " IN_PARTITIONS " AND ");
+	appendStringInfoString(&statement, " WHERE ");
+	append_in_partitions(&statement, batch);
+	appendStringInfoString(&statement, " AND ");
 	append_is_deletable(&statement, batch);
 	appendStringInfoString(&statement,
 						   " AND NOT EXISTS (SELECT FROM " LISTED " AS n WHERE " IS_SAME_USER ")");
@@ -364,7 +385,8 @@ sync_write(SyncBatch *batch, Tuplestorestate *rows, bool may_fail)
 void
 sync_check(const SyncBatch *batch)
 {
-	StatementMaker   makers[] = {make_count, make_update, make_insert, make_delete};
+	static const StatementMaker makers[] = {make_count, make_update, make_insert, make_delete};
+
 	int              n = batch->deletions == SYNC_KEEP ? 3 : 4;
 	Tuplestorestate *none = tuplestore_begin_heap(false, false, work_mem);
 

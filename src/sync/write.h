@@ -36,7 +36,7 @@ typedef struct SyncCounts
 typedef struct SyncBatch
 {
 	SyncTarget   *target;
-	const char   *partitions; /* their digits */
+	const char   *partitions; /* their digits, sorted */
 	SyncDeletions deletions;
 	double        max_deleted;              /* share of a partition's rows, 0 to 1 */
 	TimestampTz   started;                  /* when the listing started */
