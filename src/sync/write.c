@@ -196,10 +196,7 @@ make_release(const SyncBatch *batch)
 	return statement.data;
 }
 
-/*
- * Return the statement that inserts the rows that the target lacks.  A row that the
- * application has just inserted for the same user is updated.
- */
+/* Return the statement that inserts the rows that the target lacks. */
 static char *
 make_insert(const SyncBatch *batch)
 {
@@ -213,9 +210,19 @@ make_insert(const SyncBatch *batch)
 	append_columns(&statement, target, "n.", true);
 	appendStringInfo(&statement,
 					 " FROM " LISTED
-					 " AS n WHERE NOT EXISTS (SELECT FROM %s AS t WHERE " IS_SAME_USER
-					 ") ON CONFLICT (sub) DO UPDATE ",
+					 " AS n WHERE NOT EXISTS (SELECT FROM %s AS t WHERE " IS_SAME_USER ")",
 					 target->name);
+	return statement.data;
+}
+
+/* Return the same statement, which updates a row that the application has just inserted. */
+static char *
+make_upsert(const SyncBatch *batch)
+{
+	StringInfoData statement;
+
+	initStringInfo(&statement);
+	appendStringInfo(&statement, "%s ON CONFLICT (sub) DO UPDATE ", make_insert(batch));
 	append_assignment(&statement, batch, "excluded.");
 	return statement.data;
 }
@@ -319,23 +326,23 @@ count_changes(SyncBatch *batch)
 }
 
 /*
- * Execute the statements for which there are rows.  With release, take the strings of
- * rows that differ away before others get them.
+ * Execute the statements for which there are rows.  Those that resolve conflicts write
+ * more: they take the strings of rows that differ away before others get them.
  */
 static void
-change_rows(SyncBatch *batch, bool release)
+change_rows(SyncBatch *batch, bool resolve_conflicts)
 {
 	SyncCounts sum = count_changes(batch);
-	char      *release_statement = release ? make_release(batch) : NULL;
+	char      *release = resolve_conflicts ? make_release(batch) : NULL;
 
 	if (sum.deleted > 0)
 		execute(batch, make_delete(batch));
-	if (sum.updated > 0 && release_statement != NULL)
-		execute(batch, release_statement);
+	if (sum.updated > 0 && release != NULL)
+		execute(batch, release);
 	if (sum.updated > 0)
 		execute(batch, make_update(batch));
 	if (sum.inserted > 0)
-		execute(batch, make_insert(batch));
+		execute(batch, resolve_conflicts ? make_upsert(batch) : make_insert(batch));
 }
 
 /*
@@ -343,7 +350,7 @@ change_rows(SyncBatch *batch, bool release)
  * may_fail, having changed nothing.
  */
 static bool
-try_change_rows(SyncBatch *batch, bool release, bool may_fail)
+try_change_rows(SyncBatch *batch, bool resolve_conflicts, bool may_fail)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -353,7 +360,7 @@ try_change_rows(SyncBatch *batch, bool release, bool may_fail)
 	MemoryContextSwitchTo(caller);
 	PG_TRY();
 	{
-		change_rows(batch, release);
+		change_rows(batch, resolve_conflicts);
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
@@ -385,7 +392,7 @@ sync_write(SyncBatch *batch, Tuplestorestate *rows, bool may_fail)
 void
 sync_check(const SyncBatch *batch)
 {
-	static const StatementMaker makers[] = {make_count, make_update, make_insert, make_delete};
+	static const StatementMaker makers[] = {make_count, make_update, make_upsert, make_delete};
 
 	int              n = batch->deletions == SYNC_KEEP ? 3 : 4;
 	Tuplestorestate *none = tuplestore_begin_heap(false, false, work_mem);
