@@ -67,7 +67,7 @@ static void
 make_row_description(SyncTarget *target)
 {
 	target->row = CreateTemplateTupleDesc(target->ncolumns);
-	for (AttrNumber i = 0; i < target->ncolumns; i++)
+	for (int i = 0; i < target->ncolumns; i++)
 		TupleDescInitEntry(target->row, (AttrNumber) (i + 1), target->columns[i].name,
 						   target->columns[i].type, target->columns[i].typmod, 0);
 }
