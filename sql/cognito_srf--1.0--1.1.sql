@@ -1,17 +1,18 @@
 -- complain if script is sourced in psql, rather than via ALTER EXTENSION
 \echo Use "ALTER EXTENSION cognito_srf UPDATE" to load this file. \quit
 
--- Changing who is in a group needs EXECUTE, beside USAGE on the server, which is enough to read.
+-- Functions that change groups require EXECUTE and USAGE on the server; to read, USAGE is enough.
 
 REVOKE EXECUTE ON FUNCTION cognito_add_user_to_group(text, text, text),
 	cognito_remove_user_from_group(text, text, text) FROM PUBLIC;
 
--- With a REVOKE in a script PostgreSQL records the whole ACL as the extension's own, which
--- pg_dump leaves out.  Grants that an administrator made in 1.0 do not belong there, nor does what
--- PostgreSQL 17 records of their roles.
+-- After a REVOKE in a script, PostgreSQL records the whole ACL as initial privileges of the
+-- extension, which pg_dump leaves out.  Remove from this record the grants that an administrator
+-- made in 1.0, and the dependencies on the grantees that PostgreSQL 17 records with them.
 --
--- A superuser runs this with the extension's schema in the search_path, in which others may create
--- operators: each one here compares two values of the same type, for which pg_catalog has it.
+-- A superuser runs this with the extension's schema in the search_path, in which other roles may
+-- create operators.  So each operator is qualified, and compares two values of the same type, for
+-- which pg_catalog has one.
 
 UPDATE pg_catalog.pg_init_privs AS initial
 SET initprivs = ARRAY[pg_catalog.makeaclitem(
@@ -32,7 +33,7 @@ WHERE dbid OPERATOR(pg_catalog.=) (SELECT oid FROM pg_catalog.pg_database
 		'cognito_add_user_to_group(text, text, text)'::pg_catalog.regprocedure::pg_catalog.oid,
 		'cognito_remove_user_from_group(text, text, text)'::pg_catalog.regprocedure::pg_catalog.oid]);
 
--- Pushdown calls this overload, as it does that of cognito_users.
+-- Pushdown calls this overload, like that of cognito_users.
 
 CREATE FUNCTION cognito_memberships(server_name text, attribute text, operator text, "values" text[])
 	RETURNS TABLE (group_name text, username text)
@@ -80,7 +81,7 @@ COMMENT ON COLUMN cognito_users.attributes IS 'object of all attributes by name,
 COMMENT ON COLUMN cognito_groups.group_name IS 'name of the group, unique in the user pool';
 COMMENT ON COLUMN cognito_groups.description IS 'description of the group';
 COMMENT ON COLUMN cognito_groups.role_arn IS 'ARN of the IAM role of the users in the group';
-COMMENT ON COLUMN cognito_groups.precedence IS 'precedence of the group over others of the same user; the lowest number wins';
+COMMENT ON COLUMN cognito_groups.precedence IS 'precedence among the groups of a user; the lowest number wins';
 COMMENT ON COLUMN cognito_groups.created_at IS 'time at which the group was created';
 COMMENT ON COLUMN cognito_groups.updated_at IS 'time at which the group was last modified';
 
@@ -89,7 +90,7 @@ COMMENT ON COLUMN cognito_memberships.username IS 'name of a user in the group';
 
 COMMENT ON COLUMN cognito_user_pools.id IS 'id of the user pool, such as eu-west-1_AbCdEf123';
 COMMENT ON COLUMN cognito_user_pools.name IS 'name of the user pool, not necessarily unique';
-COMMENT ON COLUMN cognito_user_pools.status IS 'status of the user pool, which AWS no longer fills in';
+COMMENT ON COLUMN cognito_user_pools.status IS 'status of the user pool, no longer set by AWS';
 COMMENT ON COLUMN cognito_user_pools.created_at IS 'time at which the user pool was created';
 COMMENT ON COLUMN cognito_user_pools.updated_at IS 'time at which the user pool was last modified';
 

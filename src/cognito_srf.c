@@ -30,20 +30,21 @@ static const SearchEntity *const entities[] = {&users_search, &memberships_searc
 void
 _PG_init(void)
 {
-	DefineCustomStringVariable("cognito_srf.default_server", "Server that the views read.",
-							   "The views are cognito_users and those of the same name as a "
-							   "function over one server.",
+	DefineCustomStringVariable("cognito_srf.default_server", "Sets the server that the views read.",
+							   "These are the views with the name of a function, such as "
+							   "cognito_users.",
 							   &default_server, "cognito_server", PGC_USERSET, 0, NULL, NULL, NULL);
-	DefineCustomStringVariable(
-		"cognito_srf.ca_file", "File of the certificates to trust, in PEM format.",
-		"Empty means those of the system.", &http_ca_file, "", PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("cognito_srf.ca_file",
+							   "Sets the file of trusted certificates, in PEM format.",
+							   "If it is empty, the certificates of the system are trusted.",
+							   &http_ca_file, "", PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomBoolVariable("cognito_srf.offline",
-							 "Sends no requests: calls return no rows, with a warning.",
-							 "For restoring dumps, and for work without a network.", &srf_offline,
-							 false, PGC_USERSET, 0, NULL, NULL, NULL);
+							 "Prevents requests: functions return no rows, with a warning.",
+							 "Useful to restore dumps, and to work without a network.",
+							 &srf_offline, false, PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("cognito_srf.progress_interval",
-							"Interval between notices about the progress of a call.",
-							"0 turns them off.", &listing_progress_interval, 0, 0, INT_MAX,
+							"Sets the interval between notices about the progress of a call.",
+							"Zero turns them off.", &listing_progress_interval, 0, 0, INT_MAX,
 							PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomBoolVariable("cognito_srf.enable_pushdown",
 							 "Enables sending the conditions and limits of queries to Cognito.",

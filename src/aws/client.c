@@ -36,7 +36,7 @@ const AwsService aws_identity_pools = {"cognito-identity", "AWSCognitoIdentitySe
 /* The longest Retry-After to comply with, in seconds; after a longer one, the request fails. */
 #define LONGEST_RETRY_AFTER 300
 
-/* How much this machine's clock may differ from the service's, in seconds. */
+/* The maximum difference between this machine's clock and the service's, in seconds. */
 #define MAX_CLOCK_OFFSET SECS_PER_DAY
 
 /* Room for a time such as 2026-01-31 23:59:59, with a year of up to ten digits. */
@@ -235,12 +235,11 @@ correct_clock(AwsRequest *request)
 		write_time(text, now);
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
-				 errmsg("Cognito's clock differs from this machine's by more than a day for server "
-						"\"%s\"",
+				 errmsg("system clock differs from Cognito's by more than a day for server \"%s\"",
 						request->call.server->name),
-				 errdetail("%s: Cognito's clock shows %s UTC, this machine's %s UTC.",
+				 errdetail("%s: Cognito's clock shows %s UTC, the system clock shows %s UTC.",
 						   request->call.operation->name, service_text, text),
-				 errhint("Set this machine's clock.")));
+				 errhint("Correct the system clock.")));
 	}
 	request->clock_offset = service_time - now;
 	return true;

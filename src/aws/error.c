@@ -12,10 +12,10 @@
 #include "aws/error.h"
 #include "aws/json.h"
 
-/* How much of a service's message goes into an error, in bytes. */
+/* The maximum length of what an error quotes of a service's message, in bytes. */
 #define MAX_QUOTED 500
 
-/* How much of it is kept to find secrets and names in it, in bytes. */
+/* The maximum length of what is kept of it, to find secrets and names, in bytes. */
 #define MAX_KEPT (MAX_QUOTED + MAX_CREDENTIAL)
 
 /*
@@ -42,7 +42,7 @@ static const struct
 	{0xe0000, 0xe007f}, /* tags */
 };
 
-/* The types that mean something in particular; all others are AWS_ERROR_OTHER. */
+/* The types that are treated specially; all others are AWS_ERROR_OTHER. */
 static const struct
 {
 	const char  *type;
@@ -87,29 +87,32 @@ typedef struct ErrorText
 /* The errors of responses */
 static const ErrorText response_errors[] = {
 	[AWS_ERROR_THROTTLED] =
-		{ERRCODE_CONFIGURATION_LIMIT_EXCEEDED, "Cognito throttles the requests of server \"%s\"",
-		 "The account's quota is shared with the application: try again when it is quieter, raise "
-		 "option \"max_retries\", or have the quota raised."},
-	[AWS_ERROR_TRANSIENT] = {ERRCODE_FDW_ERROR, "Cognito is failing for server \"%s\"",
-							 "This is the service's own failure: try again later."},
-	[AWS_ERROR_WRONG_CLOCK] = {ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
-							   "Cognito refused the time of the request for server \"%s\"",
-							   "Set this machine's clock."},
+		{ERRCODE_CONFIGURATION_LIMIT_EXCEEDED, "Cognito throttled the requests for server \"%s\"",
+		 "All applications that use the AWS account share its quota.  Try again later, "
+		 "increase option \"max_retries\", or ask AWS to raise the quota."},
+	[AWS_ERROR_TRANSIENT] = {ERRCODE_FDW_ERROR,
+							 "Cognito failed to process the request for server \"%s\"",
+							 "The cause is in the service.  Try again later."},
+	[AWS_ERROR_WRONG_CLOCK] =
+		{ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
+		 "Cognito refused the request for server \"%s\" because of its timestamp",
+		 "Correct the system clock."},
 	[AWS_ERROR_CREDENTIALS] =
 		{ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
 		 "Cognito refused the credentials of server \"%s\"",
-		 "Check the access key, its secret and the region, in the server or in the user mapping; "
-		 "temporary keys need \"aws_session_token\" too."},
+		 "Check the access key, its secret and the region, in the server or in the user mapping.  "
+		 "Temporary credentials also need \"aws_session_token\"."},
 	[AWS_ERROR_EXPIRED] = {ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
 						   "the session token of server \"%s\" has expired",
-						   "Set new temporary credentials, or use an access key of a user."},
+						   "Set new temporary credentials, or use the access key of an IAM user."},
 	[AWS_ERROR_DENIED] = {ERRCODE_INSUFFICIENT_PRIVILEGE,
-						  "IAM does not allow the access key of server \"%s\" to do this", NULL},
+						  "permission denied by IAM for the access key of server \"%s\"", NULL},
 	[AWS_ERROR_NOT_FOUND] = {ERRCODE_UNDEFINED_OBJECT,
-							 "Cognito does not find what the request for server \"%s\" asks for",
+							 "resource requested from Cognito for server \"%s\" does not exist",
 							 NULL},
 	[AWS_ERROR_USER_NOT_FOUND] = {ERRCODE_UNDEFINED_OBJECT,
-								  "Cognito does not find the user for server \"%s\"", NULL},
+								  "user requested from Cognito for server \"%s\" does not exist",
+								  NULL},
 	[AWS_ERROR_ARGUMENT] = {ERRCODE_INVALID_PARAMETER_VALUE,
 							"Cognito refused an argument of the request for server \"%s\"", NULL},
 	[AWS_ERROR_OTHER] = {ERRCODE_FDW_ERROR, "Cognito refused the request for server \"%s\"", NULL},
@@ -119,24 +122,24 @@ static const ErrorText response_errors[] = {
 static const ErrorText transfer_errors[] = {
 	[HTTP_UNREACHABLE] =
 		{ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION, UNREACHABLE,
-		 "Check \"region\", \"endpoint_url\" (of identity pools, \"identity_endpoint_url\"), and "
-		 "what the network allows; \"cognito_srf.ca_file\" names certificates to trust."},
+		 "Check options \"region\" and \"endpoint_url\" (for identity pools, "
+		 "\"identity_endpoint_url\"), and the network.  To trust other certificates than the "
+		 "system's, set \"cognito_srf.ca_file\"."},
 	[HTTP_TLS_HANDSHAKE_FAILED] = {ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION, UNREACHABLE,
-								   "Check that the port of the endpoint speaks TLS, of version 1.2 "
-								   "or later; one that speaks plain HTTP needs http://."},
+								   "Check that the endpoint supports TLS 1.2 or later.  The URL of "
+								   "an endpoint without TLS must begin with http://."},
 	[HTTP_BAD_CA_FILE] = {ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION, UNREACHABLE,
 						  "Set \"cognito_srf.ca_file\" to the absolute path of a file of "
 						  "certificates in PEM format that the server process can read."},
-	[HTTP_CONNECT_TIMEOUT] =
-		{ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
-		 "timeout expired while connecting to Cognito for server \"%s\"",
-		 "Check what the network allows; option \"connect_timeout\" says how long to try."},
+	[HTTP_CONNECT_TIMEOUT] = {ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
+							  "timeout expired while connecting to Cognito for server \"%s\"",
+							  "Check the network, or increase option \"connect_timeout\"."},
 	[HTTP_RESPONSE_TIMEOUT] =
 		{ERRCODE_FDW_ERROR,
 		 "timeout expired while waiting for Cognito's response for server \"%s\"",
-		 "Option \"request_timeout\" says how long to wait."},
-	[HTTP_CONNECTION_LOST] = {ERRCODE_FDW_ERROR,
-							  "the connection to Cognito for server \"%s\" broke", NULL},
+		 "Try again later, or increase option \"request_timeout\"."},
+	[HTTP_CONNECTION_LOST] = {ERRCODE_FDW_ERROR, "connection to Cognito for server \"%s\" was lost",
+							  NULL},
 	[HTTP_BODY_TOO_LARGE] = {ERRCODE_FDW_ERROR,
 							 "Cognito's response for server \"%s\" is larger than 32 MB", NULL},
 	[HTTP_HEADERS_TOO_LARGE] =
@@ -146,16 +149,18 @@ static const ErrorText transfer_errors[] = {
 		{ERRCODE_FDW_ERROR,
 		 "Cognito's response for server \"%s\" has a transfer encoding other than \"chunked\"",
 		 NULL},
-	[HTTP_BUFFERS_FULL] = {ERRCODE_FDW_ERROR,
-						   "Cognito's responses for server \"%s\" are together larger than 128 MB",
-						   "Lower option \"max_concurrent_requests\"."},
+	[HTTP_BUFFERS_FULL] =
+		{ERRCODE_FDW_ERROR,
+		 "Cognito's concurrent responses for server \"%s\" are larger than 128 MB in total",
+		 "Reduce option \"max_concurrent_requests\"."},
 	[HTTP_TOO_MANY_FILES] =
 		{ERRCODE_INSUFFICIENT_RESOURCES,
-		 "no file descriptor left for a connection to Cognito for server \"%s\"",
-		 "Lower option \"max_concurrent_requests\", or raise setting \"max_files_per_process\"."},
+		 "out of file descriptors for a connection to Cognito for server \"%s\"",
+		 "Reduce option \"max_concurrent_requests\", or increase \"max_files_per_process\"."},
 	[HTTP_OUT_OF_MEMORY] = {ERRCODE_OUT_OF_MEMORY,
 							"out of memory for Cognito's response for server \"%s\"", NULL},
-	[HTTP_FAILED] = {ERRCODE_FDW_ERROR, "Cognito refused the request for server \"%s\"", NULL},
+	[HTTP_FAILED] = {ERRCODE_FDW_ERROR,
+					 "could not complete the request to Cognito for server \"%s\"", NULL},
 };
 
 /*
@@ -170,15 +175,15 @@ static const struct
 	const char  *hint;
 } not_found_rules[] = {
 	{AWS_ERROR_USER_NOT_FOUND, "Username", "user",
-	 "SELECT * FROM cognito_users(%s) lists those there are."},
+	 "To list the users, execute: SELECT * FROM cognito_users(%s);"},
 	{AWS_ERROR_NOT_FOUND, "GroupName", "group",
-	 "SELECT * FROM cognito_groups(%s) lists those there are."},
+	 "To list the groups, execute: SELECT * FROM cognito_groups(%s);"},
 	{AWS_ERROR_NOT_FOUND, "ClientId", "app client",
-	 "SELECT * FROM cognito_app_clients(%s) lists those there are."},
+	 "To list the app clients, execute: SELECT * FROM cognito_app_clients(%s);"},
 	{AWS_ERROR_NOT_FOUND, "UserPoolId", "user pool",
-	 "Check \"user_pool_id\", and \"region\", with which the id begins."},
+	 "Check options \"user_pool_id\" and \"region\"; the id begins with the region."},
 	{AWS_ERROR_NOT_FOUND, "IdentityPoolId", "identity pool",
-	 "Check \"identity_pool_id\", and \"region\", with which the id begins."},
+	 "Check options \"identity_pool_id\" and \"region\"; the id begins with the region."},
 };
 
 /* Return the kind of a response whose type is not in the table. */
@@ -189,7 +194,7 @@ kind_of_status(long status)
 	{
 		case 429:
 			return AWS_ERROR_THROTTLED;
-		case 408: /* also what a connection is told that was idle for too long */
+		case 408: /* also sent on a connection that was idle for too long */
 		case 500:
 		case 502:
 		case 503:
@@ -228,7 +233,7 @@ unqualified_type(const char *type)
 	return pnstrdup(type, strcspn(type, ":"));
 }
 
-/* Return a copy of what is of use in a string of a response, in the current context. */
+/* Return a copy of the first MAX_KEPT bytes of a string of a response, NULL if it is NULL. */
 static char *
 copy_clipped(const char *text)
 {
@@ -465,11 +470,11 @@ static const char *
 find_hint(const AwsError *error, const AwsCall *call, const ErrorText *text)
 {
 	if (error->kind == AWS_ERROR_DENIED)
-		return psprintf("Allow the action %s:%s in the key's IAM policy.",
+		return psprintf("Allow the action %s:%s in the IAM policy of the access key.",
 						call->operation->service->prefix, call->operation->name);
 	if (error->kind == AWS_ERROR_ARGUMENT && get_argument(call, "Filter") != NULL)
-		return "A filter is one comparison, such as email = \"a@example.com\" or "
-			   "username ^= \"ab\", of at most 256 characters.";
+		return "A filter must be a single comparison of at most 256 characters, such as "
+			   "email = \"a@example.com\" or username ^= \"ab\".";
 	return text->hint;
 }
 

@@ -48,7 +48,7 @@ struct HttpRequest
 	bool                  options_valid; /* libcurl has taken all options so far */
 	HttpOutcome           outcome;
 	struct curl_slist    *headers;
-	char                 *body; /* malloc'd, for it grows inside a callback */
+	char                 *body; /* malloc'd, because it grows inside a callback */
 	size_t                length;
 	size_t                capacity;
 	size_t                header_length; /* of the response's header lines */
@@ -74,14 +74,14 @@ typedef struct OpenSocket
 static struct
 {
 	CURLM        *multi;
-	OpenSocket   *open; /* malloc'd, for it grows inside a callback */
+	OpenSocket   *open; /* malloc'd, because it grows inside a callback */
 	int           nopen;
 	int           max_open;
 	dlist_head    running;  /* requests that have been added to the multi handle */
 	size_t        buffered; /* bytes allocated for the responses of all requests */
 	WaitEventSet *wait_set;
 	bool          wait_set_stale; /* it no longer matches the sockets */
-	HttpSocket   *sockets;        /* malloc'd, for it grows inside a callback */
+	HttpSocket   *sockets;        /* malloc'd, because it grows inside a callback */
 	int           nsockets;
 	int           max_sockets;
 	bool          ended; /* a transfer has ended since http_wait last looked */
@@ -96,7 +96,7 @@ char *http_ca_file;
 	((request)->options_valid &=           \
 	 curl_easy_setopt((request)->easy, CURLOPT_##option, (value)) == CURLE_OK)
 
-/* libcurl's callback: note which events of a socket are to be watched. */
+/* Note which events of a socket are to be watched; a callback of libcurl. */
 static int
 watch_socket(CURL *easy pg_attribute_unused(), curl_socket_t fd, int what,
 			 void *user pg_attribute_unused(), void *per_socket pg_attribute_unused())
@@ -132,7 +132,7 @@ watch_socket(CURL *easy pg_attribute_unused(), curl_socket_t fd, int what,
 	return 0;
 }
 
-/* libcurl's callback: note when it wants to be called without an event. */
+/* Note when libcurl wants to be called without an event; a callback of libcurl. */
 static int
 set_timer(CURLM *multi pg_attribute_unused(), long milliseconds, void *user pg_attribute_unused())
 {
@@ -186,8 +186,8 @@ remember_socket(curl_socket_t fd)
 }
 
 /*
- * libcurl's callback: create a socket, counted among the files that this backend
- * has open, so that the server closes others when it must.
+ * Create a socket, counted among the files that this backend has open, so that the
+ * server closes others when it must; a callback of libcurl.
  */
 static curl_socket_t
 open_socket(void *user, curlsocktype purpose pg_attribute_unused(), struct curl_sockaddr *address)
@@ -211,7 +211,7 @@ open_socket(void *user, curlsocktype purpose pg_attribute_unused(), struct curl_
 }
 
 /*
- * libcurl's callback: make OpenSSL return after each record.  By default it reads
+ * Make OpenSSL return after each record; a callback of libcurl.  By default it reads
  * on while records contain no data, and an endless series of them would block the
  * backend.
  */
@@ -270,7 +270,7 @@ reserve_body(HttpRequest *request, size_t length)
 	return HTTP_PENDING;
 }
 
-/* libcurl's callback: append to the response; any return value but the size ends the transfer. */
+/* Append to the response, a callback of libcurl; another return value than the size ends the transfer. */
 static size_t
 receive_body(char *data, size_t size, size_t count, void *user)
 {
@@ -309,8 +309,8 @@ is_encoded(const char *line, size_t length)
 }
 
 /*
- * libcurl's callback: limit the header lines of the response, all of which libcurl
- * keeps, and refuse encodings.
+ * Limit the header lines of the response, all of which libcurl keeps, and refuse
+ * encodings; a callback of libcurl.
  */
 static size_t
 receive_header(char *data, size_t size, size_t count, void *user)
@@ -349,7 +349,7 @@ stop(HttpRequest *request)
 	free_headers(request);
 }
 
-/* Callback of the memory context in which a request lives: free what is not palloc'd. */
+/* Free what is not palloc'd; callback of the memory context in which a request lives. */
 static void
 release(void *arg)
 {

@@ -46,9 +46,9 @@ allocate(size_t size)
 		(!is_early || QueryCancelPending || ProcDiePending))
 		parsing.interrupted = true;
 	else if (size > MAX_STRING)
-		parsing.problem = "The reply holds a string of more than 1 MB.";
+		parsing.problem = "The reply contains a string of more than 1 MB.";
 	else if (parsing.context->mem_allocated > MAX_TREE)
-		parsing.problem = "The reply holds too many values.";
+		parsing.problem = "The reply contains too many values.";
 	else
 		return MemoryContextAllocExtended(parsing.context, size, MCXT_ALLOC_NO_OOM);
 	return NULL;
@@ -180,7 +180,7 @@ json_parse(const char *text, size_t length, JsonError *problem)
 	if (has_escaped_nul(text))
 	{
 		*problem = (JsonError){ERRCODE_UNTRANSLATABLE_CHARACTER,
-							   "The reply holds \\u0000, which cannot be converted to text."};
+							   "The reply contains \\u0000, which cannot be converted to text."};
 		return NULL;
 	}
 

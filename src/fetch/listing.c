@@ -243,13 +243,14 @@ process_page(ListingState *state, int index)
 	return more;
 }
 
-/* Return a number with commas between groups of digits. */
+/* Return a number, with commas between groups of digits, and the noun that agrees with it. */
 static char *
-format_number(int64 n)
+format_count(int64 n, const char *singular, const char *plural)
 {
-	return text_to_cstring(DatumGetTextPP(
-		DirectFunctionCall2(int8_to_char, Int64GetDatum(n),
-							PointerGetDatum(cstring_to_text("FM999,999,999,999,999,990")))));
+	text *format = cstring_to_text("FM999,999,999,999,999,990");
+	Datum number = DirectFunctionCall2(int8_to_char, Int64GetDatum(n), PointerGetDatum(format));
+
+	return psprintf("%s %s", TextDatumGetCString(number), n == 1 ? singular : plural);
 }
 
 /* Send a progress message if it is time for one. */
@@ -262,11 +263,14 @@ report_progress(ListingState *state)
 
 	if (state->notice_time < 0 || now < state->notice_time)
 		return;
-	ereport(NOTICE, (errmsg("%s: %s %s, %s pages, %s throttled, %.0f s", state->listing->function,
-							format_number(session->rows - before->rows), state->listing->noun,
-							format_number(session->pages - before->pages),
-							format_number(session->throttled - before->throttled),
-							(now - state->start_time) / 1000.0)));
+	ereport(
+		NOTICE,
+		(errmsg("%s for server \"%s\": %s of %s, %s, %s, %.0f s", state->listing->function,
+				state->server->name, format_count(session->pages - before->pages, "page", "pages"),
+				state->listing->noun, format_count(session->rows - before->rows, "row", "rows"),
+				format_count(session->throttled - before->throttled, "throttled request",
+							 "throttled requests"),
+				(now - state->start_time) / 1000.0)));
 	state->notice_time = now + listing_progress_interval;
 }
 

@@ -122,7 +122,7 @@ is_integer(const cJSON *value)
 void
 row_integer(Row *row, int column, const char *member)
 {
-	const cJSON *value = find_member(row, member, is_integer, "is not an integer of 32 bits");
+	const cJSON *value = find_member(row, member, is_integer, "is not a 32-bit integer");
 
 	if (value != NULL)
 		row_set(row, column, Int32GetDatum(value->valueint));

@@ -58,8 +58,8 @@ srf_open(const char *server_name, PoolKind pool, bool writes)
 						errmsg("cannot write to Cognito while cognito_srf.offline is on")));
 	ereport(WARNING,
 			(errmsg("no rows from server \"%s\" while cognito_srf.offline is on", server_name),
-			 errhint("Use REFRESH MATERIALIZED VIEW to fill materialized views after turning it "
-					 "off.")));
+			 errhint("To fill materialized views, turn the setting off and use REFRESH "
+					 "MATERIALIZED VIEW.")));
 	return NULL;
 }
 

@@ -198,7 +198,7 @@ list_groups(const CognitoServer *server, int64 max_names)
 
 /*
  * Return those values of a search that are names of users.  The operations on one user
- * also accept a sub or an alias, which must not become a row's username.  Raises HV000
+ * also accept a sub or an alias, which must not become a row's username.  Raise HV000
  * if the service returns a name twice, because names are kept in memory.
  */
 static List *
@@ -212,7 +212,8 @@ find_users(const CognitoServer *server, const Search *search)
 	found = list_names(names, server, users_search_parts(server, &users), search->nvalues + 1);
 	if (list_length(found) > search->nvalues)
 		ereport(ERROR, (errcode(ERRCODE_FDW_ERROR),
-						errmsg("Cognito returned several users of the same name for server \"%s\"",
+						errmsg("Cognito returned several users with the same name for "
+							   "server \"%s\"",
 							   server->name)));
 	return found;
 }

@@ -96,7 +96,7 @@ PG_FUNCTION_INFO_V1(cognito_filter);
 PG_FUNCTION_INFO_V1(cognito_users_matching);
 PG_FUNCTION_INFO_V1(cognito_users_support);
 
-/* How Cognito compares prefixes of a status is not documented, so they are not sent. */
+/* Prefixes of a status are not sent, because it is not documented how Cognito compares them. */
 static const SearchAttribute attributes[] = {
 	{"username", USER_USERNAME, SEARCH_TEXT, 1, .prefixes = true},
 	{"sub", USER_ATTRIBUTES, SEARCH_MEMBER, 1, .prefixes = true},
@@ -138,7 +138,7 @@ cognito_users(PG_FUNCTION_ARGS)
 		max_users = PG_GETARG_INT64(2);
 	if (max_users < 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("max_users must not be negative")));
+						errmsg("argument \"max_users\" must not be negative")));
 
 	InitMaterializedSRF(fcinfo, 0);
 	server = srf_open(name, POOL_USER, false);

@@ -74,7 +74,7 @@ set_attributes(Row *row)
 
 	/* A jsonb object keeps only one of two members of the same name. */
 	if (object->val.object.nPairs != n)
-		row_reject(row, "holds the same attribute twice", "Attributes");
+		row_reject(row, "contains the same attribute twice", "Attributes");
 	row_set(row, USER_ATTRIBUTES, JsonbPGetDatum(JsonbValueToJsonb(object)));
 }
 
@@ -139,13 +139,12 @@ has_sub_prefix(const cJSON *user, const void *arg)
 	const char         *sub = get_partition_sub(user);
 
 	if (sub == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FDW_ERROR),
-				 errmsg("could not list the users of server \"%s\" in several concurrent requests",
-						partition->server->name),
-				 errdetail("The \"sub\" of a user is missing or does not start with "
-						   "hexadecimal digits, by which the users are partitioned."),
-				 errhint("Set option \"max_concurrent_requests\" to 1.")));
+		ereport(ERROR, (errcode(ERRCODE_FDW_ERROR),
+						errmsg("could not list the users of server \"%s\" in concurrent requests",
+							   partition->server->name),
+						errdetail("The \"sub\" of a user is missing or does not start with "
+								  "hexadecimal digits, by which the users are partitioned."),
+						errhint("Set option \"max_concurrent_requests\" to 1.")));
 	return strncmp(sub, partition->prefix, strlen(partition->prefix)) == 0;
 }
 
@@ -163,9 +162,9 @@ all_have_sub(const cJSON *users)
 
 /*
  * Split a partition by the next digit of sub; the callback of ListingPart.  More than
- * 16 concurrent requests need two digits.  Users without a valid sub are returned by
- * no filter, so they cannot be noticed later: that all users of the first page have
- * one is taken to be true of the whole pool, as Cognito assigns it.
+ * 16 concurrent requests need two digits.  No filter returns users without a valid
+ * sub, so they would be missed.  The pool is assumed to have none if the first page
+ * has none, because Cognito assigns it.
  */
 static bool
 split_by_sub(const cJSON *users, int nrequests, const void *arg, List **parts)

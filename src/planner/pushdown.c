@@ -267,7 +267,7 @@ push_limit(const SearchRel *search_rel, RelOptInfo *rel, RangeTblEntry *rte, con
 	set_call(search_rel, rel, rte, call, arguments, NULL);
 }
 
-/* The hook: push down what is possible, after the core has made the paths of a relation. */
+/* Push down what is possible; the hook, called when the core has made a relation's paths. */
 static void
 push_down(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
 {

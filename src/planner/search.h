@@ -22,7 +22,7 @@
 #define SEARCH_EQUALS "="
 #define SEARCH_STARTS_WITH "^="
 
-/* How a column contains an attribute. */
+/* The form in which a column contains an attribute. */
 typedef enum SearchForm
 {
 	SEARCH_TEXT,    /* as the column's text */

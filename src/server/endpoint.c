@@ -95,12 +95,12 @@ split_url(CURLU *url, const char *text, UrlParts *parts)
 		return "It must be a URL such as https://host or https://host:port.";
 
 	if (has_part(url, CURLUPART_ZONEID))
-		return "It must not hold a zone of an IPv6 address.";
+		return "It must not contain a zone of an IPv6 address.";
 	if (has_part(url, CURLUPART_USER) || has_part(url, CURLUPART_PASSWORD))
-		return "It must not hold a user name or a password.";
+		return "It must not contain a user name or a password.";
 	if (copy_part(url, CURLUPART_PATH, path, sizeof(path)) != 1 || has_part(url, CURLUPART_QUERY) ||
 		has_part(url, CURLUPART_FRAGMENT))
-		return "It must end after the host and the port: no path, no query, no fragment.";
+		return "It must not contain a path, a query or a fragment.";
 	if (host_length > MAX_HOST_NAME)
 		return "The host name must not be longer than 253 characters.";
 
@@ -116,10 +116,8 @@ check_scheme(const UrlParts *parts)
 {
 	if (strcmp(parts->scheme, "https") == 0)
 		return NULL;
-	if (strcmp(parts->scheme, "http") != 0)
+	if (strcmp(parts->scheme, "http") != 0 || !is_loopback(parts->host))
 		return "It must begin with https://, or with http:// for a loopback address.";
-	if (!is_loopback(parts->host))
-		return "Without TLS (http://) only a loopback address is allowed; use https://.";
 	return NULL;
 }
 

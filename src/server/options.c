@@ -30,7 +30,7 @@
 #define MAX_POOL_ID 55
 #define MAX_DNS_LABEL 63
 
-/* What service models call \w */
+/* The characters of the class \w in service models */
 #define WORD_LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
 
 typedef enum OptionType
@@ -72,7 +72,7 @@ check_credential(const char *value)
 {
 	for (const char *c = value; *c != '\0'; c++)
 		if (*c <= ' ' || *c > '~')
-			return "It must hold printable ASCII characters only, and no white space.";
+			return "It must contain only printable ASCII characters, and no white space.";
 	if (strlen(value) > MAX_CREDENTIAL)
 		return "It must not be longer than 16 kB.";
 	return check_not_empty(value);
@@ -86,7 +86,7 @@ check_region(const char *value)
 
 	if (length == 0 || length > MAX_DNS_LABEL || value[length] != '\0' || value[0] == '-' ||
 		value[length - 1] == '-')
-		return "A region is written like eu-west-1, in lower-case letters, digits and hyphens.";
+		return "It must consist of lower-case letters, digits and hyphens, as in eu-west-1.";
 	return NULL;
 }
 
@@ -99,7 +99,7 @@ check_user_pool(const char *value)
 
 	if (length > MAX_POOL_ID || value[length] != '\0' || underscore == NULL ||
 		underscore == value || underscore[1] == '\0' || strchr(underscore, '-') != NULL)
-		return "A user pool's id is written like eu-west-1_AbCdEf123.";
+		return "It must be the id of a user pool, such as eu-west-1_AbCdEf123.";
 	return NULL;
 }
 
@@ -111,7 +111,7 @@ check_identity_pool(const char *value)
 	size_t id = value[region] == ':' ? strspn(value + region + 1, "0123456789abcdef-") : 0;
 
 	if (region == 0 || id == 0 || value[region + 1 + id] != '\0' || region + 1 + id > MAX_POOL_ID)
-		return "An identity pool's id is written like "
+		return "It must be the id of an identity pool, such as "
 			   "eu-west-1:12345678-90ab-cdef-1234-567890abcdef.";
 	return NULL;
 }
@@ -163,10 +163,10 @@ parse_integer(const Option *option, const char *value)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid value for option \"%s\"", option->name),
-				 is_time ? errdetail("It must be a time of 1 ms to %d ms, such as 10s or 500ms.",
-									 option->max)
-						 : errdetail("It must be a whole number from %d to %d.", option->min,
-									 option->max),
+				 is_time
+					 ? errdetail("It must be a time from 1 ms to %d ms, such as 10s or 500ms.",
+								 option->max)
+					 : errdetail("It must be an integer from %d to %d.", option->min, option->max),
 				 hint != NULL ? errhint("%s", hint) : 0, errhidestmt(true)));
 	return number;
 }
@@ -250,11 +250,11 @@ pg_attribute_noreturn() reject_incomplete(bool has_key, bool has_secret)
 			 has_secret ? errmsg("missing required option \"aws_access_key_id\"")
 			 : has_key
 				 ? errmsg("missing required option \"aws_secret_access_key\" or \"api_key_id\"")
-				 : errmsg("missing required options \"aws_access_key_id\", and "
+				 : errmsg("missing required options \"aws_access_key_id\" and either "
 						  "\"aws_secret_access_key\" or \"api_key_id\""),
 			 has_secret ? 0
-						: errhint("Option \"aws_secret_access_key\" holds the secret itself, "
-								  "\"api_key_id\" names it in Vault."),
+						: errhint("Option \"aws_secret_access_key\" contains the secret itself, "
+								  "\"api_key_id\" the name of a Vault secret."),
 			 errhidestmt(true)));
 }
 
@@ -271,12 +271,12 @@ options_read_credentials(List *options, bool required, CognitoServer *server)
 	if (!required && !has_key && !has_secret && server->session_token == NULL)
 		return false;
 	if (server->secret_access_key != NULL && server->vault_secret_name != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("options \"aws_secret_access_key\" and \"api_key_id\" exclude each other"),
-				 errhint("To keep the secret in Vault, use ALTER ... OPTIONS (DROP "
-						 "aws_secret_access_key, ADD api_key_id '...')."),
-				 errhidestmt(true)));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("options \"aws_secret_access_key\" and \"api_key_id\" are "
+							   "mutually exclusive"),
+						errhint("To keep the secret in Vault, use ALTER ... OPTIONS (DROP "
+								"aws_secret_access_key, ADD api_key_id '...')."),
+						errhidestmt(true)));
 	if (!has_key || !has_secret)
 		reject_incomplete(has_key, has_secret);
 	return true;
@@ -312,7 +312,7 @@ option_check_secret(const char *secret, const char *server_name)
 
 	if (problem != NULL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("the Vault secret of server \"%s\" is not a secret access key",
+						errmsg("the Vault secret of server \"%s\" is not a valid secret access key",
 							   server_name),
 						errdetail("%s", problem)));
 }
@@ -350,14 +350,14 @@ check_names(List *options, int catalog)
 	}
 }
 
-/* Warn whoever stores a secret in a server, because every role can read its options. */
+/* Warn a role that stores a secret in a server, because every role can read its options. */
 static void
 warn_of_readable_secret(const CognitoServer *server)
 {
 	if (server->secret_access_key != NULL || server->session_token != NULL)
 		ereport(WARNING,
-				(errmsg("every role of this database can read the credentials of this server"),
-				 errhint("Keep the secret in Vault and name it with \"api_key_id\", or keep the "
+				(errmsg("every role in this database can read the credentials of this server"),
+				 errhint("Store the secret in Vault and its name in \"api_key_id\", or store the "
 						 "credentials in user mappings."),
 				 errhidestmt(true)));
 }
@@ -372,10 +372,10 @@ warn_of_plain_http(const CognitoServer *server)
 {
 	if (superuser() || !options_have_plain_http(server))
 		return;
-	ereport(WARNING,
-			(errmsg("a server with a plain HTTP endpoint can only be used if a superuser "
-					"owns it"),
-			 errhint("Use https://, or have a superuser own the server."), errhidestmt(true)));
+	ereport(WARNING, (errmsg("a server with a plain HTTP endpoint can only be used if a superuser "
+							 "owns it"),
+					  errhint("Use https://, or make a superuser the owner of the server."),
+					  errhidestmt(true)));
 }
 
 /* Validate all options that an object is to have; SQL function of the wrapper. */
@@ -391,8 +391,8 @@ cognito_fdw_validator(PG_FUNCTION_ARGS)
 
 	if (catalog == ForeignTableRelationId)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("cognito_wrapper has no foreign tables"),
-						errhint("Use the function: SELECT * FROM cognito_users('server')."),
+						errmsg("cognito_wrapper does not support foreign tables"),
+						errhint("Use functions such as cognito_users(server_name) instead."),
 						errhidestmt(true)));
 
 	memset(&server, 0, sizeof(server));

@@ -1,7 +1,7 @@
 /*
  * session.h
  *		The state of the session for each server: counters, the sizes of pools, and
- *		the limiter, for the quota to which it has adapted is the next call's too.
+ *		the limiter, because the quota to which it has adapted is also the next call's.
  */
 #ifndef COGNITO_SERVER_SESSION_H
 #define COGNITO_SERVER_SESSION_H

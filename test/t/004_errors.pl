@@ -37,7 +37,7 @@ sub is_error
 
 # Error responses of AWS
 
-my $denied = 'IAM does not allow the access key of server "srv" to do this';
+my $denied = 'permission denied by IAM for the access key of server "srv"';
 my $allow = 'cognito-idp:ListUsers';
 my $refused = 'Cognito refused the credentials of server "srv"';
 my $check = 'Check the access key';
@@ -57,11 +57,11 @@ for (
 	[ 'AccessDeniedException', '42501', $denied, $allow ],
 	[ 'NotAuthorizedException', '42501', $denied, $allow ],
 	[ 'ResourceNotFoundException', '42704', $unknown, '"user_pool_id"' ],
-	[ 'UserNotFoundException', '42704', 'Cognito does not find the user for server "srv"' ],
-	[ 'InvalidParameterException', '22023', 'Cognito refused an argument .* "srv"', 'A filter is' ],
-	[ 'ValidationException', '22023', 'Cognito refused an argument .* "srv"', 'A filter is' ],
-	[ 'TooManyRequestsException', '53400', 'Cognito throttles .* "srv"', '"max_retries"' ],
-	[ 'InternalErrorException', 'HV000', 'Cognito is failing for server "srv"', 'again later' ],
+	[ 'UserNotFoundException', '42704', 'user requested from Cognito for server "srv" does not exist' ],
+	[ 'InvalidParameterException', '22023', 'Cognito refused an argument .* "srv"', 'A filter must be' ],
+	[ 'ValidationException', '22023', 'Cognito refused an argument .* "srv"', 'A filter must be' ],
+	[ 'TooManyRequestsException', '53400', 'Cognito throttled .* "srv"', '"max_retries"' ],
+	[ 'InternalErrorException', 'HV000', 'Cognito failed to process the request for server "srv"', 'again later' ],
 	[ 'LimitExceededException', 'HV000', 'Cognito refused the request for server "srv"' ],
 	[ 'SomethingNewException', 'HV000', 'Cognito refused the request for server "srv"' ])
 {
@@ -133,7 +133,7 @@ for (
 }
 $cognito->create_server($node, 'srv');
 like(Cognito::error_of($node, q(SELECT * FROM cognito_users('srv', 'email like "a%"'))),
-	text_of('22023', '.*', '.*, "Error while parsing filter.", .*', 'A filter is'), 'a bad filter');
+	text_of('22023', '.*', '.*, "Error while parsing filter.", .*', 'A filter must be'), 'a bad filter');
 
 
 # What there is, where something is not found
@@ -145,8 +145,8 @@ for (
 	my ($function, $type, $missing, $list) = @$_;
 	$cognito->faults({ error => $type, message => 'none' });
 	like(Cognito::error_of($node, "SELECT * FROM $function"),
-		qr/ERROR:  42704: $missing .*\nDETAIL: .*\nHINT:  SELECT \* FROM cognito_$list\('srv'\) lists /,
-		"$missing: the hint lists those there are");
+		qr/ERROR:  42704: $missing .*\nDETAIL: .*\nHINT:  To list the .*, execute: SELECT \* FROM cognito_$list\('srv'\);\n/,
+		"$missing: the hint contains a statement that lists them");
 }
 $cognito->faults;
 
@@ -315,8 +315,8 @@ for (
 	[ q('none'), '42704: server "none" does not exist', 'CREATE SERVER' ],
 	[ q(NULL), q(22004: argument "server_name" of cognito_users must not be null) ],
 	[ q(NULL, NULL, 0), q(22004: argument "server_name" of cognito_users must not be null) ],
-	[ q('srv', NULL, -1), '22023: max_users must not be negative' ],
-	[ q('srv', NULL, -9223372036854775808), '22023: max_users must not be negative' ])
+	[ q('srv', NULL, -1), '22023: argument "max_users" must not be negative' ],
+	[ q('srv', NULL, -9223372036854775808), '22023: argument "max_users" must not be negative' ])
 {
 	my ($arguments, $message, $hint) = @$_;
 	my $remedy = defined $hint ? "HINT:  .*$hint.*\n" : '';
@@ -340,7 +340,7 @@ $node->safe_psql('postgres',
 like(
 	Cognito::error_of($node, "SELECT * FROM cognito_users('bare')"),
 	qr/ERROR:  HV00J: missing required options "region", "user_pool_id" for server "bare"
-HINT:  ALTER SERVER bare OPTIONS \(ADD region '...', ADD user_pool_id '...'\)\.\n/,
+HINT:  .*: ALTER SERVER bare OPTIONS \(ADD region '...', ADD user_pool_id '...'\);\n/,
 	'a server of another wrapper: everything that is missing');
 
 my $url = $cognito->url;

@@ -139,7 +139,7 @@ $cognito->create_server($node, 'srv', endpoint_url => $plain_url);
 $plain->clear_requests;
 is_refused('a port that speaks plain HTTP', $count);
 is($plain->requests, 0, 'a port that speaks plain HTTP: nothing was asked');
-like(outcome("$trust; $count"), qr/^HINT:  Check that the port of the endpoint speaks TLS, /m,
+like(outcome("$trust; $count"), qr/^HINT:  Check that the endpoint supports TLS /m,
 	'a port that speaks plain HTTP: the hint says so');
 like(
 	outcome(q(CREATE SERVER open FOREIGN DATA WRAPPER cognito_wrapper OPTIONS (

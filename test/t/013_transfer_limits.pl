@@ -79,7 +79,7 @@ $cognito->create_server($node, 'srv',
 $cognito->faults({ delay => 0.05, times => -1 });
 like(
 	Cognito::query_error($session, $count),
-	qr/ERROR:  53000: no file descriptor left for a connection .* "srv"\nDETAIL: .*\nHINT: .*max_concurrent_requests/,
+	qr/ERROR:  53000: out of file descriptors for a connection .* "srv"\nDETAIL: .*\nHINT: .*max_concurrent_requests/,
 	'64 connections of 80 files are refused');
 $cognito->faults();
 $cognito->create_server($node, 'srv',
@@ -127,7 +127,7 @@ $cognito->create_server($node, 'srv',
 like(
 	Cognito::query_error($session,
 		"SELECT FROM cognito_users('srv', 'email', '=', '{a,b,c,d,e,f}')"),
-	qr/ERROR:  HV000: Cognito's responses .* "srv" are together larger than 128 MB\nDETAIL: .*\nHINT: .*max_concurrent_requests/,
+	qr/ERROR:  HV000: Cognito's concurrent responses .* "srv" are larger than 128 MB in total\nDETAIL: .*\nHINT: .*max_concurrent_requests/,
 	'six answers of 31 MB are too much');
 kill TERM => -$server;
 waitpid $server, 0;

@@ -21,14 +21,18 @@ $cognito->faults({ delay => 0.06, times => -1 });
 is($out, 1800, 'a slow call returns all rows');
 my @notices = $err =~ /^.*NOTICE:  (.*)$/mg;
 cmp_ok(@notices, '>=', 2, 'a slow call sends several notices');
-like($_, qr/^cognito_users: [\d,]+ users, \d+ pages, 0 throttled, \d+ s$/, "notice: $_") for @notices;
-like("@notices", qr/ 1,\d{3} users/, 'numbers have thousands separators');
+like($_, qr/^cognito_users for server "srv": (1 page|\d+ pages) of users, [\d,]+ rows, 0 throttled requests, \d+ s$/, "notice: $_") for @notices;
+like("@notices", qr/ 1,\d{3} rows/, 'numbers have thousands separators');
 $cognito->faults({ stall => 'response', times => -1 });
 ($code, $out, $err) = $node->psql('postgres', "SET cognito_srf.progress_interval = '100ms';
 	SET statement_timeout = '950ms'; SELECT count(*) FROM cognito_users('srv')");
-my $notices = () = $err =~ /NOTICE:  cognito_users: 0 users, 0 pages, 0 throttled, [01] s/g;
+my $notices = () = $err =~ /NOTICE:  cognito_users for server "srv": 0 pages of users, 0 rows, 0 throttled requests, [01] s/g;
 cmp_ok($notices, '>=', 3, 'a call that only waits sends notices');
 cmp_ok($notices, '<=', 9, 'notices are not more frequent than progress_interval');
+$cognito->faults({ error => 'TooManyRequestsException' }, { stall => 'response', times => -1, skip => 1 });
+($code, $out, $err) = $node->psql('postgres', "SET cognito_srf.progress_interval = '100ms';
+	SET statement_timeout = '950ms'; SELECT count(*) FROM cognito_users('srv')");
+like($err, qr/NOTICE: .*: 1 page of users, 60 rows, 1 throttled request, \d s\n/, 'nouns agree with their numbers');
 
 # Counters of a session
 $cognito->faults({ error => 'TooManyRequestsException', times => 2, skip => 3 },

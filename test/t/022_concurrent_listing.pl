@@ -106,7 +106,7 @@ for my $users ([ Cognito->user('bare', Attributes => []) ], [ Cognito->user('bad
 	$cognito->pool('eu-west-1_Late', ignore_filter => JSON::PP::true, users =>
 		[ (map { Cognito->user("u$_", Attributes => [ { Name => 'sub', Value => $subs[$_] } ]) } 0 .. 149), @$users ]);
 	$cognito->create_server($node, 'srv', user_pool_id => 'eu-west-1_Late', max_concurrent_requests => 8);
-	like(Cognito::error_of($node, $count), qr/HV000: +could not list the users of server "srv" in several concurrent requests.*HINT: .*"max_concurrent_requests"/s,
+	like(Cognito::error_of($node, $count), qr/HV000: +could not list the users of server "srv" in concurrent requests.*HINT: .*"max_concurrent_requests"/s,
 		"a user without a sub on a later page: $name");
 }
 $cognito->create_server($node, 'srv', user_pool_id => 'eu-west-1_Late');

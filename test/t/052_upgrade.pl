@@ -32,7 +32,7 @@ ORDER BY 1
 SQL
 }
 
-# Returns the functions that write and that a role may execute.
+# Returns those functions that write which a role may execute.
 sub executable
 {
 	my ($database, $role) = @_;
@@ -40,7 +40,7 @@ sub executable
 		WHERE proname = ANY ('{$writers}') AND has_function_privilege('$role', oid, 'EXECUTE')");
 }
 
-# The function call to which a condition on memberships leads.
+# Returns the function call in the plan of a condition on memberships.
 sub call_of_memberships
 {
 	my ($database) = @_;
@@ -54,10 +54,10 @@ sub copy_database
 {
 	my ($from, $to) = @_;
 	run('postgres', "CREATE DATABASE $to");
-	command_ok([ 'pg_dump', '-f', "$directory/$to.sql", '-d', $node->connstr($from) ], "$from: dumped");
+	command_ok([ 'pg_dump', '-f', "$directory/$to.sql", '-d', $node->connstr($from) ], "$from: pg_dump succeeds");
 	command_ok(
 		[ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-f', "$directory/$to.sql", '-d', $node->connstr($to) ],
-		"$from: restored");
+		"$from: the restore succeeds");
 	return;
 }
 
@@ -69,9 +69,9 @@ run('postgres', 'CREATE DATABASE fresh; CREATE DATABASE updated; CREATE DATABASE
 
 run('fresh', 'CREATE EXTENSION cognito_srf');
 is(run('fresh', q(SELECT extversion FROM pg_extension WHERE extname = 'cognito_srf')),
-	'1.1', 'the default version');
+	'1.1', 'the default version is 1.1');
 is(
-	run('fresh', <<'SQL'), join("\n", @writers), 'PUBLIC may execute all functions but those that write');
+	run('fresh', <<'SQL'), join("\n", @writers), 'PUBLIC may execute all functions except those that write');
 SELECT proname FROM pg_depend JOIN pg_proc p ON (classid, objid) = (p.tableoid, p.oid)
 WHERE refobjid = (SELECT oid FROM pg_extension WHERE extname = 'cognito_srf') AND deptype = 'e'
 	AND NOT has_function_privilege('public', p.oid, 'EXECUTE') ORDER BY proname
@@ -80,14 +80,14 @@ SQL
 # The update
 
 run('updated', q(CREATE EXTENSION cognito_srf VERSION '1.0'));
-is(executable('updated', 'anybody'), "@writers", '1.0 let everybody write');
+is(executable('updated', 'anybody'), "@writers", 'in 1.0 every role may execute the functions that write');
 is(call_of_memberships('updated'),
-	"cognito_memberships('srv'::text)", '1.0 has no overload to push a condition down to');
+	"cognito_memberships('srv'::text)", 'in 1.0 the condition is not pushed down');
 run('updated', 'ALTER EXTENSION cognito_srf UPDATE');
 is( call_of_memberships('updated'),
 	"cognito_memberships('srv'::text, 'username'::text, '='::text, '{ana}'::text[])",
 	'after the update the condition is pushed down');
-is(objects('updated'), objects('fresh'), 'an update leads to what a new installation has');
+is(objects('updated'), objects('fresh'), 'an updated extension has the same objects and privileges as a new one');
 
 # Grants, and a dump of them
 
@@ -105,10 +105,10 @@ for my $database ('used', 'copied')
 	for ([ 'before', "@writers" ], [ 'after', "@writers" ], [ 'anybody', '' ])
 	{
 		my ($role, $expected) = @$_;
-		is(executable($database, $role), $expected, "$database: what role \"$role\" may execute");
+		is(executable($database, $role), $expected, "$database: functions that write which role \"$role\" may execute");
 	}
 }
-is(objects('copied'), objects('used'), 'a dump has all privileges');
+is(objects('copied'), objects('used'), 'a restored dump has the same objects and privileges');
 
 # Roles with grants can be dropped
 run($_, 'DROP OWNED BY before, after') for 'used', 'copied';
@@ -116,8 +116,8 @@ run('postgres', 'DROP ROLE before, after');
 is(executable('used', 'anybody'), '', 'roles with grants can be dropped');
 
 
-# A role that may create objects in the extension's schema has none of them used by the update,
-# which a superuser runs
+# The update, which a superuser runs, uses no object that another role has created in the
+# extension's schema
 
 run('postgres', 'CREATE DATABASE hostile');
 run('postgres', 'CREATE ROLE eve');
@@ -139,6 +139,6 @@ for my $i (0 .. $#types)
 }
 run('hostile', 'ALTER EXTENSION cognito_srf UPDATE');
 is(run('hostile', "SELECT rolsuper FROM pg_roles WHERE rolname = 'eve'"), 'f',
-	"operators in the extension's schema are not used by the update");
+	"the update does not use other roles' operators in the extension's schema");
 
 done_testing();
