@@ -106,7 +106,8 @@ check_unique_index(const SyncTarget *target, Relation relation)
 			(errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
 			 errmsg("table %s has no unique index on column \"" KEY_COLUMN "\"", target->name),
 			 errdetail("A partial or deferrable one does not suffice."),
-			 errhint("CREATE UNIQUE INDEX ON %s (" KEY_COLUMN ")", target->name)));
+			 errhint("To create one, execute: CREATE UNIQUE INDEX ON %s (" KEY_COLUMN ");",
+					 target->name)));
 }
 
 /* Raise an error unless the key has one of the types that it can have. */
@@ -160,7 +161,8 @@ sync_target_require(const SyncTarget *target, const char *column)
 	if (get_attnum(target->relid, column) == InvalidAttrNumber)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
 						errmsg("table %s has no column \"%s\"", target->name, column),
-						errhint("ALTER TABLE %s ADD COLUMN %s %s", target->name, column, type)));
+						errhint("To add it, execute: ALTER TABLE %s ADD COLUMN %s %s;",
+								target->name, column, type)));
 }
 
 bool

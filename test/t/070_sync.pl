@@ -248,13 +248,13 @@ $node->safe_psql('postgres', q{
 	CREATE TABLE undated (sub uuid UNIQUE, deleted_at timestamptz);
 	CREATE TABLE unmarked (sub uuid UNIQUE, created_at timestamptz)});
 $cognito->clear_requests;
-like(sync_error('no_sub'), qr/ERROR:  42703: table public\.no_sub has no column "sub".*HINT:  ALTER TABLE public\.no_sub ADD COLUMN sub uuid NOT NULL UNIQUE/s, 'no column sub');
-like(sync_error($_), qr/ERROR:  42P10: table public\.$_ has no unique index on column "sub".*HINT:  CREATE UNIQUE INDEX ON public\.$_ \(sub\)/s, "no unique index: $_")
+like(sync_error('no_sub'), qr/ERROR:  42703: table public\.no_sub has no column "sub".*HINT:  To add it, execute: ALTER TABLE public\.no_sub ADD COLUMN sub uuid NOT NULL UNIQUE;/s, 'no column sub');
+like(sync_error($_), qr/ERROR:  42P10: table public\.$_ has no unique index on column "sub".*HINT:  To create one, execute: CREATE UNIQUE INDEX ON public\.$_ \(sub\);/s, "no unique index: $_")
 	for qw(no_index partial expression);
 like(sync_error('no_index_view'), qr/ERROR:  42P10/, 'a view of a table without a unique index');
 like(sync_error('wrong_type'), qr/ERROR:  42804: column "sub" of table public\.wrong_type must be of type uuid or text/, 'sub of a wrong type');
 like(sync_error('numbers'), qr/ERROR:  42809: public\.numbers is not a table or view/, 'a sequence');
-like(sync_error('undated', q{deletions => 'mark'}), qr/ERROR:  42703: .* has no column "created_at".*HINT:  ALTER TABLE public.undated ADD COLUMN created_at timestamptz/s, 'deletions without created_at');
+like(sync_error('undated', q{deletions => 'mark'}), qr/ERROR:  42703: .* has no column "created_at".*HINT:  To add it, execute: ALTER TABLE public\.undated ADD COLUMN created_at timestamptz;/s, 'deletions without created_at');
 like(sync_error('unmarked', q{deletions => 'mark'}), qr/ERROR:  42703: .* has no column "deleted_at"/, 'marks without deleted_at');
 like(sync_error('alone', q{deletions => 'all'}), qr/ERROR:  22023: invalid value for argument "deletions": "all"/, 'an unknown value of deletions');
 like(sync_error('alone', 'max_deleted => 2'), qr/ERROR:  22023: argument "max_deleted" must be between 0 and 1/, 'max_deleted above 1');
