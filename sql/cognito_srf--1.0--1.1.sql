@@ -156,7 +156,7 @@ CREATE TABLE cognito_sync_partitions (
 );
 REVOKE ALL ON cognito_sync_partitions FROM PUBLIC;
 SELECT pg_catalog.pg_extension_config_dump('cognito_sync_partitions',
-	'WHERE target IN (SELECT oid FROM pg_catalog.pg_class)');
+	'WHERE target IN (SELECT oid FROM pg_catalog.pg_class WHERE relpersistence <> ''t'')');
 COMMENT ON TABLE cognito_sync_partitions IS
 	'when cognito_sync_users has written each partition; see view cognito_syncs';
 

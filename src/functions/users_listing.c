@@ -31,9 +31,8 @@ const Listing users_listing = {
 	.make_row = users_make_row,
 };
 
-/* Return a member of an attribute; raise HV000 if it is not a string. */
-static const char *
-attribute_string(const Row *row, const cJSON *attribute, const char *member)
+const char *
+users_attribute_string(const Row *row, const cJSON *attribute, const char *member)
 {
 	const char *value = json_string(attribute, member);
 
@@ -61,8 +60,8 @@ set_attributes(Row *row)
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	json_for_each (attribute, attributes)
 	{
-		JsonbValue key = row_jsonb_string(attribute_string(row, attribute, "Name"));
-		JsonbValue value = row_jsonb_string(attribute_string(row, attribute, "Value"));
+		JsonbValue key = row_jsonb_string(users_attribute_string(row, attribute, "Name"));
+		JsonbValue value = row_jsonb_string(users_attribute_string(row, attribute, "Value"));
 
 		pushJsonbValue(&state, WJB_KEY, &key);
 		pushJsonbValue(&state, WJB_VALUE, &value);

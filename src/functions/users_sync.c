@@ -19,10 +19,10 @@
 #include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "aws/json.h"
 #include "fetch/srf.h"
 #include "functions/users_listing.h"
 #include "sync/record.h"
@@ -31,6 +31,7 @@
 /* A call of cognito_sync_users. */
 typedef struct SyncCall
 {
+	Oid           role; /* that calls */
 	const char   *server_name;
 	SyncRecord    record;
 	SyncDeletions deletions;
@@ -100,7 +101,7 @@ find_source(const char *name)
 /* A column of a user's row that is being set, for the context of errors. */
 typedef struct ColumnContext
 {
-	const Row  *row;
+	const char *username;
 	const char *column;
 } ColumnContext;
 
@@ -109,10 +110,39 @@ static void
 add_context(void *arg)
 {
 	const ColumnContext *context = arg;
-	const cJSON *username = cJSON_GetObjectItemCaseSensitive(context->row->item, "Username");
 
-	errcontext("column \"%s\" of user \"%s\"", context->column,
-			   cJSON_IsString(username) ? row_to_server(username->valuestring) : "");
+	errcontext("column \"%s\" of user \"%s\"", context->column, context->username);
+}
+
+/*
+ * Return the values of the columns that are attributes, in UTF-8; NULL for others.
+ * Malformed attributes are rejected, as users_make_row does, lest a value becomes NULL.
+ */
+static const char **
+find_attributes(const Row *row, const SyncTarget *target)
+{
+	const char **values = palloc0(target->ncolumns * sizeof(char *));
+	const cJSON *attributes = json_member(row->item, "Attributes");
+	const cJSON *attribute;
+
+	if (!cJSON_IsArray(attributes))
+		row_reject(row, "is not a list", "Attributes");
+	json_for_each (attribute, attributes)
+	{
+		const char *name = users_attribute_string(row, attribute, "Name");
+		const char *value = users_attribute_string(row, attribute, "Value");
+
+		for (int i = 0; i < target->ncolumns; i++)
+		{
+			if (target->columns[i].source != SOURCE_ATTRIBUTE ||
+				strcmp(target->columns[i].name, name) != 0)
+				continue;
+			if (values[i] != NULL)
+				row_reject(row, "contains the same attribute twice", "Attributes");
+			values[i] = value;
+		}
+	}
+	return values;
 }
 
 /* Set a column from a text in the database's encoding, or NULL. */
@@ -121,15 +151,6 @@ set_from_text(Row *row, SyncTarget *target, int number, char *text)
 {
 	if (sync_target_convert(target, number, text, &row->values[number]))
 		row->nulls[number] = false;
-}
-
-/* Set a column from an attribute of its name. */
-static void
-set_from_attribute(Row *row, SyncTarget *target, int number)
-{
-	const char *value = users_attribute(row->item, target->columns[number].name);
-
-	set_from_text(row, target, number, value == NULL ? NULL : row_to_server(value));
 }
 
 /* Set a column from a column of cognito_users; other types are converted from text. */
@@ -163,28 +184,51 @@ uses_source(const SyncTarget *target, int source)
 	return false;
 }
 
-/* Raise HV000 for a user without a sub that shows the partition. */
+/* Raise HV000 for a sub that does not show the partition of its user. */
 static void
-check_sub(const Row *row)
+check_sub(const Row *row, const char *sub)
 {
-	const char *sub = users_attribute(row->item, "sub");
-
 	if (sub == NULL || sub[0] == '\0' || strchr(SYNC_PARTITIONS, sub[0]) == NULL)
 		row_reject(row, "has no \"sub\" that starts with a hexadecimal digit", "Attributes");
 }
 
-/* Set the columns of the target's row for a user; a RowMaker. */
+/* Set the columns of the target's row from the fields of a user and the attributes. */
+static void
+set_columns(Row *row, SyncTarget *target, const Row *user, const char **attributes)
+{
+	ColumnContext context = {
+		.username = user->nulls[USER_USERNAME] ? ""
+											   : TextDatumGetCString(user->values[USER_USERNAME])};
+	ErrorContextCallback callback = {error_context_stack, add_context, &context};
+
+	error_context_stack = &callback;
+	for (int i = 0; i < target->ncolumns; i++)
+	{
+		context.column = target->columns[i].name;
+		if (target->columns[i].source != SOURCE_ATTRIBUTE)
+			set_from_column(row, target, i, user);
+		else
+			set_from_text(row, target, i,
+						  attributes[i] == NULL ? NULL : row_to_server(attributes[i]));
+	}
+	error_context_stack = callback.previous;
+}
+
+/*
+ * Set the columns of the target's row for a user; a RowMaker.  The constraints of
+ * domains need a snapshot.  That of the transaction would last until its end if it is
+ * repeatable read.
+ */
 static void
 make_target_row(Row *row)
 {
-	SyncTarget          *target = unconstify(void *, row->arg);
-	Datum                values[USER_COLUMNS];
-	bool                 nulls[USER_COLUMNS];
-	Row                  user = *row;
-	ColumnContext        context = {.row = row};
-	ErrorContextCallback callback = {error_context_stack, add_context, &context};
+	SyncTarget  *target = unconstify(void *, row->arg);
+	Datum        values[USER_COLUMNS];
+	bool         nulls[USER_COLUMNS];
+	Row          user = *row;
+	const char **attributes = find_attributes(row, target);
 
-	check_sub(row);
+	check_sub(row, attributes[target->key]);
 	user.values = values;
 	user.nulls = nulls;
 	memset(nulls, true, sizeof(nulls));
@@ -193,18 +237,10 @@ make_target_row(Row *row)
 	else
 		users_set_fields(&user);
 
-	error_context_stack = &callback;
-	PushActiveSnapshot(GetTransactionSnapshot()); /* for the constraints of domains */
-	for (int i = 0; i < target->ncolumns; i++)
-	{
-		context.column = target->columns[i].name;
-		if (target->columns[i].source == SOURCE_ATTRIBUTE)
-			set_from_attribute(row, target, i);
-		else
-			set_from_column(row, target, i, &user);
-	}
+	PushActiveSnapshot(GetCatalogSnapshot(InvalidOid));
+	set_columns(row, target, &user, attributes);
 	PopActiveSnapshot();
-	error_context_stack = callback.previous;
+	InvalidateCatalogSnapshotConditionally();
 }
 
 /* List the users of a batch's partitions into rows of the target. */
@@ -262,6 +298,34 @@ reopen_target(SyncBatch *batch)
 }
 
 /*
+ * Commit, and raise 55000 if that has changed the role, as after SET LOCAL ROLE: what
+ * follows would be done with other rights than the caller has chosen.
+ */
+static void
+commit(const SyncCall *call)
+{
+	SPI_commit();
+	if (GetUserId() != call->role)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("role was changed when cognito_sync_users committed"),
+						errhint("Use SET ROLE instead of SET LOCAL ROLE.")));
+}
+
+/* Open the server for a batch; raise 55000 if it has another user pool than at the start. */
+static CognitoServer *
+open_server(const SyncCall *call)
+{
+	CognitoServer *server = server_open(call->server_name, POOL_USER);
+
+	server->session->calls--; /* it has been counted */
+	if (strcmp(server->user_pool_id, call->record.pool) != 0)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("server \"%s\" was set to another user pool while users were listed",
+							   server->name)));
+	return server;
+}
+
+/*
  * Synchronize some partitions and commit.  Return false if that may succeed after other
  * partitions, and may_fail.
  */
@@ -269,12 +333,12 @@ static bool
 synchronize(SyncCall *call, const char *partitions, bool may_fail)
 {
 	SyncBatch        batch = make_batch(call, partitions);
-	CognitoServer   *server = server_open(call->server_name, POOL_USER);
+	CognitoServer   *server = open_server(call);
 	Tuplestorestate *rows;
 	bool             result;
 
 	/* Release snapshot and locks while pages are fetched. */
-	SPI_commit();
+	commit(call);
 	rows = tuplestore_begin_heap(false, false, work_mem);
 	list_users(&batch, server, rows);
 	server_close(server);
@@ -287,7 +351,7 @@ synchronize(SyncCall *call, const char *partitions, bool may_fail)
 		sync_record_batch(&call->record, &batch);
 		add_counts(call, &batch);
 	}
-	SPI_commit();
+	commit(call);
 	return result;
 }
 
@@ -315,8 +379,8 @@ static void
 check_state(FunctionCallInfo fcinfo)
 {
 	PreventCommandIfReadOnly("cognito_sync_users");
-	if (!IsA(fcinfo->context, CallContext) || castNode(CallContext, fcinfo->context)->atomic ||
-		IsSubTransaction())
+	if (fcinfo->context == NULL || !IsA(fcinfo->context, CallContext) ||
+		castNode(CallContext, fcinfo->context)->atomic || IsSubTransaction())
 		ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
 						errmsg("cognito_sync_users cannot be called inside a transaction block"),
 						errdetail("It commits each partition of the user pool separately.")));
@@ -346,7 +410,9 @@ read_arguments(SyncCall *call, FunctionCallInfo fcinfo)
 {
 	for (int i = 0; i < 5; i++)
 		srf_require_arg(fcinfo, i);
+	call->role = GetUserId();
 	call->server_name = srf_text_arg(fcinfo, 0);
+	call->record.table = sync_record_find(fcinfo->flinfo->fn_oid);
 	call->record.target = PG_GETARG_OID(1);
 	call->deletions = parse_deletions(srf_text_arg(fcinfo, 2));
 	call->max_deleted = PG_GETARG_FLOAT8(4);
@@ -355,8 +421,11 @@ read_arguments(SyncCall *call, FunctionCallInfo fcinfo)
 						errmsg("argument \"max_deleted\" must be between 0 and 1")));
 }
 
-/* Raise an error, before any request, for a target that cannot be written. */
-static void
+/*
+ * Raise an error, before any request, for a target that cannot be written; return its
+ * name.
+ */
+static const char *
 check_target(const SyncCall *call)
 {
 	SyncBatch batch = make_batch(call, SYNC_PARTITIONS);
@@ -366,20 +435,21 @@ check_target(const SyncCall *call)
 	if (call->deletions == SYNC_MARK)
 		sync_target_require(batch.target, "deleted_at");
 	sync_check(&batch);
+	return batch.target->name;
 }
 
 /*
  * Lock the target against other synchronizations, until the session ends or an error
- * occurs; raise 55P03 if there is one.  Nothing else conflicts with this lock.
+ * occurs; raise 55P03 if there is one.  Nothing else conflicts with this lock.  Only a
+ * role that may write the target gets here, so others cannot keep it locked.
  */
 static void
-lock_target(const SyncCall *call, LOCKTAG *tag, Oid procedure)
+lock_target(const SyncCall *call, const char *name, LOCKTAG *tag, Oid procedure)
 {
 	SET_LOCKTAG_OBJECT(*tag, MyDatabaseId, procedure, call->record.target, 0);
 	if (LockAcquire(tag, ExclusiveLock, true, true) == LOCKACQUIRE_NOT_AVAIL)
 		ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-						errmsg("table \"%s\" is being synchronized by another session",
-							   get_rel_name(call->record.target))));
+						errmsg("table %s is being synchronized by another session", name)));
 }
 
 /* Return the counts as the row of the procedure's INOUT parameters. */
@@ -404,15 +474,14 @@ cognito_sync_users(PG_FUNCTION_ARGS)
 	CognitoServer *server;
 	size_t         batch_size;
 	bool           has_filters; /* the service heeds filters */
+	const char    *target;
 	LOCKTAG        lock;
 	char          *due;
 
 	check_state(fcinfo);
 	read_arguments(&call, fcinfo);
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
-	lock_target(&call, &lock, fcinfo->flinfo->fn_oid);
-	check_target(&call);
-
+	target = check_target(&call);
 	server = server_open(call.server_name, POOL_USER);
 	batch_size = Min(server->max_concurrent_requests, SYNC_NPARTITIONS);
 	has_filters = server->pushdown;
@@ -420,7 +489,7 @@ cognito_sync_users(PG_FUNCTION_ARGS)
 	call.record.pool = pstrdup(server->user_pool_id);
 	server_close(server);
 
-	sync_record_open(&call.record, get_func_namespace(fcinfo->flinfo->fn_oid));
+	lock_target(&call, target, &lock, fcinfo->flinfo->fn_oid);
 	due = sync_record_due(&call.record, PG_GETARG_INTERVAL_P(3));
 	if (due[0] != '\0' && !has_filters)
 		(void) synchronize(&call, SYNC_PARTITIONS,

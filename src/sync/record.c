@@ -4,121 +4,186 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/stratnum.h"
 #include "access/table.h"
-#include "catalog/pg_type.h"
-#include "executor/spi.h"
-#include "miscadmin.h"
-#include "nodes/makefuncs.h"
+#include "catalog/dependency.h"
+#include "catalog/indexing.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_proc.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 
 #include "sync/record.h"
 
 #define TABLE "cognito_sync_partitions"
 
-void
-sync_record_open(SyncRecord *record, Oid schema)
+/* The columns of the table; the first four are its key. */
+enum
 {
-	Relation table =
-		table_openrv(makeRangeVar(get_namespace_name(schema), TABLE, -1), AccessShareLock);
+	COLUMN_TARGET,
+	COLUMN_SERVER_NAME,
+	COLUMN_USER_POOL_ID,
+	COLUMN_PARTITION,
+	COLUMN_SYNCED_AT,
+	COLUMN_INSERTED,
+	COLUMN_UPDATED,
+	COLUMN_DELETED,
+	COLUMN_UNCHANGED,
+	COLUMNS /* their number */
+};
 
-	record->table = quote_qualified_identifier(get_namespace_name(schema), TABLE);
-	record->owner = table->rd_rel->relowner;
-	table_close(table, NoLock);
+Oid
+sync_record_find(Oid procedure)
+{
+	Oid table = get_relname_relid(TABLE, get_func_namespace(procedure));
+	Oid extension = getExtensionOfObject(ProcedureRelationId, procedure);
+
+	if (!OidIsValid(table) || getExtensionOfObject(RelationRelationId, table) != extension)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+						errmsg("table \"" TABLE "\" of the extension does not exist")));
+	return table;
+}
+
+/* Open the table until the end of the transaction. */
+static Relation
+open_table(const SyncRecord *record)
+{
+	Relation table = table_open(record->table, RowExclusiveLock);
+
+	if (RelationGetNumberOfAttributes(table) != COLUMNS)
+		elog(ERROR, "table \"" TABLE "\" has an unexpected number of columns");
+	return table;
+}
+
+/* Set the columns of a row that name what the record is about. */
+static void
+set_key(const SyncRecord *record, Datum *values)
+{
+	values[COLUMN_TARGET] = ObjectIdGetDatum(record->target);
+	values[COLUMN_SERVER_NAME] = CStringGetTextDatum(record->server);
+	values[COLUMN_USER_POOL_ID] = CStringGetTextDatum(record->pool);
+}
+
+/* Begin a scan of the rows with the first n columns of a key. */
+static SysScanDesc
+begin_scan(Relation table, const Datum *values, int n)
+{
+	ScanKeyData keys[COLUMN_PARTITION + 1];
+
+	for (int i = 0; i < n; i++)
+		ScanKeyInit(&keys[i], (AttrNumber) (i + 1), BTEqualStrategyNumber,
+					i == COLUMN_TARGET ? F_OIDEQ : F_TEXTEQ, values[i]);
+	return systable_beginscan(table, InvalidOid, false, NULL, n, keys);
+}
+
+/* Return a column of a row, none of which is NULL. */
+static Datum
+get_column(Relation table, HeapTuple row, int column)
+{
+	bool isnull;
+
+	return heap_getattr(row, column + 1, RelationGetDescr(table), &isnull);
 }
 
 /*
- * Execute a statement as the owner of the table, on which other roles have no
- * privileges.  Its first three parameters are what the record is about.
+ * Delete the rows of tables that have been dropped, unless another session does so, or
+ * VACUUM locks the table.
  */
 static void
-execute(const SyncRecord *record, const char *statement, int n, Oid *types, Datum *values)
+delete_orphans(Relation table)
 {
-	Oid role;
-	int context;
-	int result;
+	SysScanDesc scan;
+	HeapTuple   row;
 
-	types[0] = REGCLASSOID;
-	values[0] = ObjectIdGetDatum(record->target);
-	types[1] = types[2] = TEXTOID;
-	values[1] = CStringGetTextDatum(record->server);
-	values[2] = CStringGetTextDatum(record->pool);
-
-	GetUserIdAndSecContext(&role, &context);
-	SetUserIdAndSecContext(record->owner,
-						   context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
-	result = SPI_execute_with_args(statement, n, types, values, NULL, false, 0);
-	SetUserIdAndSecContext(role, context);
-	if (result < 0)
-		elog(ERROR, "could not execute a statement: %s", SPI_result_code_string(result));
+	if (!ConditionalLockRelation(table, ShareUpdateExclusiveLock))
+		return;
+	scan = begin_scan(table, NULL, 0);
+	while (HeapTupleIsValid(row = systable_getnext(scan)))
+		if (!SearchSysCacheExists1(RELOID, get_column(table, row, COLUMN_TARGET)))
+			CatalogTupleDelete(table, &row->t_self);
+	systable_endscan(scan);
 }
 
-/* Delete the rows of tables that have been dropped. */
+/* Remove a partition from a list of them. */
 static void
-delete_orphans(const SyncRecord *record)
+remove_partition(char *partitions, const text *partition)
 {
-	Oid   types[3];
-	Datum values[3];
+	char *found = strchr(partitions, VARDATA_ANY(partition)[0]);
 
-	execute(record,
-			psprintf("DELETE FROM %s AS r WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class AS c "
-					 "WHERE c.oid OPERATOR(pg_catalog.=) r.target::pg_catalog.oid)",
-					 record->table),
-			lengthof(types), types, values);
+	if (found != NULL)
+		memmove(found, found + 1, strlen(found));
 }
 
 char *
 sync_record_due(const SyncRecord *record, Interval *max_age)
 {
-	Oid   types[4] = {[3] = INTERVALOID};
-	Datum values[4] = {[3] = IntervalPGetDatum(max_age)};
-	char *due = pstrdup(SYNC_PARTITIONS);
+	char       *due = pstrdup(SYNC_PARTITIONS);
+	Relation    table = open_table(record);
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz oldest = DatumGetTimestampTz(DirectFunctionCall2(
+		timestamptz_mi_interval, TimestampTzGetDatum(now), IntervalPGetDatum(max_age)));
+	Datum       key[COLUMN_PARTITION];
+	SysScanDesc scan;
+	HeapTuple   row;
 
-	delete_orphans(record);
-	execute(record,
-			psprintf("SELECT partition FROM %s WHERE target OPERATOR(pg_catalog.=) $1 "
-					 "AND server_name OPERATOR(pg_catalog.=) $2 "
-					 "AND user_pool_id OPERATOR(pg_catalog.=) $3 "
-					 "AND synced_at OPERATOR(pg_catalog.>) "
-					 "(pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) $4)",
-					 record->table),
-			lengthof(types), types, values);
-	for (uint64 row = 0; row < SPI_processed; row++)
+	delete_orphans(table);
+	set_key(record, key);
+	scan = begin_scan(table, key, lengthof(key));
+	while (HeapTupleIsValid(row = systable_getnext(scan)))
 	{
-		char *partition = SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, 1);
-		char *digit = strchr(due, partition[0]);
+		TimestampTz synced_at = DatumGetTimestampTz(get_column(table, row, COLUMN_SYNCED_AT));
 
-		if (digit != NULL)
-			memmove(digit, digit + 1, strlen(digit));
+		/* One from the future says that the clock has been set back. */
+		if (synced_at > oldest && synced_at <= now)
+			remove_partition(due, DatumGetTextPP(get_column(table, row, COLUMN_PARTITION)));
 	}
+	systable_endscan(scan);
+	table_close(table, NoLock);
 	return due;
+}
+
+/* Insert a row, or update the one of the same key. */
+static void
+write_row(Relation table, Datum *values)
+{
+	bool        nulls[COLUMNS] = {false};
+	HeapTuple   row = heap_form_tuple(RelationGetDescr(table), values, nulls);
+	SysScanDesc scan = begin_scan(table, values, COLUMN_PARTITION + 1);
+	HeapTuple   old = systable_getnext(scan);
+
+	if (HeapTupleIsValid(old))
+		CatalogTupleUpdate(table, &old->t_self, row);
+	else
+		CatalogTupleInsert(table, row);
+	systable_endscan(scan);
 }
 
 void
 sync_record_batch(const SyncRecord *record, const SyncBatch *batch)
 {
-	Oid   types[] = {REGCLASSOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID,
-					 INT8OID,     INT8OID, INT8OID, INT8OID};
-	Datum values[lengthof(types)];
+	Relation table = open_table(record);
+	Datum    values[COLUMNS];
 
+	set_key(record, values);
 	for (const char *digit = batch->partitions; *digit != '\0'; digit++)
 	{
 		const SyncCounts *counts =
 			&batch->counts[strchr(SYNC_PARTITIONS, *digit) - SYNC_PARTITIONS];
 
-		values[3] = PointerGetDatum(cstring_to_text_with_len(digit, 1));
-		values[4] = TimestampTzGetDatum(batch->started);
-		values[5] = Int64GetDatum(counts->inserted);
-		values[6] = Int64GetDatum(counts->updated);
-		values[7] = Int64GetDatum(counts->deleted);
-		values[8] = Int64GetDatum(counts->unchanged);
-		execute(record,
-				psprintf("INSERT INTO %s AS r VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) "
-						 "ON CONFLICT (target, server_name, user_pool_id, partition) DO UPDATE "
-						 "SET synced_at = $5, inserted = $6, updated = $7, deleted = $8, "
-						 "unchanged = $9",
-						 record->table),
-				lengthof(types), types, values);
+		values[COLUMN_PARTITION] = PointerGetDatum(cstring_to_text_with_len(digit, 1));
+		values[COLUMN_SYNCED_AT] = TimestampTzGetDatum(batch->started);
+		values[COLUMN_INSERTED] = Int64GetDatum(counts->inserted);
+		values[COLUMN_UPDATED] = Int64GetDatum(counts->updated);
+		values[COLUMN_DELETED] = Int64GetDatum(counts->deleted);
+		values[COLUMN_UNCHANGED] = Int64GetDatum(counts->unchanged);
+		write_row(table, values);
 	}
+	table_close(table, NoLock);
 }

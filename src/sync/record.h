@@ -2,7 +2,9 @@
  * record.h
  *		The record of what has been synchronized: the table that view cognito_syncs shows.
  *
- * Only the extension's functions can change it; they do so as its owner.
+ * No role has privileges on this table.  It is found by its OID and written without SQL:
+ * a statement with the rights of its owner could be made to name another table, if the
+ * extension's schema belongs to somebody else.
  */
 #ifndef COGNITO_SYNC_RECORD_H
 #define COGNITO_SYNC_RECORD_H
@@ -15,18 +17,14 @@
 /* The table, and what its rows are about. */
 typedef struct SyncRecord
 {
-	const char *table; /* qualified and quoted */
-	Oid         owner; /* of the table */
+	Oid         table;
 	Oid         target;
 	const char *server;
 	const char *pool;
 } SyncRecord;
 
-/*
- * Fill in the table, which is in the schema of the extension's functions.  SPI must be
- * connected for all functions here.
- */
-extern void sync_record_open(SyncRecord *record, Oid schema);
+/* Return the table of the extension that a procedure belongs to; raise 42P01 without one. */
+extern Oid sync_record_find(Oid procedure);
 
 /*
  * Return the digits of the partitions that were not synchronized within a time before

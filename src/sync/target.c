@@ -14,6 +14,7 @@
 #include "catalog/pg_index.h"
 #include "catalog/pg_type.h"
 #include "parser/parse_coerce.h"
+#include "rewrite/prs2lock.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -29,6 +30,21 @@ static bool
 is_assigned_by_server(Form_pg_attribute attribute)
 {
 	return attribute->attgenerated != '\0' || attribute->attidentity != '\0';
+}
+
+/*
+ * Return what a column can be set to for a moment.  A domain may reject NULL, and a type
+ * of limited length the text.
+ */
+static SyncRelease
+find_release(Form_pg_attribute attribute)
+{
+	Oid type = attribute->atttypid;
+
+	if (!attribute->attnotnull && get_typtype(type) != TYPTYPE_DOMAIN)
+		return RELEASE_NULL;
+	return TypeCategory(type) == TYPCATEGORY_STRING && attribute->atttypmod < 0 ? RELEASE_TEXT
+																				 : RELEASE_NOTHING;
 }
 
 /* Fill in the columns that have a source. */
@@ -56,8 +72,7 @@ find_columns(SyncTarget *target, Relation relation, int (*find_source)(const cha
 		fmgr_info(input, &column->input);
 		if (strcmp(column->name, KEY_COLUMN) == 0)
 			target->key = target->ncolumns;
-		column->is_nullable_string =
-			!attribute->attnotnull && TypeCategory(column->type) == TYPCATEGORY_STRING;
+		column->release = find_release(attribute);
 		target->ncolumns++;
 	}
 }
@@ -128,6 +143,19 @@ check_key(const SyncTarget *target)
 							   target->name)));
 }
 
+/* Raise 0A000 if a relation has rules; that of a view for SELECT is what it shows. */
+static void
+check_rules(const SyncTarget *target, Relation relation)
+{
+	const RuleLock *rules = relation->rd_rules;
+
+	for (int i = 0; rules != NULL && i < rules->numLocks; i++)
+		if (rules->rules[i]->event != CMD_SELECT)
+			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+							errmsg("cannot synchronize users into %s, which has rules",
+								   target->name)));
+}
+
 SyncTarget *
 sync_target_open(Oid relid, int (*find_source)(const char *name))
 {
@@ -145,6 +173,7 @@ sync_target_open(Oid relid, int (*find_source)(const char *name))
 	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE && kind != RELKIND_VIEW)
 		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
 						errmsg("%s is not a table or view", target->name)));
+	check_rules(target, relation);
 	find_columns(target, relation, find_source);
 	check_key(target);
 	check_unique_index(target, relation);

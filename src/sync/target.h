@@ -11,6 +11,14 @@
 #include "access/tupdesc.h"
 #include "fmgr.h"
 
+/* What a column of a row can be set to for a moment, so that another row can get its value. */
+typedef enum SyncRelease
+{
+	RELEASE_NOTHING,
+	RELEASE_NULL,
+	RELEASE_TEXT /* a text that no other row has */
+} SyncRelease;
+
 /* A column that has a source. */
 typedef struct SyncColumn
 {
@@ -20,7 +28,7 @@ typedef struct SyncColumn
 	int32       typmod;
 	FmgrInfo    input; /* input function of the type */
 	Oid         ioparam;
-	bool        is_nullable_string; /* it may be NULL, and its type is a string type */
+	SyncRelease release;
 } SyncColumn;
 
 typedef struct SyncTarget
@@ -39,8 +47,8 @@ typedef struct SyncTarget
  * The table stays locked against
  * changes of its definition until the end of the transaction.
  *
- * Raise 42809 for a relation that is no table, partitioned table or view, 42703
- * without a column sub, 42804 if it is neither a uuid nor text, and 42P10 without a
+ * Raise 42809 for a relation that is no table, partitioned table or view, 0A000 for one
+ * with rules, which may do something else than the statements say, 42703 without a column sub, 42804 if it is neither a uuid nor text, and 42P10 without a
  * unique index on it, which a view cannot show before it is written.
  */
 extern SyncTarget *sync_target_open(Oid relid, int (*find_source)(const char *name));

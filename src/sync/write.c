@@ -93,6 +93,22 @@ append_is_deletable(StringInfo statement, const SyncBatch *batch)
 		appendStringInfoString(statement, " AND t.deleted_at IS NULL");
 }
 
+/* Append the columns of the target that the count needs, also those without a source. */
+static void
+append_counted_columns(StringInfo statement, const SyncBatch *batch)
+{
+	const SyncTarget *target = batch->target;
+	bool              has_date = false;
+
+	append_columns(statement, target, "t.", true);
+	for (int i = 0; i < target->ncolumns; i++)
+		has_date |= strcmp(target->columns[i].name, "created_at") == 0;
+	if (batch->deletions != SYNC_KEEP && !has_date)
+		appendStringInfoString(statement, ", t.created_at");
+	if (batch->deletions == SYNC_MARK)
+		appendStringInfoString(statement, ", t.deleted_at");
+}
+
 /*
  * Return the statement that counts, for each partition: rows to insert, to update and
  * to delete, listed rows, and rows of the target that are not marked.
@@ -114,9 +130,10 @@ make_count(const SyncBatch *batch)
 	appendStringInfo(&statement,
 					 "), pg_catalog.count(n.sub), "
 					 "pg_catalog.count(*) FILTER (WHERE t.sub IS NOT NULL%s) "
-					 "FROM " LISTED " AS n FULL JOIN (SELECT * FROM %s AS t WHERE ",
-					 batch->deletions == SYNC_MARK ? " AND t.deleted_at IS NULL" : "",
-					 batch->target->name);
+					 "FROM " LISTED " AS n FULL JOIN (SELECT ",
+					 batch->deletions == SYNC_MARK ? " AND t.deleted_at IS NULL" : "");
+	append_counted_columns(&statement, batch);
+	appendStringInfo(&statement, " FROM %s AS t WHERE ", batch->target->name);
 	append_in_partitions(&statement, batch);
 	appendStringInfoString(&statement, ") AS t ON " IS_SAME_USER " GROUP BY 1");
 	return statement.data;
@@ -171,22 +188,30 @@ make_update(const SyncBatch *batch)
 }
 
 /*
- * Return the statement that sets the strings of rows that differ to NULL, so that the
- * update can give them to other users; NULL if no column allows that.
+ * Return the statement that sets columns of rows that differ to NULL, or else to a text
+ * that no other row has, so that the update can give their values to other users; NULL
+ * if no column allows that.  The text looks like an email address, for constraints.
  */
 static char *
 make_release(const SyncBatch *batch)
 {
-	StringInfoData statement;
-	const char    *separator = "";
+	static const char *const values[] = {
+		[RELEASE_NULL] = "NULL",
+		[RELEASE_TEXT] = "(t.sub::pg_catalog.text OPERATOR(pg_catalog.||) '@user.invalid')",
+	};
+
+	const SyncTarget *target = batch->target;
+	StringInfoData    statement;
+	const char       *separator = "";
 
 	initStringInfo(&statement);
-	appendStringInfo(&statement, "UPDATE %s AS t SET ", batch->target->name);
-	for (int i = 0; i < batch->target->ncolumns; i++)
-		if (batch->target->columns[i].is_nullable_string && i != batch->target->key)
+	appendStringInfo(&statement, "UPDATE %s AS t SET ", target->name);
+	for (int i = 0; i < target->ncolumns; i++)
+		if (target->columns[i].release != RELEASE_NOTHING && i != target->key)
 		{
-			appendStringInfo(&statement, "%s%s = NULL", separator,
-							 quote_identifier(batch->target->columns[i].name));
+			appendStringInfo(&statement, "%s%s = %s", separator,
+							 quote_identifier(target->columns[i].name),
+							 values[target->columns[i].release]);
 			separator = ", ";
 		}
 	if (separator[0] == '\0')
@@ -196,9 +221,13 @@ make_release(const SyncBatch *batch)
 	return statement.data;
 }
 
-/* Return the statement that inserts the rows that the target lacks. */
+/*
+ * Return the statement that inserts the rows that the target lacks.  The one that
+ * resolves conflicts updates a row that the application has just inserted, and inserts
+ * one row for a user who was listed twice.
+ */
 static char *
-make_insert(const SyncBatch *batch)
+make_insert_statement(const SyncBatch *batch, bool resolve_conflicts)
 {
 	const SyncTarget *target = batch->target;
 	StringInfoData    statement;
@@ -206,25 +235,30 @@ make_insert(const SyncBatch *batch)
 	initStringInfo(&statement);
 	appendStringInfo(&statement, "INSERT INTO %s AS t (", target->name);
 	append_columns(&statement, target, "", true);
-	appendStringInfoString(&statement, ") SELECT ");
+	appendStringInfo(&statement, ") SELECT %s", resolve_conflicts ? "DISTINCT ON (n.sub) " : "");
 	append_columns(&statement, target, "n.", true);
 	appendStringInfo(&statement,
 					 " FROM " LISTED
 					 " AS n WHERE NOT EXISTS (SELECT FROM %s AS t WHERE " IS_SAME_USER ")",
 					 target->name);
+	if (resolve_conflicts)
+	{
+		appendStringInfoString(&statement, " ON CONFLICT (sub) DO UPDATE ");
+		append_assignment(&statement, batch, "excluded.");
+	}
 	return statement.data;
 }
 
-/* Return the same statement, which updates a row that the application has just inserted. */
+static char *
+make_insert(const SyncBatch *batch)
+{
+	return make_insert_statement(batch, false);
+}
+
 static char *
 make_upsert(const SyncBatch *batch)
 {
-	StringInfoData statement;
-
-	initStringInfo(&statement);
-	appendStringInfo(&statement, "%s ON CONFLICT (sub) DO UPDATE ", make_insert(batch));
-	append_assignment(&statement, batch, "excluded.");
-	return statement.data;
+	return make_insert_statement(batch, true);
 }
 
 /* Return a statement for a batch. */
@@ -327,7 +361,8 @@ count_changes(SyncBatch *batch)
 
 /*
  * Execute the statements for which there are rows.  Those that resolve conflicts write
- * more: they take the strings of rows that differ away before others get them.
+ * more: they take the values of rows that differ away before others get them.  Deferred
+ * constraints are checked, too, because a violation that COMMIT finds cannot be resolved.
  */
 static void
 change_rows(SyncBatch *batch, bool resolve_conflicts)
@@ -343,12 +378,19 @@ change_rows(SyncBatch *batch, bool resolve_conflicts)
 		execute(batch, make_update(batch));
 	if (sum.inserted > 0)
 		execute(batch, resolve_conflicts ? make_upsert(batch) : make_insert(batch));
+	if (sum.deleted > 0 || sum.updated > 0 || sum.inserted > 0)
+		execute(batch, "SET CONSTRAINTS ALL IMMEDIATE");
 }
 
-/*
- * Change rows in a subtransaction.  Return false if a unique constraint is violated and
- * may_fail, having changed nothing.
- */
+/* Return true if an error is the violation of a unique or an exclusion constraint. */
+static bool
+is_conflict(int sqlstate)
+{
+	return sqlstate == ERRCODE_UNIQUE_VIOLATION || sqlstate == ERRCODE_EXCLUSION_VIOLATION;
+}
+
+/* Change rows in a subtransaction.  Return false after a conflict if may_fail, having
+ * changed nothing. */
 static bool
 try_change_rows(SyncBatch *batch, bool resolve_conflicts, bool may_fail)
 {
@@ -365,7 +407,7 @@ try_change_rows(SyncBatch *batch, bool resolve_conflicts, bool may_fail)
 	}
 	PG_CATCH();
 	{
-		if (geterrcode() != ERRCODE_UNIQUE_VIOLATION || !may_fail)
+		if (!is_conflict(geterrcode()) || !may_fail)
 			PG_RE_THROW();
 		MemoryContextSwitchTo(caller);
 		FlushErrorState();

@@ -55,9 +55,9 @@ extern void sync_check(const SyncBatch *batch);
  * what is missing, unless it was created less than 10 minutes before the listing, which
  * is eventually consistent.  Statements are executed only if there is a row for them.
  *
- * A row may violate a unique constraint only because of a value that another user had
- * before.  Return false then, if may_fail, having written nothing: after other
- * partitions have been written, it may succeed.  Raise 23505 if not may_fail, 55000 if
+ * A row may violate a unique or exclusion constraint only because of a value that another
+ * user had before.  Return false then, if may_fail, having written nothing: after other
+ * partitions have been written, it may succeed.  Raise 23505 or 23P01 if not may_fail, 55000 if
  * more than max_deleted of a partition's rows would be deleted, and what the statements
  * raise.
  */

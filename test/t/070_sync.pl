@@ -320,7 +320,7 @@ like($dump, qr/COPY public\.cognito_sync_partitions .*app\.users\tsrv\t$pool\t0\
 $cognito->faults({ operation => 'ListUsers', delay => 1, times => 2 });
 my $session = Cognito::start($node, q{CALL cognito_sync_users('srv', 'app.users')});
 $node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'object' AND mode = 'ExclusiveLock'});
-like(sync_error('app.users'), qr/ERROR:  55P03: table "users" is being synchronized by another session/, 'a second call fails at once');
+like(sync_error('app.users'), qr/ERROR:  55P03: table app\.users is being synchronized by another session/, 'a second call fails at once');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM app.users'), 399, 'readers are not blocked');
 is(sync('alone'), '0|0|0|399', 'another table is not locked');
 is(Cognito::finish($session), '0|0|0|399', 'the first call ends');
