@@ -164,6 +164,18 @@ is($node->safe_psql('postgres', q{CREATE TEMPORARY TABLE mine (sub uuid UNIQUE, 
 	"160|0|0|0\n0|0|0|160", 'a temporary table');
 like($node->psql('postgres', q{CREATE TEMPORARY TABLE mine (sub uuid UNIQUE) ON COMMIT DROP;} . $pool->statement('mine')) // '', qr/./, 'a temporary table that is dropped');
 
+# A domain whose constraint itself reads Cognito, while users are listed; errors in it are caught
+$node->safe_psql('postgres', q{
+	CREATE FUNCTION is_listed(text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
+		IF $1 = 'user7' THEN
+			BEGIN PERFORM * FROM cognito_users('srv', 'wrong'); EXCEPTION WHEN OTHERS THEN NULL; END;
+		END IF;
+		RETURN (SELECT count(*) = 160 FROM cognito_users('srv')); END $$;
+	CREATE DOMAIN listed AS text CHECK (is_listed(VALUE));
+	CREATE TABLE reentrant (sub uuid UNIQUE, username listed, email text)});
+is($pool->call('reentrant'), '160|0|0|0', 'a domain that reads Cognito');
+is($pool->differences('reentrant'), 0, 'its rows');
+
 # Targets that are refused before a request
 $node->safe_psql('postgres', q{
 	CREATE EXTENSION file_fdw;
