@@ -47,8 +47,8 @@ extern ListingPart *users_filter_part(const CognitoServer *server, const char *f
 extern ListingPart *users_partition_part(const CognitoServer *server, const char *prefix);
 
 /* Return a member of an element of Attributes; raise HV000 if it is not a string. */
-extern const char *users_attribute_string(const Row *row, const cJSON *attribute,
-										  const char *member);
+extern const char *
+users_attribute_string(const Row *row, const cJSON *attribute, const char *member);
 
 /* Return the value of an attribute of a user of a reply, in UTF-8; NULL if it is missing. */
 extern const char *users_attribute(const cJSON *user, const char *name);

@@ -196,9 +196,9 @@ check_sub(const Row *row, const char *sub)
 static void
 set_columns(Row *row, SyncTarget *target, const Row *user, const char **attributes)
 {
-	ColumnContext context = {
-		.username = user->nulls[USER_USERNAME] ? ""
-											   : TextDatumGetCString(user->values[USER_USERNAME])};
+	ColumnContext        context = {.username = user->nulls[USER_USERNAME]
+													? ""
+													: TextDatumGetCString(user->values[USER_USERNAME])};
 	ErrorContextCallback callback = {error_context_stack, add_context, &context};
 
 	error_context_stack = &callback;

@@ -44,7 +44,7 @@ find_release(Form_pg_attribute attribute)
 	if (!attribute->attnotnull && get_typtype(type) != TYPTYPE_DOMAIN)
 		return RELEASE_NULL;
 	return TypeCategory(type) == TYPCATEGORY_STRING && attribute->atttypmod < 0 ? RELEASE_TEXT
-																				 : RELEASE_NOTHING;
+																				: RELEASE_NOTHING;
 }
 
 /* Fill in the columns that have a source. */
@@ -151,9 +151,9 @@ check_rules(const SyncTarget *target, Relation relation)
 
 	for (int i = 0; rules != NULL && i < rules->numLocks; i++)
 		if (rules->rules[i]->event != CMD_SELECT)
-			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-							errmsg("cannot synchronize users into %s, which has rules",
-								   target->name)));
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("cannot synchronize users into %s, which has rules", target->name)));
 }
 
 SyncTarget *

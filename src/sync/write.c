@@ -389,8 +389,10 @@ is_conflict(int sqlstate)
 	return sqlstate == ERRCODE_UNIQUE_VIOLATION || sqlstate == ERRCODE_EXCLUSION_VIOLATION;
 }
 
-/* Change rows in a subtransaction.  Return false after a conflict if may_fail, having
- * changed nothing. */
+/*
+ * Change rows in a subtransaction.  Return false after a conflict if may_fail, having
+ * changed nothing.
+ */
 static bool
 try_change_rows(SyncBatch *batch, bool resolve_conflicts, bool may_fail)
 {
