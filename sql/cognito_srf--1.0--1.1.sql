@@ -43,6 +43,22 @@ CREATE FUNCTION cognito_memberships(server_name text, attribute text, operator t
 COMMENT ON FUNCTION cognito_memberships(text, text, text, text[]) IS
 	'memberships in the user pool of a server whose attribute (group_name or username) equals (=) or starts with (^=) one of the values';
 
+-- Statistics of the session start anew.
+
+CREATE FUNCTION cognito_statistics_reset() RETURNS void
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION cognito_statistics_reset() IS
+	'sets the counters of cognito_statistics to zero, in this session';
+
+-- One identity provider
+
+CREATE FUNCTION cognito_identity_provider(server_name text, provider_name text)
+	RETURNS TABLE (provider_name text, provider_type text, created_at timestamptz,
+		updated_at timestamptz, details jsonb)
+	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000 ROWS 1;
+COMMENT ON FUNCTION cognito_identity_provider(text, text) IS
+	'an identity provider of the user pool of a server, without the secrets of the provider';
+
 -- Comments of 1.0 that were unclear
 
 COMMENT ON FUNCTION cognito_users(text, text, bigint) IS

@@ -18,15 +18,24 @@ our $SECRET = 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY';
 # The database that the functions below use.
 our $DATABASE = 'postgres';
 
-# Starts a cluster with the extension; the settings are lines of postgresql.conf.
-sub cluster
+# Starts a cluster; the settings are lines of postgresql.conf.
+sub empty_cluster
 {
 	my ($name, @settings) = @_;
 	my $node = PostgreSQL::Test::Cluster->new($name);
 
 	$node->init;
 	$node->append_conf('postgresql.conf', $_) for @settings;
+	system_or_bail("$FindBin::Bin/../vault-settings", $node->data_dir);
 	$node->start;
+	return $node;
+}
+
+# Starts a cluster with the extension.
+sub cluster
+{
+	my $node = empty_cluster(@_);
+
 	$node->safe_psql('postgres', 'CREATE EXTENSION cognito_srf');
 	return $node;
 }

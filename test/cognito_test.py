@@ -144,7 +144,7 @@ class Operations(Case):
     """Every operation that is served, with the demo's pools as arguments."""
 
     KNOWN = {"UserPoolId": DEMO, "IdentityPoolId": DEMO_IDENTITIES, "Username": "hana.sato", "GroupName": "editors",
-             "ClientId": "1example23456789", "MaxResults": 2}
+             "ClientId": "1example23456789", "ProviderName": "Google", "MaxResults": 2}
 
     def parameters(self, operation, **others):
         """Return the operation's parameters; `others` take precedence."""
@@ -305,6 +305,18 @@ class Filters(Case):
             with self.subTest(filter=text):
                 users = self.client.list_users(UserPoolId=self.POOL, Filter=text)["Users"]
                 self.assertEqual([user["Username"] for user in users], expected.split())
+
+    def test_order(self):
+        """A listing with a filter is sorted by its attribute; the subs of new pools have few second digits."""
+        for pool, digits in (("eu-west-1_Users500", "4"), ("eu-west-1_OldUsers500", "0123456789abcdef")):
+            users = [user for page in self.client.get_paginator("list_users").paginate(UserPoolId=pool, Filter='sub ^= "a"')
+                     for user in page["Users"]]
+            subs = [user["Attributes"][0]["Value"] for user in users]
+            self.assertEqual(subs, sorted(subs))
+            self.assertGreater(len(subs), 15)
+            self.assertEqual({sub[0] for sub in subs}, {"a"})
+            self.assertEqual({sub[1] for sub in subs} & set(digits), {sub[1] for sub in subs})
+            self.assertTrue(all(re.fullmatch("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", sub) for sub in subs))
 
     def test_errors(self):
         for text, message in {

@@ -51,10 +51,17 @@ static const struct
 	{"TooManyRequestsException", AWS_ERROR_THROTTLED},
 	{"ThrottlingException", AWS_ERROR_THROTTLED},
 	{"Throttling", AWS_ERROR_THROTTLED},
+	{"ThrottledException", AWS_ERROR_THROTTLED},
+	{"RequestThrottled", AWS_ERROR_THROTTLED},
+	{"RequestThrottledException", AWS_ERROR_THROTTLED},
+	{"RequestLimitExceeded", AWS_ERROR_THROTTLED},
+	{"SlowDown", AWS_ERROR_THROTTLED},
 	{"InternalErrorException", AWS_ERROR_TRANSIENT},
 	{"InternalFailure", AWS_ERROR_TRANSIENT},
 	{"ServiceUnavailable", AWS_ERROR_TRANSIENT},
 	{"ServiceUnavailableException", AWS_ERROR_TRANSIENT},
+	{"RequestTimeout", AWS_ERROR_TRANSIENT},
+	{"RequestTimeoutException", AWS_ERROR_TRANSIENT},
 	{"RequestTimeTooSkewed", AWS_ERROR_WRONG_CLOCK},
 	{"RequestExpired", AWS_ERROR_WRONG_CLOCK},
 	{"UnrecognizedClientException", AWS_ERROR_CREDENTIALS},
@@ -75,6 +82,10 @@ static const struct
 };
 
 #define UNREACHABLE "could not connect to Cognito for server \"%s\""
+#define UNREACHABLE_HINT                                                                  \
+	"Check options \"region\" and \"endpoint_url\" (for identity pools, "                 \
+	"\"identity_endpoint_url\"), and the network.  To trust other certificates than the " \
+	"system's, set \"cognito_srf.ca_file\"."
 
 /* An error that is raised.  The %s in the message is the server; the hint may be NULL. */
 typedef struct ErrorText
@@ -88,8 +99,8 @@ typedef struct ErrorText
 static const ErrorText response_errors[] = {
 	[AWS_ERROR_THROTTLED] =
 		{ERRCODE_CONFIGURATION_LIMIT_EXCEEDED, "Cognito throttled the requests for server \"%s\"",
-		 "All applications that use the AWS account share its quota.  Try again later, "
-		 "increase option \"max_retries\", or ask AWS to raise the quota."},
+		 "All applications that use the AWS account share its quota.  Try again later, or send "
+		 "fewer requests with option \"max_requests_per_second\"."},
 	[AWS_ERROR_TRANSIENT] = {ERRCODE_FDW_ERROR,
 							 "Cognito failed to process the request for server \"%s\"",
 							 "The cause is in the service.  Try again later."},
@@ -120,11 +131,9 @@ static const ErrorText response_errors[] = {
 
 /* The errors of transfers without a complete response */
 static const ErrorText transfer_errors[] = {
-	[HTTP_UNREACHABLE] =
-		{ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION, UNREACHABLE,
-		 "Check options \"region\" and \"endpoint_url\" (for identity pools, "
-		 "\"identity_endpoint_url\"), and the network.  To trust other certificates than the "
-		 "system's, set \"cognito_srf.ca_file\"."},
+	[HTTP_UNREACHABLE] = {ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION, UNREACHABLE,
+						  UNREACHABLE_HINT},
+	[HTTP_REFUSED] = {ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION, UNREACHABLE, UNREACHABLE_HINT},
 	[HTTP_TLS_HANDSHAKE_FAILED] = {ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION, UNREACHABLE,
 								   "Check that the endpoint supports TLS 1.2 or later.  The URL of "
 								   "an endpoint without TLS must begin with http://."},
@@ -180,6 +189,8 @@ static const struct
 	 "To list the groups, execute: SELECT * FROM cognito_groups(%s);"},
 	{AWS_ERROR_NOT_FOUND, "ClientId", "app client",
 	 "To list the app clients, execute: SELECT * FROM cognito_app_clients(%s);"},
+	{AWS_ERROR_NOT_FOUND, "ProviderName", "identity provider",
+	 "To list the identity providers, execute: SELECT * FROM cognito_identity_providers(%s);"},
 	{AWS_ERROR_NOT_FOUND, "UserPoolId", "user pool",
 	 "Check options \"user_pool_id\" and \"region\"; the id begins with the region."},
 	{AWS_ERROR_NOT_FOUND, "IdentityPoolId", "identity pool",
@@ -267,6 +278,23 @@ parse_error(HttpRequest *http, AwsError *error)
 	MemoryContextDelete(context);
 }
 
+/* Return the kind of a transfer without a complete response. */
+static AwsErrorKind
+kind_of_outcome(HttpOutcome outcome)
+{
+	switch (outcome)
+	{
+		case HTTP_UNREACHABLE:
+		case HTTP_TLS_HANDSHAKE_FAILED:
+		case HTTP_CONNECT_TIMEOUT:
+		case HTTP_RESPONSE_TIMEOUT:
+		case HTTP_CONNECTION_LOST:
+			return AWS_ERROR_TRANSIENT;
+		default:
+			return AWS_ERROR_OTHER;
+	}
+}
+
 bool
 aws_error_of(HttpRequest *http, AwsError *error)
 {
@@ -275,7 +303,7 @@ aws_error_of(HttpRequest *http, AwsError *error)
 	memset(error, 0, sizeof(AwsError));
 	if (outcome != HTTP_RESPONSE)
 	{
-		error->kind = outcome == HTTP_CONNECTION_LOST ? AWS_ERROR_TRANSIENT : AWS_ERROR_OTHER;
+		error->kind = kind_of_outcome(outcome);
 		return true;
 	}
 	if (http_status(http) == 200)
@@ -472,6 +500,11 @@ find_hint(const AwsError *error, const AwsCall *call, const ErrorText *text)
 	if (error->kind == AWS_ERROR_DENIED)
 		return psprintf("Allow the action %s:%s in the IAM policy of the access key.",
 						call->operation->service->prefix, call->operation->name);
+	if (error->kind == AWS_ERROR_THROTTLED && call->operation->quota != AWS_OPERATION)
+		return psprintf("%s  %s", text->hint,
+						call->operation->quota == AWS_USER_RESOURCE_READ
+							? "AWS raises this quota on request."
+							: "AWS does not raise this quota.");
 	if (error->kind == AWS_ERROR_ARGUMENT && get_argument(call, "Filter") != NULL)
 		return "A filter must be a single comparison of at most 256 characters, such as "
 			   "email = \"a@example.com\" or username ^= \"ab\".";

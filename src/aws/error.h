@@ -18,7 +18,7 @@
 typedef enum AwsErrorKind
 {
 	AWS_ERROR_THROTTLED,
-	AWS_ERROR_TRANSIENT, /* or a lost connection */
+	AWS_ERROR_TRANSIENT, /* or a transfer that may succeed the next time */
 	AWS_ERROR_WRONG_CLOCK,
 	AWS_ERROR_CREDENTIALS,
 	AWS_ERROR_EXPIRED,

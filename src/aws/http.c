@@ -59,7 +59,8 @@ struct HttpRequest
 typedef struct HttpSocket
 {
 	curl_socket_t fd;
-	uint32        events; /* WL_SOCKET_READABLE, WL_SOCKET_WRITEABLE */
+	uint32        events; /* WL_SOCKET_READABLE, WL_SOCKET_WRITEABLE; 0 if libcurl has removed it */
+	uint32        watched; /* those for which it is in the wait set */
 } HttpSocket;
 
 /* A socket that libcurl opened; the inode distinguishes it from later users of its descriptor. */
@@ -80,7 +81,7 @@ static struct
 	dlist_head    running;  /* requests that have been added to the multi handle */
 	size_t        buffered; /* bytes allocated for the responses of all requests */
 	WaitEventSet *wait_set;
-	bool          wait_set_stale; /* it no longer matches the sockets */
+	bool          wait_set_stale; /* a descriptor in it may be another socket's now */
 	HttpSocket   *sockets;        /* malloc'd, because it grows inside a callback */
 	int           nsockets;
 	int           max_sockets;
@@ -103,14 +104,14 @@ watch_socket(CURL *easy pg_attribute_unused(), curl_socket_t fd, int what,
 {
 	int i = 0;
 
-	pool.wait_set_stale = true;
 	while (i < pool.nsockets && pool.sockets[i].fd != fd)
 		i++;
 
+	/* Between two requests a kept connection is removed and added again. */
 	if (what == CURL_POLL_REMOVE)
 	{
 		if (i < pool.nsockets)
-			pool.sockets[i] = pool.sockets[--pool.nsockets];
+			pool.sockets[i].events = 0;
 		return 0;
 	}
 
@@ -125,8 +126,7 @@ watch_socket(CURL *easy pg_attribute_unused(), curl_socket_t fd, int what,
 		pool.max_sockets = max;
 	}
 	if (i == pool.nsockets)
-		pool.nsockets++;
-	pool.sockets[i].fd = fd;
+		pool.sockets[pool.nsockets++] = (HttpSocket){.fd = fd};
 	pool.sockets[i].events = ((what & CURL_POLL_IN) ? WL_SOCKET_READABLE : 0) |
 							 ((what & CURL_POLL_OUT) ? WL_SOCKET_WRITEABLE : 0);
 	return 0;
@@ -195,6 +195,7 @@ open_socket(void *user, curlsocktype purpose pg_attribute_unused(), struct curl_
 	HttpRequest  *request = user;
 	curl_socket_t fd;
 
+	pool.wait_set_stale = true;
 	release_closed_sockets();
 	if (!AcquireExternalFD())
 	{
@@ -208,6 +209,15 @@ open_socket(void *user, curlsocktype purpose pg_attribute_unused(), struct curl_
 		closesocket(fd);
 	ReleaseExternalFD();
 	return CURL_SOCKET_BAD;
+}
+
+/* Note that libcurl opens sockets of its own, to resolve a name; a callback of libcurl. */
+static int
+start_resolver(void *resolver pg_attribute_unused(), void *reserved pg_attribute_unused(),
+			   void *user pg_attribute_unused())
+{
+	pool.wait_set_stale = true;
+	return 0;
 }
 
 /*
@@ -371,6 +381,16 @@ reached(const HttpRequest *request, CURLINFO time)
 	return when != 0;
 }
 
+/* Return true if a proxy refused to connect: by a status of 4xx. */
+static bool
+is_refused_by_proxy(const HttpRequest *request)
+{
+	long status = 0;
+
+	curl_easy_getinfo(request->easy, CURLINFO_HTTP_CONNECTCODE, &status);
+	return status >= 400 && status < 500;
+}
+
 /* Return the outcome of a transfer from libcurl's result. */
 static HttpOutcome
 outcome_of(const HttpRequest *request, CURLcode result)
@@ -386,11 +406,13 @@ outcome_of(const HttpRequest *request, CURLcode result)
 		case CURLE_COULDNT_RESOLVE_HOST:
 		case CURLE_COULDNT_CONNECT:
 		case CURLE_PROXY:
+			return HTTP_UNREACHABLE;
+
 		case CURLE_SSL_CIPHER:
 		case CURLE_SSL_ISSUER_ERROR:
 		case CURLE_SSL_INVALIDCERTSTATUS:
 		case CURLE_PEER_FAILED_VERIFICATION:
-			return HTTP_UNREACHABLE;
+			return HTTP_REFUSED;
 
 		case CURLE_SSL_CONNECT_ERROR:
 			return HTTP_TLS_HANDSHAKE_FAILED;
@@ -405,7 +427,9 @@ outcome_of(const HttpRequest *request, CURLcode result)
 		case CURLE_RECV_ERROR:
 		case CURLE_GOT_NOTHING:
 		case CURLE_PARTIAL_FILE:
-			return connected ? HTTP_CONNECTION_LOST : HTTP_UNREACHABLE;
+			if (connected)
+				return HTTP_CONNECTION_LOST;
+			return is_refused_by_proxy(request) ? HTTP_REFUSED : HTTP_UNREACHABLE;
 
 		case CURLE_OUT_OF_MEMORY:
 			return HTTP_OUT_OF_MEMORY;
@@ -528,6 +552,13 @@ open_pool(void)
 static void
 build_wait_set(void)
 {
+	int kept = 0;
+
+	for (int i = 0; i < pool.nsockets; i++)
+		if (pool.sockets[i].events != 0)
+			pool.sockets[kept++] = pool.sockets[i];
+	pool.nsockets = kept;
+	pool.wait_set_stale = true;
 	if (pool.wait_set != NULL)
 		FreeWaitEventSet(pool.wait_set);
 	pool.wait_set = NULL;
@@ -536,7 +567,10 @@ build_wait_set(void)
 	if (IsUnderPostmaster) /* not in single-user mode */
 		AddWaitEventToSet(pool.wait_set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
 	for (int i = 0; i < pool.nsockets; i++)
+	{
 		AddWaitEventToSet(pool.wait_set, pool.sockets[i].events, pool.sockets[i].fd, NULL, NULL);
+		pool.sockets[i].watched = pool.sockets[i].events;
+	}
 	pool.wait_set_stale = false;
 }
 
@@ -566,6 +600,8 @@ http_wait(double until)
 	}
 
 	CHECK_FOR_INTERRUPTS();
+	for (int i = 0; i < pool.nsockets; i++)
+		pool.wait_set_stale |= pool.sockets[i].events != pool.sockets[i].watched;
 	if (pool.wait_set_stale)
 		build_wait_set();
 	nevents =
@@ -599,6 +635,7 @@ set_constant_options(HttpRequest *request)
 	set_option(request, ERRORBUFFER, request->error);
 	set_option(request, OPENSOCKETFUNCTION, open_socket);
 	set_option(request, OPENSOCKETDATA, request);
+	set_option(request, RESOLVER_START_FUNCTION, start_resolver);
 	set_option(request, WRITEFUNCTION, receive_body);
 	set_option(request, WRITEDATA, request);
 	set_option(request, HEADERFUNCTION, receive_header);

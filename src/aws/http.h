@@ -30,7 +30,8 @@ typedef enum HttpOutcome
 {
 	HTTP_PENDING,              /* in flight */
 	HTTP_RESPONSE,             /* a complete response, of any status */
-	HTTP_UNREACHABLE,          /* no address, no connection, or a certificate that is refused */
+	HTTP_UNREACHABLE,          /* no address, or no connection */
+	HTTP_REFUSED,              /* a certificate that is refused, or a proxy that refuses (4xx) */
 	HTTP_TLS_HANDSHAKE_FAILED, /* a port without TLS, or without a common version */
 	HTTP_BAD_CA_FILE,          /* the file of trusted certificates cannot be read */
 	HTTP_CONNECT_TIMEOUT,      /* no connection in time */

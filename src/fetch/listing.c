@@ -4,6 +4,10 @@
  *
  * Each active part has one request.  The pages of a part follow one another, because
  * each has the token of the next; parts are independent.
+ *
+ * A large part is replaced by its partitions, which return the items of its first pages
+ * again: these are remembered by their keys.  How many pages there are is not known
+ * before the last one, so the first page of a partition is the sample that decides.
  */
 #include "postgres.h"
 
@@ -11,12 +15,16 @@
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
 #include "utils/formatting.h"
+#include "utils/hsearch.h"
 #include "utils/memutils.h"
 
 #include "aws/json.h"
 #include "clock.h"
 #include "fetch/listing.h"
 #include "server/session.h"
+
+/* The pages of a part that are requested before it is partitioned. */
+#define UNPARTITIONED_PAGES 2
 
 /* Memory that a page of users usually needs, in bytes; it is kept from page to page. */
 #define PAGE_BLOCK (1024 * 1024)
@@ -27,6 +35,7 @@ typedef struct ActivePart
 	const ListingPart *part;
 	char              *token; /* with which the current page was requested; NULL for the first */
 	int64 request_number;     /* of the current page, in the order of all pages' requests */
+	int   npages;             /* received so far */
 } ActivePart;
 
 typedef struct ListingState
@@ -43,6 +52,14 @@ typedef struct ListingState
 	 * a page that was requested afterwards has arrived.
 	 */
 	int64 missing_at;
+
+	/*
+	 * The keys of the items that were listed before the part was partitioned, or may be;
+	 * NULL if no part is.
+	 */
+	HTAB      *listed;
+	ActivePart whole;      /* the part that waits for the sample; without a part if none does */
+	List      *partitions; /* the other partitions, which the sample may start */
 
 	ActivePart      *active;   /* the first nactive are used */
 	AwsRequest     **requests; /* of the active parts; others are kept for reuse, or NULL */
@@ -165,48 +182,128 @@ has_enough(const ListingState *state, const ListingPart *part, const cJSON *item
 	return n >= state->rows_left;
 }
 
+/* Return true if an item of a partition was listed before it was partitioned. */
+static bool
+was_listed(const ListingState *state, const ListingPart *part, const cJSON *item)
+{
+	return state->listed != NULL && part->make_partitions == NULL && cJSON_IsObject(item) &&
+		   hash_search(state->listed, part->key(item), HASH_FIND, NULL) != NULL;
+}
+
 /* Append rows for the items of a page, up to the limit. */
 static void
 append_rows(ListingState *state, const ListingPart *part, const AwsRequest *request,
 			const cJSON *items)
 {
-	const void  *arg = state->listing->row_arg != NULL ? state->listing->row_arg : part->arg;
-	Row          row = {.request = request, .arg = arg};
+	const void *arg = state->listing->row_arg != NULL ? state->listing->row_arg : part->arg;
+	Row         row = {.arg = arg,
+					   .request = request,
+					   .server_name = state->server->name,
+					   .key = state->listing->key};
+	ErrorContextCallback context = {
+		.previous = error_context_stack, .callback = row_error_context, .arg = &row};
 	const cJSON *item;
 
+	error_context_stack = &context;
 	json_for_each (item, items)
 	{
 		row.number++;
-		if (!belongs(part, item))
+		row.item = item;
+		row.member = NULL;
+		if (!belongs(part, item) || was_listed(state, part, item))
 			continue;
 		if (state->rows_left == 0)
 			break;
 		if (state->rows_left != LISTING_ALL)
 			state->rows_left--;
 
-		row.item = item;
 		if (!cJSON_IsObject(item))
 			aws_reject_reply(request, psprintf("Item %d is not an object.", row.number));
 		row_append(&row, state->listing->make_row, state->rows, state->columns);
 		state->server->session->rows++;
 	}
+	error_context_stack = context.previous;
 }
 
-/* Replace a part that has more pages by smaller ones; return false if it is not split. */
-static bool
-split_active_part(ListingState *state, const ListingPart *part, const cJSON *items)
+/* Create the table of listed items, if the listing may be partitioned. */
+static HTAB *
+create_listed(const CognitoServer *server, const List *parts, int64 max_rows)
 {
-	int           nrequests = state->server->max_concurrent_requests;
+	HASHCTL control = {
+		.keysize = LISTING_KEY_SIZE, .entrysize = LISTING_KEY_SIZE, .hcxt = server->context};
+
+	if (parts == NIL || ((ListingPart *) linitial(parts))->make_partitions == NULL ||
+		server->max_concurrent_requests == 1 || max_rows != LISTING_ALL)
+		return NULL;
+	return hash_create("cognito listed items", UNPARTITIONED_PAGES * LISTING_PAGE_SIZE, &control,
+					   HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+}
+
+/* Remember the items of a page; return false if one belongs to no partition. */
+static bool
+remember_items(const ListingState *state, const ListingPart *part, const cJSON *items)
+{
+	const cJSON *item;
+
+	json_for_each (item, items)
+	{
+		const char *key = part->key(item);
+
+		if (key == NULL)
+			return false;
+		(void) hash_search(state->listed, key, HASH_ENTER, NULL);
+	}
+	return true;
+}
+
+/*
+ * Prepare to partition a part that has more pages after the current one.  After its
+ * last unpartitioned page, replace it by the sample.
+ */
+static void
+prepare_partitions(ListingState *state, ActivePart *active, const cJSON *items)
+{
 	MemoryContext caller;
-	bool          result;
 
-	if (part->split == NULL || nrequests == 1 || state->rows_left != LISTING_ALL)
-		return false;
+	if (state->listed == NULL || active->part->make_partitions == NULL)
+		return;
+	if (!remember_items(state, active->part, items))
+		state->listed = NULL;
+	else if (active->npages == UNPARTITIONED_PAGES)
+	{
+		caller = MemoryContextSwitchTo(state->server->context);
+		state->whole = *active;
+		state->partitions = active->part->make_partitions(active->part->arg);
+		*active = (ActivePart){.part = linitial(state->partitions)};
+		state->partitions = list_delete_first(state->partitions);
+		MemoryContextSwitchTo(caller);
+	}
+}
 
-	caller = MemoryContextSwitchTo(state->server->context);
-	result = part->split(items, nrequests, part->arg, &state->parts);
-	MemoryContextSwitchTo(caller);
-	return result;
+/*
+ * Process the sample: start the other partitions if the part is large and the service
+ * heeds filters.  Otherwise return false and go on with the part.
+ */
+static bool
+process_sample(ListingState *state, ActivePart *active, const cJSON *items, bool more)
+{
+	const cJSON *item;
+	bool         is_large = more;
+
+	json_for_each (item, items)
+		is_large = is_large && belongs(active->part, item);
+	if (is_large)
+	{
+		state->parts = state->partitions;
+		start_parts(state);
+	}
+	else
+	{
+		*active = state->whole;
+		state->listed = NULL;
+	}
+	state->whole.part = NULL;
+	return is_large;
 }
 
 /* Process the response to an active part's request; return false if the part is finished. */
@@ -231,10 +328,16 @@ process_page(ListingState *state, int index)
 	if (active->request_number > state->missing_at)
 		state->missing_at = 0;
 	state->server->session->pages++;
+	active->npages++;
 	items = aws_reply_member(request, reply, state->listing->items, cJSON_IsArray, "a list");
 	more = read_token(state, request, reply, active);
-	if (first && more && split_active_part(state, part, items))
-		return false;
+	if (state->whole.part != NULL && !process_sample(state, active, items, more))
+	{
+		request_page(state, index);
+		return true;
+	}
+	if (more)
+		prepare_partitions(state, active, items);
 
 	more = more && !has_enough(state, part, items);
 	if (more)
@@ -309,6 +412,7 @@ listing_fetch(const Listing *listing, const CognitoServer *server, List *parts, 
 			.parts = list_copy(parts),
 			.rows_left = max_rows,
 			.page_size = choose_page_size(max_rows),
+			.listed = create_listed(server, parts, max_rows),
 			.active = palloc0(server->max_concurrent_requests * sizeof(ActivePart)),
 			.requests = palloc0(server->max_concurrent_requests * sizeof(AwsRequest *)),
 			.page = AllocSetContextCreate(server->context, "cognito page", 0, PAGE_BLOCK,

@@ -119,12 +119,16 @@ fetch_description(const void *arg, const CognitoServer *server, const char *cons
 	const Description *description = arg;
 	MemoryContext      caller = MemoryContextSwitchTo(server->context);
 	AwsRequest        *request = aws_perform(server, &description->operation, arguments);
-	Row                row = {.request = request, .item = aws_reply(request)};
+	Row row = {.item = aws_reply(request), .request = request, .server_name = server->name};
+	ErrorContextCallback context = {
+		.previous = error_context_stack, .callback = row_error_context, .arg = &row};
 
 	if (description->object != NULL)
 		row.item =
 			aws_reply_member(request, row.item, description->object, cJSON_IsObject, "an object");
+	error_context_stack = &context;
 	row_append(&row, description->make_row, rows, columns);
+	error_context_stack = context.previous;
 	server->session->rows++;
 	MemoryContextSwitchTo(caller);
 }

@@ -41,14 +41,10 @@ extern ListingPart *users_pool_part(const CognitoServer *server);
 extern ListingPart *users_filter_part(const CognitoServer *server, const char *filter);
 
 /*
- * Return the part of the users whose sub starts with a prefix, in lower-case hexadecimal
- * digits.  Raise HV000 while it is listed for a user without such a sub.
+ * Return the partition of the users whose sub starts with a lower-case hexadecimal
+ * digit.  Raise HV000 while it is listed for a user without such a sub.
  */
-extern ListingPart *users_partition_part(const CognitoServer *server, const char *prefix);
-
-/* Return a member of an element of Attributes; raise HV000 if it is not a string. */
-extern const char *
-users_attribute_string(const Row *row, const cJSON *attribute, const char *member);
+extern ListingPart *users_partition_part(const CognitoServer *server, char digit);
 
 /* Return the value of an attribute of a user of a reply, in UTF-8; NULL if it is missing. */
 extern const char *users_attribute(const cJSON *user, const char *name);

@@ -114,6 +114,18 @@ add_context(void *arg)
 	errcontext("column \"%s\" of user \"%s\"", context->column, context->username);
 }
 
+/* Return a member of an attribute; raise HV000 if it is not a string. */
+static const char *
+attribute_string(const Row *row, const cJSON *attribute, const char *member)
+{
+	const char *value = json_string(attribute, member);
+
+	if (value == NULL)
+		row_reject(row, psprintf("has an element whose \"%s\" is not a string", member),
+				   "Attributes");
+	return value;
+}
+
 /*
  * Return the values of the columns that are attributes, in UTF-8; NULL for others.
  * Malformed attributes are rejected, as users_make_row does, lest a value becomes NULL.
@@ -129,8 +141,8 @@ find_attributes(const Row *row, const SyncTarget *target)
 		row_reject(row, "is not a list", "Attributes");
 	json_for_each (attribute, attributes)
 	{
-		const char *name = users_attribute_string(row, attribute, "Name");
-		const char *value = users_attribute_string(row, attribute, "Value");
+		const char *name = attribute_string(row, attribute, "Name");
+		const char *value = attribute_string(row, attribute, "Value");
 
 		for (int i = 0; i < target->ncolumns; i++)
 		{
@@ -257,7 +269,7 @@ list_users(const SyncBatch *batch, const CognitoServer *server, Tuplestorestate 
 		parts = list_make1(users_pool_part(server));
 	else
 		for (const char *digit = batch->partitions; *digit != '\0'; digit++)
-			parts = lappend(parts, users_partition_part(server, psprintf("%c", *digit)));
+			parts = lappend(parts, users_partition_part(server, *digit));
 	(void) listing_fetch(&listing, server, parts, LISTING_ALL, rows, batch->target->row);
 }
 

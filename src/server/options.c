@@ -14,6 +14,7 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 
+#include <math.h>
 #include <openssl/crypto.h>
 
 #include "compat.h"
@@ -30,8 +31,10 @@
 #define MAX_POOL_ID 55
 #define MAX_DNS_LABEL 63
 
+#define LOWER_LETTERS "abcdefghijklmnopqrstuvwxyz"
+
 /* The characters of the class \w in service models */
-#define WORD_LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
+#define WORD_LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZ" LOWER_LETTERS "0123456789_"
 
 typedef enum OptionType
 {
@@ -78,15 +81,25 @@ check_credential(const char *value)
 	return check_not_empty(value);
 }
 
-/* Accept an AWS region, which becomes a label of the host name, a StringRule. */
+/*
+ * Accept an AWS region, which becomes a label of the host name: words and a number, as
+ * in eu-west-1, or the single word of an emulator, such as local.  A StringRule.
+ */
 static const char *
 check_region(const char *value)
 {
-	size_t length = strspn(value, "abcdefghijklmnopqrstuvwxyz0123456789-");
+	const char *last = value;
+	int         nwords = 0;
+	size_t      length;
 
-	if (length == 0 || length > MAX_DNS_LABEL || value[length] != '\0' || value[0] == '-' ||
-		value[length - 1] == '-')
-		return "It must consist of lower-case letters, digits and hyphens, as in eu-west-1.";
+	while ((length = strspn(last, LOWER_LETTERS)) > 0 && last[length] == '-')
+	{
+		last += length + 1;
+		nwords++;
+	}
+	length = strspn(last, nwords > 0 ? "0123456789" : LOWER_LETTERS);
+	if (nwords == 1 || length == 0 || last[length] != '\0' || strlen(value) > MAX_DNS_LABEL)
+		return "It must consist of lower-case words and a number, with hyphens, as in eu-west-1.";
 	return NULL;
 }
 
@@ -150,25 +163,40 @@ find_option(const char *name)
 	return NULL;
 }
 
-/* Return the number or the time that a value denotes. */
+/* Return the number that a value denotes. */
 static int
-parse_integer(const Option *option, const char *value)
+parse_number(const Option *option, const char *value)
 {
-	bool        is_time = option->type == OPTION_TIME;
-	int         number;
-	const char *hint = NULL;
+	int number;
 
-	if (!parse_int(value, &number, is_time ? GUC_UNIT_MS : 0, &hint) || number < option->min ||
-		number > option->max)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid value for option \"%s\"", option->name),
-				 is_time
-					 ? errdetail("It must be a time from 1 ms to %d ms, such as 10s or 500ms.",
-								 option->max)
-					 : errdetail("It must be an integer from %d to %d.", option->min, option->max),
-				 hint != NULL ? errhint("%s", hint) : 0, errhidestmt(true)));
+	if (!parse_int(value, &number, 0, NULL) || number < option->min || number > option->max)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("invalid value for option \"%s\"", option->name),
+						errdetail("It must be an integer from %d to %d.", option->min, option->max),
+						errhidestmt(true)));
 	return number;
+}
+
+/*
+ * Return the time that a value denotes, in milliseconds.  Without a unit it is in
+ * seconds, as in the options of postgres_fdw and libpq.
+ */
+static int
+parse_time(const Option *option, const char *value)
+{
+	double seconds;
+	bool   is_time = parse_real(value, &seconds, GUC_UNIT_S, NULL);
+	double milliseconds = is_time ? rint(seconds * 1000.0) : 0;
+
+	if (!is_time || milliseconds < option->min || milliseconds > option->max)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("invalid value for option \"%s\"", option->name),
+						errdetail("It must be a time from 1 ms to %d ms, such as 10s or 500ms.",
+								  option->max),
+						errhint("Valid units are \"us\", \"ms\", \"s\", \"min\", \"h\", and "
+								"\"d\"; a number without a unit is in seconds."),
+						errhidestmt(true)));
+	return (int) milliseconds;
 }
 
 /* Return the value of an option as it was given, or NULL. */
@@ -205,8 +233,10 @@ read_value(const Option *option, const char *value, CognitoServer *server)
 			problem = value != NULL ? endpoint_parse(value, field) : NULL;
 			break;
 		case OPTION_INT:
+			*(int *) field = value != NULL ? parse_number(option, value) : option->initial;
+			break;
 		case OPTION_TIME:
-			*(int *) field = value != NULL ? parse_integer(option, value) : option->initial;
+			*(int *) field = value != NULL ? parse_time(option, value) : option->initial;
 			break;
 		case OPTION_BOOL:
 			*(bool *) field = option->initial;
@@ -378,6 +408,26 @@ warn_of_plain_http(const CognitoServer *server)
 					  errhidestmt(true)));
 }
 
+/* Warn of the id of a pool that does not begin with the region and a separator. */
+static void
+warn_of_other_region(const char *option, const char *region, const char *id, char separator)
+{
+	size_t length;
+
+	if (region == NULL || id == NULL)
+		return;
+	length = strlen(region);
+	if (strncmp(id, region, length) == 0 && id[length] == separator)
+		return;
+	ereport(
+		WARNING,
+		(errmsg("option \"%s\" does not begin with the region", option),
+		 errhint("AWS finds a pool only in the region with which its id begins; an emulator may "
+				 "use other ids.  Check options \"%s\" and \"region\".",
+				 option),
+		 errhidestmt(true)));
+}
+
 /* Validate all options that an object is to have; SQL function of the wrapper. */
 Datum
 cognito_fdw_validator(PG_FUNCTION_ARGS)
@@ -403,6 +453,8 @@ cognito_fdw_validator(PG_FUNCTION_ARGS)
 	{
 		warn_of_readable_secret(&server);
 		warn_of_plain_http(&server);
+		warn_of_other_region("user_pool_id", server.region, server.user_pool_id, '_');
+		warn_of_other_region("identity_pool_id", server.region, server.identity_pool_id, ':');
 	}
 
 	options_wipe(options);

@@ -1,7 +1,7 @@
 /*
  * session.h
- *		The state of the session for each server: counters, the sizes of pools, and
- *		the limiter, because the quota to which it has adapted is also the next call's.
+ *		The state of the session for each server: counters, the sizes of pools, and the
+ *		service's clock.
  */
 #ifndef COGNITO_SERVER_SESSION_H
 #define COGNITO_SERVER_SESSION_H
@@ -11,7 +11,7 @@
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 
-#include "server/limiter.h"
+#include <time.h>
 
 /* The complete listings whose sizes are kept */
 typedef enum SessionListing
@@ -43,7 +43,9 @@ typedef struct Session
 	double        waited;      /* for responses, in milliseconds */
 	TimestampTz   last_call;
 	SessionExtent extents[SESSION_LISTINGS];
-	Limiter       limiter; /* of all requests to the server */
+	double        next_request; /* when max_requests_per_second permits one, in clock_now's time */
+	time_t        clock_offset; /* by which the service's clock is ahead, in seconds */
+	bool          clock_verified; /* the service has accepted a request signed with it */
 } Session;
 
 /* Return the state for a server, which is created at its first use and lasts as long as the session. */
@@ -51,5 +53,8 @@ extern Session *session_get(Oid serverid);
 
 /* Return a list of the states for all servers, in the current memory context. */
 extern List *session_list(void);
+
+/* Set the counters of all servers to zero; the sizes of pools stay. */
+extern void session_reset_counters(void);
 
 #endif

@@ -258,7 +258,8 @@ pg_attribute_noreturn() rethrow(MemoryContext owner, const VaultReader *reader)
 			 errmsg("could not decrypt the Vault secret of server \"%s\"", reader->server_name),
 			 errdetail("Vault reports: %s.", error->message),
 			 errhint("If Vault's encryption key has changed, as after a restore without the key, "
-					 "store the secret again with vault.update_secret.")));
+					 "delete the secret from vault.secrets, and store it again with "
+					 "vault.create_secret.")));
 }
 
 /* Return a secret of a Vault that has been checked, in a memory context, through SPI. */

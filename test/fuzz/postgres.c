@@ -30,6 +30,7 @@
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
 
+#include <math.h>
 #include <sanitizer/asan_interface.h>
 
 /* Memory: a header before each allocation, which nobody but this file may touch. */
@@ -643,24 +644,36 @@ parse_bool(const char *value, bool *result)
 	return *result || pg_strcasecmp(value, "off") == 0 || pg_strcasecmp(value, "false") == 0;
 }
 
-/* Without fractions, and of the units only that of milliseconds and seconds. */
+/* Without units */
 bool
 parse_int(const char *value, int *result, int flags, const char **hintmsg)
 {
 	char *end;
 	long  number;
 
-	*hintmsg = NULL;
+	(void) flags;
+	(void) hintmsg;
 	errno = 0;
 	number = strtol(value, &end, 0);
-	if (end == value || errno != 0 || number != (int) number)
-		return false;
-	if ((flags & GUC_UNIT_TIME) != 0 && strcmp(end, "s") == 0)
-		number *= 1000;
-	else if (*end != '\0' && ((flags & GUC_UNIT_TIME) == 0 || strcmp(end, "ms") != 0))
-		return false;
 	*result = (int) number;
-	return number == (int) number;
+	return end != value && *end == '\0' && errno == 0 && number == (int) number;
+}
+
+/* In seconds, with no other units than milliseconds and seconds */
+bool
+parse_real(const char *value, double *result, int flags, const char **hintmsg)
+{
+	char *end;
+
+	(void) flags;
+	(void) hintmsg;
+	errno = 0;
+	*result = strtod(value, &end);
+	if (end == value || errno != 0 || isnan(*result))
+		return false;
+	if (strcmp(end, "ms") == 0)
+		*result /= 1000;
+	return *end == '\0' || strcmp(end, "s") == 0 || strcmp(end, "ms") == 0;
 }
 
 Datum

@@ -1,7 +1,8 @@
 /*
  * service.c
  *		A service whose answers are the input, in place of http.c; a server
- *		that leads to it, in place of server.c; and the calls of SQL functions.
+ *		that leads to it, in place of server.c; its limiter, in place of quota.c; and
+ *		the calls of SQL functions.
  *
  * The answers are separated by the byte 0x1e.  Each looks as on the wire:
  *
@@ -24,6 +25,7 @@
 
 #include "aws/http.h"
 #include "clock.h"
+#include "server/quota.h"
 #include "server/server.h"
 
 struct HttpRequest
@@ -41,6 +43,7 @@ static size_t      answers_left;
 static double      current_time;
 static bool        has_ended; /* a request, since the last http_wait */
 static Session     session;
+static Limiter     limiter;
 
 char         *http_ca_file = "";
 CognitoServer fuzz_server;
@@ -52,7 +55,7 @@ fuzz_serve(const char *input, size_t length)
 	answers_left = length;
 	current_time = 1000;
 	memset(&session, 0, sizeof(session));
-	limiter_init(&session.limiter, current_time);
+	limiter_init(&limiter, 5, false, current_time);
 	fuzz_server =
 		(CognitoServer){.name = "fuzzed",
 						.region = "eu-west-1",
@@ -90,6 +93,15 @@ const char *
 server_pool_id(const CognitoServer *server, PoolKind pool)
 {
 	return pool == POOL_IDENTITY ? server->identity_pool_id : server->user_pool_id;
+}
+
+Limiter *
+quota_limiter(const char *name, double rate, bool limited)
+{
+	(void) name;
+	(void) rate;
+	(void) limited;
+	return &limiter;
 }
 
 HttpRequest *
@@ -260,6 +272,7 @@ http_seconds(const HttpRequest *request)
 	F(cognito_app_clients, "t")              \
 	F(cognito_app_client, "tt")              \
 	F(cognito_identity_providers, "t")       \
+	F(cognito_identity_provider, "tt")       \
 	F(cognito_identity_pools, "t")           \
 	F(cognito_identity_pool, "tt")           \
 	F(cognito_identities, "tt")

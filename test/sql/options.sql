@@ -42,6 +42,15 @@ CREATE SERVER readable FOREIGN DATA WRAPPER cognito_wrapper OPTIONS (
 CREATE USER MAPPING FOR CURRENT_USER SERVER bare OPTIONS (
 	aws_access_key_id 'AKIAIOSFODNN7EXAMPLE', aws_secret_access_key 'S3CRET', aws_session_token 'T0KEN');
 
+-- Whoever names a pool of another region is told so, but emulators name theirs as they like
+CREATE SERVER other FOREIGN DATA WRAPPER cognito_wrapper OPTIONS (region 'eu-west-1',
+	user_pool_id 'eu-west-2_AbCdEf123', identity_pool_id 'eu-west-11:11111111-2222-4333-8444-555555555555');
+ALTER SERVER other OPTIONS (SET user_pool_id 'eu-west-1_AbCdEf123',
+	SET identity_pool_id 'eu-west-1:11111111-2222-4333-8444-555555555555');
+ALTER SERVER other OPTIONS (SET region 'eu-west-2', DROP identity_pool_id);
+ALTER SERVER other OPTIONS (DROP region);
+DROP SERVER other;
+
 -- Values.  A function to try many: it gives SQLSTATE, message and detail, or says that it was accepted.
 CREATE FUNCTION try_option(option text, value text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
@@ -58,7 +67,7 @@ EXCEPTION WHEN OTHERS THEN
 END $$;
 
 SELECT value, try_option('region', value)
-FROM unnest(ARRAY['eu-west-1', 'us-gov-west-1', 'cn-north-1', 'local', '', 'eu west', 'EU-WEST-1', '-eu', 'eu-', 'eu.west', repeat('a', 64)]) value;
+FROM unnest(ARRAY['eu-west-1', 'us-gov-west-1', 'cn-north-1', 'us-isob-east-1', 'local', '', 'eu west', 'EU-WEST-1', '-eu', 'eu-', 'eu.west', 'eu-west1', 'eu-west', 'eu-west-1a', 'euwest1', 'eu-1', 'eu--west-1', 'eu-west-1-', repeat('a', 64), repeat('a', 63)]) value;
 SELECT value, try_option('user_pool_id', value)
 FROM unnest(ARRAY['eu-west-1_AbCdEf123', 'local_1a2b', '', 'abc', '_abc', 'eu-west-1_', 'eu-west-1_a-b', 'eu-west-1_ü', repeat('a', 54) || '_b']) value;
 SELECT value, try_option('identity_pool_id', value)
@@ -74,8 +83,9 @@ SELECT length, try_option('endpoint_url', 'https://' || rpad('a', length, '.a') 
 SELECT value, try_option('identity_endpoint_url', value)
 FROM unnest(ARRAY['https://cognito-identity-fips.us-east-1.amazonaws.com', 'http://127.0.0.1:9229', '', 'ftp://localhost', 'http://example.com', 'https://user:pw@host']) value;
 SELECT value, try_option('request_timeout', value)
-FROM unnest(ARRAY['10s', '500ms', '2min', '250', '1.5s', '0', '-1', '-1s', '5 parsecs', '', 'soon', '100d']) value;
+FROM unnest(ARRAY['10s', '500ms', '2min', '250', '1.5s', '30', ' 1.5 ', '0.001', '1us', '0', '-1', '-1s', '5 parsecs', '', 'soon', '100d', '2147484', 'NaN']) value;
 SELECT try_option('connect_timeout', '0');
+CREATE SERVER s FOREIGN DATA WRAPPER cognito_wrapper OPTIONS (request_timeout '10 seconds');
 SELECT value, try_option('max_retries', value) FROM unnest(ARRAY['0', '100', '101', '-1', '3s', 'many', '']) value;
 SELECT option, try_option(option, '') FROM unnest(ARRAY['aws_access_key_id', 'aws_secret_access_key', 'aws_session_token', 'api_key_id']) option;
 SELECT option, try_option(option, E'S3CRET\n') FROM unnest(ARRAY['aws_access_key_id', 'aws_secret_access_key', 'aws_session_token']) option;

@@ -60,7 +60,7 @@ for (
 	[ 'UserNotFoundException', '42704', 'user requested from Cognito for server "srv" does not exist' ],
 	[ 'InvalidParameterException', '22023', 'Cognito refused an argument .* "srv"', 'A filter must be' ],
 	[ 'ValidationException', '22023', 'Cognito refused an argument .* "srv"', 'A filter must be' ],
-	[ 'TooManyRequestsException', '53400', 'Cognito throttled .* "srv"', '"max_retries"' ],
+	[ 'TooManyRequestsException', '53400', 'Cognito throttled .* "srv"', '"max_requests_per_second".*AWS does not raise' ],
 	[ 'InternalErrorException', 'HV000', 'Cognito failed to process the request for server "srv"', 'again later' ],
 	[ 'LimitExceededException', 'HV000', 'Cognito refused the request for server "srv"' ],
 	[ 'SomethingNewException', 'HV000', 'Cognito refused the request for server "srv"' ])
@@ -155,12 +155,12 @@ $cognito->faults;
 
 my $unreachable = 'could not connect to Cognito for server "srv"';
 my $closed = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1')->sockport;
-$cognito->create_server($node, 'srv', endpoint_url => "http://127.0.0.1:$closed");
+$cognito->create_server($node, 'srv', endpoint_url => "http://127.0.0.1:$closed", max_retries => 0);
 like(Cognito::error_of($node, $call),
 	text_of('HV00N', $unreachable, ".* port $closed .*, while connecting", '"endpoint_url"'),
 	'connection refused');
 
-$cognito->create_server($node, 'srv', endpoint_url => 'https://nohost.invalid');
+$cognito->create_server($node, 'srv', endpoint_url => 'https://nohost.invalid', max_retries => 0);
 like(Cognito::error_of($node, $call),
 	text_of('HV00N', $unreachable, '.* nohost\.invalid, while resolving the host name', '"region"'),
 	'a host that is not known');
@@ -184,6 +184,7 @@ my $address = '127.0.0.1:' . $full->sockport;
 my @waiting = map { IO::Socket::INET->new(PeerAddr => $address, Blocking => 0) } 1 .. 8;
 $cognito->create_server($node, 'srv',
 	endpoint_url => "http://$address",
+	max_retries => 0,
 	connect_timeout => '1s');
 times_out('connect_timeout', 'HV00N', 'timeout expired while connecting to Cognito for server "srv"',
 	'gave up after .* s while connecting', '"connect_timeout"');
@@ -191,11 +192,13 @@ times_out('connect_timeout', 'HV00N', 'timeout expired while connecting to Cogni
 my $silent = IO::Socket::INET->new(Listen => 8, LocalAddr => '127.0.0.1');
 $cognito->create_server($node, 'srv',
 	endpoint_url => 'https://127.0.0.1:' . $silent->sockport,
-	connect_timeout => '1s');
+	max_retries => 0,
+	connect_timeout => '1000ms');
 times_out('connect_timeout in TLS', 'HV00N', 'timeout expired while connecting to Cognito for server "srv"',
 	'gave up after .* s while negotiating TLS', '"connect_timeout"');
 
-$cognito->create_server($node, 'srv', request_timeout => '1s');
+# without a unit: seconds
+$cognito->create_server($node, 'srv', max_retries => 0, request_timeout => '1');
 for (
 	[ 'response', 'waiting for the response', 1 ],
 	[ 'body', 'receiving the response', 1 ],

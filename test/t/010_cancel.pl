@@ -74,6 +74,7 @@ for my $phase (@phases)
 	$phase->{endpoint} //= $bad->url;
 	$bad->create_server($node, "hasty_$phase->{name}",
 		endpoint_url => $phase->{endpoint},
+		max_retries => 0,
 		connect_timeout => '1s',
 		request_timeout => '1s');
 }

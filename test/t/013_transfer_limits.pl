@@ -73,12 +73,13 @@ is(Cognito::query($session, 'SHOW max_files_per_process'), 1000, 'a thousand fil
 $node->append_conf('postgresql.conf', 'max_files_per_process = 80');
 $node->restart;
 $session = Cognito::session($node);
+$cognito->pool('eu-west-1_Groups', groups => [ map { { GroupName => "g$_" } } 1 .. 250 ]);
 $cognito->create_server($node, 'srv',
 	max_concurrent_requests => 64,
-	user_pool_id => 'eu-west-1_Users2000');
+	user_pool_id => 'eu-west-1_Groups');
 $cognito->faults({ delay => 0.05, times => -1 });
 like(
-	Cognito::query_error($session, $count),
+	Cognito::query_error($session, "SELECT FROM cognito_memberships('srv')"),
 	qr/ERROR:  53000: out of file descriptors for a connection .* "srv"\nDETAIL: .*\nHINT: .*max_concurrent_requests/,
 	'64 connections of 80 files are refused');
 $cognito->faults();
@@ -120,10 +121,12 @@ if (!$server)
 	serve_large_answers($listener);
 }
 $cognito->create_server($node, 'srv',
-	endpoint_url => 'http://127.0.0.1:' . $listener->sockport,
 	max_retries => 0,
 	request_timeout => '40s',
 	max_concurrent_requests => 6);
+is(Cognito::query($session, $count), 300, 'a session sends several requests after its first response');
+$node->safe_psql('postgres',
+	"ALTER SERVER srv OPTIONS (SET endpoint_url 'http://127.0.0.1:" . $listener->sockport . "')");
 like(
 	Cognito::query_error($session,
 		"SELECT FROM cognito_users('srv', 'email', '=', '{a,b,c,d,e,f}')"),

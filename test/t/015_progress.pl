@@ -58,5 +58,24 @@ is($rows[3], 'other|1|5|5|300|0|0|0|0|t|t|t', 'the counters of a server');
 is($rows[4], 'srv|2|21|18|1080|2|2|1|2|t|t|t', 'retries, throttling, errors and connections are counted');
 is("@rows[5, 6]", 'other srv', 'the view has the same rows');
 is($rows[7], 'srv', 'a server that is gone is left out');
+$cognito->faults;
+
+$cognito->create_server($node, 'other');
+like($node->safe_psql('postgres', <<'SQL'), qr/^300\n\n0\n.* rows=300 .*\n5\nother\|1\|1\|1\|5\|0\|0$/,
+SELECT count(*) FROM cognito_users('other');
+SELECT cognito_statistics_reset();
+SELECT count(*) FROM cognito_statistics;
+EXPLAIN SELECT FROM cognito_users('other');
+SELECT count(*) FROM cognito_users('other', NULL, 5);
+SELECT server_name, calls, requests, pages, rows, errors, connections_opened FROM cognito_statistics;
+SQL
+	'counters start anew after a reset, and estimates stay');
+
+# PostgreSQL itself counts calls of all sessions
+$node->safe_psql('postgres', "SET track_functions = 'all'; SELECT count(*) FROM cognito_users('other')")
+  for 1 .. 2;
+ok( $node->poll_query_until('postgres', "SELECT calls = 2 AND total_time > 0 FROM pg_stat_user_functions
+		WHERE funcid = 'cognito_users(text)'::regprocedure"),
+	'pg_stat_user_functions has the calls of all sessions');
 
 done_testing();

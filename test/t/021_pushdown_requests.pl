@@ -174,15 +174,14 @@ is(@requests, 1005, 'for each of 1100 rows, the size of the pool being unknown: 
 
 $cognito->create_server($node, 'wide', user_pool_id => $POOL, max_concurrent_requests => 4);
 my $wide = "SELECT count(*) FROM cognito_users('wide') WHERE";
-my @parts = map { "sub ^= \"$_\"" } 0 .. 9, 'a' .. 'f';
 for ([ 'enabled', 270 ], [ "status = 'CONFIRMED'", 263 ], [ "status IN ('UNCONFIRMED', 'CONFIRMED')", 268 ])
 {
 	my ($condition, $rows) = @$_;
 	my ($result, @requests) = $cognito->query_with_requests($node, "$wide $condition");
 
 	is($result, $rows, "$condition, four pages at once: the right rows");
-	is_deeply([ sort @{ filters(@requests) } ], [ '', @parts ],
-		"$condition, four pages at once: all users in parts, as most of them match");
+	is_deeply(filters(@requests), [ '', '', 'sub ^= "0"', ('') x 3 ],
+		"$condition, four pages at once: all users, as most of them match");
 }
 check_query('NOT enabled, four pages at once', "$wide NOT enabled", 30, 'status = "Disabled"');
 check_query('a rare status, four pages at once', "$wide status = 'UNCONFIRMED'", 5, 'cognito:user_status = "UNCONFIRMED"');

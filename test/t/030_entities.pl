@@ -205,6 +205,14 @@ my @descriptions = (
 		has_details => 1
 	},
 	{
+		call => "cognito_identity_provider('srv', 'idp')",
+		operation => 'DescribeIdentityProvider',
+		parameters => { UserPoolId => $USER_POOL, ProviderName => 'idp' },
+		object => 'IdentityProvider',
+		members => [ ProviderName => $text->('idp'), ProviderType => $text->('SAML'), @dates ],
+		has_details => 1
+	},
+	{
 		call => "cognito_identity_pool('srv')",
 		operation => 'DescribeIdentityPool',
 		parameters => { IdentityPoolId => $IDENTITY_POOL },
@@ -379,7 +387,8 @@ for my $description (grep { $_->{object} } @descriptions)
 
 # Transient errors are retried, whatever the operation
 
-pool(users => [ Cognito->user('ana') ], groups => [ { GroupName => 'a"group"' } ], clients => [ { ClientId => '7ab' } ]);
+pool(users => [ Cognito->user('ana') ], groups => [ { GroupName => 'a"group"' } ], clients => [ { ClientId => '7ab' } ],
+	identity_providers => [ { ProviderName => 'idp' } ]);
 identity_pool(identities => []);
 account(user_pools => []);
 for my $entity (@listings, @descriptions)
@@ -398,7 +407,7 @@ for my $entity (@listings, @descriptions)
 }
 
 
-# The details contain everything except an app client's secret
+# The details contain everything except the secret of an app client or an identity provider
 
 for my $description (@descriptions)
 {
@@ -432,6 +441,18 @@ is( result_of($client,
 unlike(
 	result_of($client, reply_with($client, '{"ClientId": 7, "ClientSecret": "s3cret"}')),
 	qr/s3cret/, 'an error does not contain the secret of an app client');
+my ($provider) = grep { ($_->{object} // '') eq 'IdentityProvider' } @descriptions;
+my @secrets = map { qq("$_": "s3cret") } qw(client_secret client_secret private_key CLIENT_SECRET);
+for ([ '', '' ], [ ', "ProviderType": 7', ', and not in an error' ])
+{
+	my ($more, $where) = @$_;
+	my $found = result_of($provider,
+		reply_with($provider, '{"ProviderDetails": {' . join(', ', @secrets, '"client_id": "c1", "key_id": "k1"') . "}$more}"),
+		"SELECT details::text FROM $provider->{call}");
+
+	unlike($found, qr/s3cret/, "the secrets of an identity provider are removed from its details$where");
+	is($found, '{"ProviderDetails": {"key_id": "k1", "client_id": "c1"}}', 'the other details of an identity provider remain') if !$more;
+}
 
 
 # Errors name the missing resource, or the action that must be allowed
@@ -442,6 +463,7 @@ for (
 	[ "cognito_group_users('srv', 'no-one''s')", 'group "no-one\'s"', 'Group not found' ],
 	[ "cognito_user_groups('srv', 'nobody')", 'user "nobody"', 'User does not exist' ],
 	[ "cognito_app_client('srv', 'none')", 'app client "none"', 'none does not exist' ],
+	[ "cognito_identity_provider('srv', 'none')", 'identity provider "none"', 'none does not exist' ],
 	[
 		"cognito_identity_pool('srv', 'eu-west-1:00000000-0000-4000-8000-000000000000')",
 		'identity pool "eu-west-1:00000000-0000-4000-8000-000000000000"', 'not found'
@@ -464,7 +486,7 @@ like(
 	"$_: the error names the missing user pool")
   for "groups('lost')", "group_users('lost', 'admins')", "user_groups('lost', 'ana')",
   "user_pool('lost')", "app_clients('lost')", "app_client('lost', '7ab')",
-  "identity_providers('lost')";
+  "identity_providers('lost')", "identity_provider('lost', 'idp')";
 
 $cognito->control('PUT', 'keys',
 	{ AKIDDENIED => { secret => 's', denied => [ map { $_->{operation} } @listings, @descriptions ] } });
@@ -503,6 +525,7 @@ like(
   [ 'app_clients(NULL)', 'server_name' ],
   [ "app_client('srv', NULL)", 'client_id' ],
   [ 'identity_providers(NULL)', 'server_name' ],
+  [ "identity_provider('srv', NULL)", 'provider_name' ],
   [ 'identity_pools(NULL)', 'server_name' ],
   [ "identity_pool('srv', NULL)", 'identity_pool_id' ],
   [ "identities('srv', NULL)", 'identity_pool_id' ];

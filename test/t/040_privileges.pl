@@ -208,7 +208,7 @@ like(
 	error($superuser, 'vaulted'),
 	qr/39000: could not decrypt the Vault secret of server "vaulted"
 DETAIL:  Vault reports: .+\.
-HINT:  .*vault\.update_secret\.
+HINT:  .*vault\.create_secret\.
 CONTEXT:  reading the Vault secret of server "vaulted"/,
 	'a secret that cannot be decrypted');
 run(q(DELETE FROM vault.secrets WHERE name = 'broken'));

@@ -328,4 +328,19 @@ is_deeply(
 	],
 	'what has been planted is found');
 
+
+# What pg_stat_statements keeps, as the manual says
+
+sub kept { return $node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_statements WHERE query LIKE '%kept$_[0]%'") }
+run(q(SET pg_stat_statements.track_utility = on;
+	CREATE ROLE lent;
+	CREATE USER MAPPING FOR lent SERVER server OPTIONS (aws_access_key_id 'AKIA', aws_secret_access_key 'kept1');
+	ALTER USER MAPPING FOR lent SERVER server OPTIONS (SET aws_secret_access_key 'kept2');
+	CREATE USER MAPPING FOR nobody SERVER server OPTIONS (aws_access_key_id 'AKIA', aws_secret_access_key 'kept3');
+	SELECT vault.create_secret('kept4', 'kept');
+	SET pg_stat_statements.track_utility = off;
+	ALTER USER MAPPING FOR lent SERVER server OPTIONS (SET aws_secret_access_key 'kept5')));
+is_deeply([ map { kept($_) } 1 .. 5 ], [ 1, 1, 0, 0, 0 ],
+	'pg_stat_statements keeps commands that succeed as typed, unless told not to, and of a query no constants');
+
 done_testing();

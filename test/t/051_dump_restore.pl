@@ -15,17 +15,6 @@ my $OFFLINE = '-c cognito_srf.offline=on';
 my $WARNING = qr/WARNING:  no rows from server "\w+" while cognito_srf.offline is on/;
 my $directory = PostgreSQL::Test::Utils::tempdir();
 
-# Returns a new, empty cluster.
-sub new_cluster
-{
-	my ($name) = @_;
-	my $node = PostgreSQL::Test::Cluster->new($name);
-
-	$node->init;
-	$node->start;
-	return $node;
-}
-
 # Runs a client program with PGOPTIONS; returns its exit status and its messages.
 sub client
 {
@@ -106,6 +95,16 @@ SQL
 	  map { $_ eq '-' ? '-' : $node->safe_psql($database, "SELECT count(*) FROM $_") } @views;
 }
 
+# Returns how many views PostgreSQL would drop with a server.
+sub dependent
+{
+	my ($node) = @_;
+	return $node->safe_psql('app', <<'SQL');
+SELECT count(*) FROM pg_depend
+WHERE classid = 'pg_rewrite'::regclass AND refclassid = 'pg_foreign_server'::regclass
+SQL
+}
+
 # Returns the manual's statement that lists the materialized views to refresh.
 sub statement_of_manual
 {
@@ -117,7 +116,7 @@ sub statement_of_manual
 # A database with all kinds of objects, in which "counted" reads Cognito through "enabled" and "stored".
 
 my $cognito = Cognito->new;
-my $source = new_cluster('source');
+my $source = Cognito::empty_cluster('source');
 $source->safe_psql('postgres', <<SQL);
 CREATE ROLE keeper;
 CREATE ROLE reader;
@@ -177,6 +176,7 @@ SQL
 my $objects = objects($source, 'app');
 my $rows = rows($source, 'app');
 is(filled($source, 'app'), '1 300 61', 'all materialized views are populated');
+is(dependent($source), 7, 'the views that cognito_create_views created depend on the server');
 
 # Dumps
 
@@ -193,13 +193,15 @@ for my $dump (
 is(scalar($cognito->requests), 0, 'pg_dump sends no requests to Cognito');
 unlike(slurp_file("$directory/app.sql"), qr/CREATE (VIEW|FUNCTION) public\.cognito/,
 	'pg_dump leaves out the objects of the extension');
+like(slurp_file("$directory/app.sql"), qr/CREATE SERVER mapped.*CREATE VIEW staff\.users/s,
+	'pg_dump writes a server before its views');
 
 # From here on, the service is stopped.
 
 is(scalar($cognito->violations), 0, 'every request was well-formed');
 $cognito->stop;
 
-my $target = new_cluster('target');
+my $target = Cognito::empty_cluster('target');
 for my $database (qw(plain failed undone definitions other))
 {
 	$target->safe_psql('postgres', "CREATE DATABASE $database");
@@ -279,12 +281,14 @@ for my $alter ('ALTER ROLE restorer', 'ALTER DATABASE hosted')
 	$target->safe_psql('hosted', "$alter RESET cognito_srf.offline");
 }
 
-# The service is started again.
+# The service is started again. Vault has another key here.
 
 $cognito = Cognito->new;
 for my $database (qw(app failed))
 {
 	$target->safe_psql($database, <<SQL);
+DELETE FROM vault.secrets;
+SELECT vault.create_secret('$Cognito::SECRET', 'cognito');
 ALTER SERVER vaulted OPTIONS (SET endpoint_url '@{[ $cognito->url ]}');
 ALTER SERVER mapped OPTIONS (SET endpoint_url '@{[ $cognito->url ]}');
 SQL
@@ -295,12 +299,14 @@ is($target->safe_psql('app', 'SELECT count FROM counted'),
 	$source->safe_psql('app', 'SELECT count FROM counted'), 'the manual\'s statement refreshes each view after those that it reads');
 is($target->safe_psql('app', 'SET ROLE keeper; SELECT count(*) FROM staff.users'),
 	61, 'views that cognito_create_views created can be read after the restore');
+is(dependent($target), 0, 'they do not depend on the server after the restore');
 is( $target->safe_psql('app', <<'SQL'), '0', 'views that cognito_create_views created can be replaced after the restore');
 SET ROLE keeper;
 SELECT count(*) FROM cognito_create_views('mapped', 'staff', true) AS name
 FULL JOIN pg_views v ON viewname = name AND schemaname = 'staff'
 WHERE name IS NULL AND schemaname = 'staff' OR viewname IS NULL
 SQL
+is(dependent($target), 7, 'views that were replaced depend on the server again');
 is($target->safe_psql('app', 'SET cognito_srf.offline = on; SELECT users_now()'),
 	300, 'a function may turn cognito_srf.offline off');
 
