@@ -200,3 +200,24 @@ CREATE PROCEDURE cognito_sync_users(server_name text, target regclass, deletions
 	AS 'MODULE_PATHNAME' LANGUAGE C;
 COMMENT ON PROCEDURE cognito_sync_users IS
 	'writes the users of the user pool of a server to a table, and only what has changed';
+
+-- Tokens of a user pool. What a session knows of keys, and when it requested them, is not known to
+-- its parallel workers.
+
+CREATE FUNCTION cognito_verify_token(server_name text, token text, token_use text DEFAULT NULL)
+	RETURNS jsonb
+	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL RESTRICTED COST 100;
+COMMENT ON FUNCTION cognito_verify_token(text, text, text) IS
+	'claims of a valid token (id, access, or either) of the user pool of a server; an error if it is not valid';
+
+CREATE FUNCTION cognito_claims(server_name text DEFAULT cognito_default_server())
+	RETURNS jsonb
+	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL RESTRICTED COST 10;
+COMMENT ON FUNCTION cognito_claims(text) IS
+	'claims of the token in setting cognito_srf.token; null without a token, an error if it is not valid';
+
+CREATE FUNCTION cognito_jwks(server_name text)
+	RETURNS jsonb
+	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000;
+COMMENT ON FUNCTION cognito_jwks(text) IS
+	'keys of the tokens of the user pool of a server, for its option jwks';

@@ -13,8 +13,12 @@
 #include "fetch/listing.h"
 #include "fetch/srf.h"
 #include "functions/memberships.h"
+#include "functions/tokens.h"
 #include "functions/users.h"
 #include "planner/pushdown.h"
+#include "server/options.h"
+#include "tokens/keys.h"
+#include "tokens/verify.h"
 
 PG_MODULE_MAGIC;
 
@@ -50,6 +54,13 @@ _PG_init(void)
 							 "Enables sending the conditions and limits of queries to Cognito.",
 							 NULL, &pushdown_enabled, true, PGC_USERSET, GUC_EXPLAIN, NULL, NULL,
 							 NULL);
+	DefineCustomStringVariable("cognito_srf.token", "Token whose claims cognito_claims returns.",
+							   "It belongs to one transaction: use SET LOCAL, or set_config.",
+							   &tokens_setting, "", PGC_USERSET,
+							   GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE, NULL,
+							   NULL, tokens_show_setting);
 	MarkGUCPrefixReserved("cognito_srf");
 	pushdown_init(entities);
+	options_check_keys = keys_check;
+	verify_init();
 }

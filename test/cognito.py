@@ -7,7 +7,8 @@
                                    and print a second URL: the same without TLS
 
 It listens on a free port of 127.0.0.1, and checks each request as strictly as AWS does: its signature with
-botocore's own signer, its body with botocore's models of the services. `GET /_violations` lists what was malformed.
+botocore's own signer, its body with AWS's models of the services, which model.json pins. `GET /_violations` lists what
+was malformed.
 
 Pools: <region>_UsersN has N generated users, for any N, and <region>_OldUsersN too, whose subs are random UUIDs as in
 pools made before 2024; eu-west-1_AbCdEf123 has the 300 people of the demo, and
@@ -42,19 +43,20 @@ from http.server import BaseHTTPRequestHandler
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from botocore.loaders import Loader
 from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
-MODELS = {model.metadata["targetPrefix"]: model
-          for model in (ServiceModel(Loader().load_service_model(name, "service-2"), name)
-                        for name in ("cognito-idp", "cognito-identity"))}
+MODEL_FILE = os.path.join(os.path.dirname(os.path.realpath(__file__)), "model.json")  # pin-model writes it
+with open(MODEL_FILE, encoding="ascii") as _file:
+    MODELS = {model["metadata"]["targetPrefix"]: ServiceModel(model, name)
+              for name, model in json.load(_file)["services"].items()}
 CONTENT_TYPE = "application/x-amz-json-1.1"
 SIGNED_ALWAYS = {"content-type", "host", "x-amz-date", "x-amz-target"}
 AUTHORIZATION = re.compile(
     r"AWS4-HMAC-SHA256 Credential=([^/]+)/(\d{8})/([^/]+)/([^/]+)/aws4_request, ?"
     r"SignedHeaders=([a-z0-9;-]+), ?Signature=([0-9a-f]{64})")
 DATE_FORMAT = "%Y%m%dT%H%M%SZ"
+KEYS_PATH = re.compile(r"/([^/]+)/\.well-known/jwks\.json")
 MAX_SKEW = 300  # seconds
 
 
@@ -425,7 +427,9 @@ class Call:
         self.headers = {name.lower(): value for name, value in headers}
         self.repeats = len(headers) > len(self.headers)
         self.prefix, _, operation = self.headers.get("x-amz-target", "").rpartition(".")
-        self.operation = operation or None
+        keys = KEYS_PATH.fullmatch(path)
+        self.keys_pool = keys and keys[1]
+        self.operation = "jwks.json" if keys else operation or None
         self.model = MODELS.get(self.prefix)
         try:
             self.parameters = json.loads(body)
@@ -527,8 +531,8 @@ def check_limits(value, shape, name):
     """Check what botocore's validator ignores: patterns, maxima, and that true is not 1."""
     limits = shape.metadata
     size = value if isinstance(value, (int, float)) else len(value)
-    # Python has no \p{…}: the model uses all of these classes together, for the visible characters
-    pattern = limits.get("pattern", "(?s).*").replace(r"\p{L}\p{M}\p{S}\p{N}\p{P}", r"\S")
+    # Python has no \p{…}: the model uses all of these classes together, for the visible characters; Z are separators
+    pattern = limits.get("pattern", "(?s).*").replace(r"\p{L}\p{M}\p{S}\p{N}\p{P}", r"\S").replace(r"\p{Z}", r"\s")
     mismatch = isinstance(value, str) and not re.fullmatch(pattern, value)
     if mismatch or size > limits.get("max", size) or isinstance(value, bool) != (shape.type_name == "boolean"):
         raise ValueError(f"Value {value!r} at {name} fails to satisfy its constraint")
@@ -630,6 +634,7 @@ class Cognito:
         self.accounts = {}
         self.keys = {"AKIAIOSFODNN7EXAMPLE": Key("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")}
         self.faults, self.requests, self.violations = [], [], []
+        self.jwks = {}
         self.ahead = 0
         self.quota = None
 
@@ -700,11 +705,22 @@ class Cognito:
                                f"to perform: {action} because no identity-based policy allows the {action} action")
         return self.resource(call.parameters, region)
 
+    def token_keys(self, call):
+        """Return the keys of a pool's tokens, which everybody may read, and nobody needs to sign for."""
+        if call.method != "GET" or call.body or "authorization" in call.headers:
+            raise MalformedRequest("BadRequest", "not an unsigned GET without a body")
+        if call.keys_pool not in self.jwks:
+            raise ServiceError("ResourceNotFoundException", f"User pool {call.keys_pool} does not exist.")
+        return self.jwks[call.keys_pool]
+
     def perform(self, call, replacement):
         """Return the response to a request. The request is checked even if a fault replaces the response."""
         try:
-            resource = self.check(call)
-            content = None if replacement else OPERATIONS[call.operation](resource, call.parameters)
+            if call.keys_pool:
+                content = self.token_keys(call)
+            else:
+                resource = self.check(call)
+                content = None if replacement else OPERATIONS[call.operation](resource, call.parameters)
         except ServiceError as service_error:
             if isinstance(service_error, MalformedRequest):
                 self.violations.append(f"{call.operation}: {service_error}")
@@ -736,6 +752,8 @@ class Cognito:
         match route:
             case ["PUT", "_pool", pool_id]:
                 self.pools[pool_id] = Pool(pool_id, **content)
+            case ["PUT", "_jwks", pool_id]:
+                self.jwks[pool_id] = content
             case ["PUT", "_identity_pool", pool_id]:
                 self.identity_pools[pool_id] = IdentityPool(pool_id, **content)
             case ["PUT", "_account", region]:

@@ -92,17 +92,20 @@ struct AwsRequest
 	MemoryContextCallback release;
 };
 
-/* Return the endpoint that a server names for a service, or else the service's own. */
-static const Endpoint *
-find_endpoint(const CognitoServer *server, const AwsService *service)
+const char *
+aws_host(const CognitoServer *server, const AwsService *service)
+{
+	bool china = strncmp(server->region, "cn-", strlen("cn-")) == 0;
+
+	return psprintf("%s.%s.amazonaws.com%s", service->prefix, server->region, china ? ".cn" : "");
+}
+
+const Endpoint *
+aws_endpoint(const CognitoServer *server, const AwsService *service)
 {
 	const Endpoint *named = *(const Endpoint *const *) ((const char *) server + service->endpoint);
-	bool            china = strncmp(server->region, "cn-", strlen("cn-")) == 0;
 
-	if (named != NULL)
-		return named;
-	return endpoint_of_host(
-		psprintf("%s.%s.amazonaws.com%s", service->prefix, server->region, china ? ".cn" : ""));
+	return named != NULL ? named : endpoint_of_host(aws_host(server, service));
 }
 
 /* Wipe the signing key of a request; callback of its memory context. */
@@ -140,7 +143,7 @@ aws_create_request(const CognitoServer *server, const AwsOperation *operation,
 	request->release = (MemoryContextCallback){.func = release, .arg = request};
 	MemoryContextRegisterResetCallback(CurrentMemoryContext, &request->release);
 	request->http = http_create();
-	request->endpoint = find_endpoint(server, operation->service);
+	request->endpoint = aws_endpoint(server, operation->service);
 	request->limiter = find_limiter(server, operation, request->endpoint);
 	request->target = psprintf("%s.%s", operation->service->target, operation->name);
 	initStringInfo(&request->body);

@@ -16,6 +16,13 @@
 typedef struct AwsRequest AwsRequest;
 
 /*
+ * Return AWS's host of a service in a server's region, and the endpoint: that which the
+ * server names, or else this host.
+ */
+extern const char     *aws_host(const CognitoServer *server, const AwsService *service);
+extern const Endpoint *aws_endpoint(const CognitoServer *server, const AwsService *service);
+
+/*
  * Return a request that lives, with its transfer's handle, in the server's context.
  * An error of the type not_found_type, which may be NULL, makes the reply NULL instead
  * of being raised.

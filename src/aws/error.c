@@ -314,11 +314,18 @@ aws_error_of(HttpRequest *http, AwsError *error)
 	return true;
 }
 
+/* Return the length of a secret, 0 if there is none. */
+static size_t
+secret_length(const char *secret)
+{
+	return secret != NULL ? strlen(secret) : 0;
+}
+
 /* Mask a secret in a copy of a text, wherever it is in the text. */
 static void
 mask(char *copy, const char *text, const char *secret)
 {
-	size_t length = secret != NULL ? strlen(secret) : 0;
+	size_t length = secret_length(secret);
 
 	if (length == 0)
 		return;
@@ -389,9 +396,9 @@ reduce_to_ascii(char *text)
 static char *
 quote(const char *words, const CognitoServer *server)
 {
-	size_t token = server->session_token != NULL ? strlen(server->session_token) : 0;
-	char  *seen = pnstrdup(words, MAX_QUOTED + Max(strlen(server->secret_access_key), token));
-	char  *text = pstrdup(seen);
+	char *seen = pnstrdup(words, MAX_QUOTED + Max(secret_length(server->secret_access_key),
+												  secret_length(server->session_token)));
+	char *text = pstrdup(seen);
 
 	mask(text, seen, server->secret_access_key);
 	mask(text, seen, server->session_token);

@@ -1,6 +1,6 @@
 /*
  * http.c
- *		POST requests on libcurl's multi interface, waited for with the latch.
+ *		GET and POST requests on libcurl's multi interface, waited for with the latch.
  *
  * libcurl passes to two callbacks which sockets to watch and when to call it next.
  * The callbacks only store that, because no error may be raised inside them;
@@ -40,6 +40,20 @@
 /* The initial size of a response's buffer, in bytes: a page of users takes some 40 kB */
 #define INITIAL_BUFFER (64 * 1024)
 
+/*
+ * The phases of a transfer, in their order; a kept connection skips the first ones.
+ * Only the calls of our callbacks tell them in all versions of libcurl: what its
+ * times and ports mean has changed.
+ */
+typedef enum HttpPhase
+{
+	PHASE_RESOLVING,
+	PHASE_CONNECTING,
+	PHASE_NEGOTIATING_TLS,
+	PHASE_WAITING,
+	PHASE_RECEIVING
+} HttpPhase;
+
 struct HttpRequest
 {
 	CURL                 *easy;
@@ -47,6 +61,7 @@ struct HttpRequest
 	bool                  running;       /* added to the multi handle */
 	bool                  options_valid; /* libcurl has taken all options so far */
 	HttpOutcome           outcome;
+	HttpPhase             phase;
 	struct curl_slist    *headers;
 	char                 *body; /* malloc'd, because it grows inside a callback */
 	size_t                length;
@@ -195,6 +210,7 @@ open_socket(void *user, curlsocktype purpose pg_attribute_unused(), struct curl_
 	HttpRequest  *request = user;
 	curl_socket_t fd;
 
+	request->phase = PHASE_CONNECTING;
 	pool.wait_set_stale = true;
 	release_closed_sockets();
 	if (!AcquireExternalFD())
@@ -226,10 +242,25 @@ start_resolver(void *resolver pg_attribute_unused(), void *reserved pg_attribute
  * backend.
  */
 static CURLcode
-set_up_tls(CURL *easy pg_attribute_unused(), void *context, void *user pg_attribute_unused())
+set_up_tls(CURL *easy pg_attribute_unused(), void *context, void *user)
 {
+	HttpRequest *request = user;
+
+	request->phase = PHASE_NEGOTIATING_TLS;
 	SSL_CTX_clear_mode((SSL_CTX *) context, SSL_MODE_AUTO_RETRY);
 	return CURLE_OK;
+}
+
+/* libcurl's callback: note that there is a connection, on which it now sends the message. */
+static int
+note_connection(void *user, char *remote_address pg_attribute_unused(),
+				char *local_address pg_attribute_unused(), int remote_port pg_attribute_unused(),
+				int local_port pg_attribute_unused())
+{
+	HttpRequest *request = user;
+
+	request->phase = PHASE_WAITING;
+	return CURL_PREREQFUNC_OK;
 }
 
 /* Wipe and free the response of a request, which may contain the secret of an app client. */
@@ -328,6 +359,9 @@ receive_header(char *data, size_t size, size_t count, void *user)
 	HttpRequest *request = user;
 	size_t       length = size * count;
 
+	/* until there is a connection, they are a proxy's */
+	if (request->phase == PHASE_WAITING)
+		request->phase = PHASE_RECEIVING;
 	request->header_length += length;
 	if (request->header_length > HTTP_MAX_HEADERS)
 		request->outcome = HTTP_HEADERS_TOO_LARGE;
@@ -371,16 +405,6 @@ release(void *arg)
 	release_closed_sockets();
 }
 
-/* Return true if a request reached the point whose time libcurl stores under that name. */
-static bool
-reached(const HttpRequest *request, CURLINFO time)
-{
-	curl_off_t when = 0;
-
-	curl_easy_getinfo(request->easy, time, &when);
-	return when != 0;
-}
-
 /* Return true if a proxy refused to connect: by a status of 4xx. */
 static bool
 is_refused_by_proxy(const HttpRequest *request)
@@ -395,7 +419,7 @@ is_refused_by_proxy(const HttpRequest *request)
 static HttpOutcome
 outcome_of(const HttpRequest *request, CURLcode result)
 {
-	bool connected = reached(request, CURLINFO_PRETRANSFER_TIME_T);
+	bool connected = request->phase >= PHASE_WAITING;
 
 	switch (result)
 	{
@@ -430,6 +454,9 @@ outcome_of(const HttpRequest *request, CURLcode result)
 			if (connected)
 				return HTTP_CONNECTION_LOST;
 			return is_refused_by_proxy(request) ? HTTP_REFUSED : HTTP_UNREACHABLE;
+
+		case CURLE_BAD_CONTENT_ENCODING: /* newer versions find it before is_encoded does */
+			return HTTP_ENCODED;
 
 		case CURLE_OUT_OF_MEMORY:
 			return HTTP_OUT_OF_MEMORY;
@@ -651,6 +678,9 @@ set_constant_options(HttpRequest *request)
 	set_option(request, SSL_CIPHER_LIST, CIPHERS);
 	set_option(request, SSL_EC_CURVES, GROUPS);
 	set_option(request, SSL_CTX_FUNCTION, set_up_tls);
+	set_option(request, SSL_CTX_DATA, request);
+	set_option(request, PREREQFUNCTION, note_connection);
+	set_option(request, PREREQDATA, request);
 	set_option(request, USERAGENT, "cognito_srf/1.1");
 }
 
@@ -725,6 +755,8 @@ set_message(HttpRequest *request, const HttpMessage *message)
 	set_option(request, TIMEOUT_MS, (long) message->request_timeout);
 	set_option(request, POSTFIELDSIZE_LARGE, (curl_off_t) message->length);
 	set_option(request, COPYPOSTFIELDS, message->body);
+	if (message->body == NULL)
+		set_option(request, HTTPGET, 1L);
 	set_certificates(request);
 	return set_headers(request, message->headers) && request->options_valid;
 }
@@ -737,6 +769,7 @@ http_send(HttpRequest *request, const HttpMessage *message)
 	request->header_length = 0;
 	request->error[0] = '\0';
 	request->outcome = HTTP_PENDING;
+	request->phase = PHASE_RESOLVING;
 
 	open_pool();
 	if (!set_message(request, message) ||
@@ -800,21 +833,13 @@ http_error(const HttpRequest *request)
 const char *
 http_phase(const HttpRequest *request)
 {
-	long port = 0;
+	static const char *const phases[] = {
+		[PHASE_RESOLVING] = "resolving the host name", [PHASE_CONNECTING] = "connecting",
+		[PHASE_NEGOTIATING_TLS] = "negotiating TLS",   [PHASE_WAITING] = "waiting for the response",
+		[PHASE_RECEIVING] = "receiving the response",
+	};
 
-	/* From the last to the first, because a kept connection skips the first ones. */
-	if (reached(request, CURLINFO_STARTTRANSFER_TIME_T))
-		return "receiving the response";
-	if (reached(request, CURLINFO_PRETRANSFER_TIME_T))
-		return "waiting for the response";
-
-	/* Some versions set the time of the connection only after TLS, but its port at once. */
-	curl_easy_getinfo(request->easy, CURLINFO_LOCAL_PORT, &port);
-	if (port > 0)
-		return "negotiating TLS";
-	if (reached(request, CURLINFO_NAMELOOKUP_TIME_T))
-		return "connecting";
-	return "resolving the host name";
+	return phases[request->phase];
 }
 
 double

@@ -1,6 +1,6 @@
 /*
  * http.h
- *		POST requests on libcurl's multi interface.  They are waited for on the
+ *		GET and POST requests on libcurl's multi interface.  They are waited for on the
  *		backend's latch, so that a cancel takes effect at once.
  *
  * Connections belong to the session, are kept between requests, and count among the
@@ -49,9 +49,9 @@ typedef enum HttpOutcome
 typedef struct HttpMessage
 {
 	const char *url;
-	bool        direct;  /* never through a proxy */
-	List       *headers; /* of char *, each "name: value" */
-	const char *body;
+	bool        direct;          /* never through a proxy */
+	List       *headers;         /* of char *, each "name: value" */
+	const char *body;            /* of a POST request; NULL for a GET request */
 	size_t      length;          /* of the body, in bytes */
 	int         connect_timeout; /* in milliseconds */
 	int         request_timeout; /* in milliseconds, connecting included */

@@ -30,6 +30,10 @@
 
 #define MAX_POOL_ID 55
 #define MAX_DNS_LABEL 63
+#define MAX_CLIENT_ID 128
+#define MAX_ISSUER 2048
+
+#define CLIENT_IDS_PROBLEM "It must be a list of app client ids, such as 'id1, id2', or only '*'."
 
 #define LOWER_LETTERS "abcdefghijklmnopqrstuvwxyz"
 
@@ -44,9 +48,6 @@ typedef enum OptionType
 	OPTION_TIME,     /* sets an int, in milliseconds */
 	OPTION_BOOL      /* sets a bool */
 } OptionType;
-
-/* Return what is wrong with a string, as a constant sentence, or NULL. */
-typedef const char *(*StringRule)(const char *value);
 
 typedef struct Option
 {
@@ -129,6 +130,35 @@ check_identity_pool(const char *value)
 	return NULL;
 }
 
+/*
+ * Accept ids of app clients in the service model's form, [\w+]+, between commas or spaces,
+ * or "*" alone, a StringRule.
+ */
+static const char *
+check_client_ids(const char *value)
+{
+	size_t id = 0;
+
+	if (strcmp(value, "*") == 0)
+		return NULL;
+	for (const char *c = value + strspn(value, ", "); *c != '\0'; c += id, c += strspn(c, ", "))
+	{
+		id = strspn(c, WORD_LETTERS "+");
+		if (id == 0 || id > MAX_CLIENT_ID || (c[id] != '\0' && strchr(", ", c[id]) == NULL))
+			return CLIENT_IDS_PROBLEM;
+	}
+	return id > 0 ? NULL : CLIENT_IDS_PROBLEM;
+}
+
+/* Accept the issuer of tokens, which is compared as it is, a StringRule. */
+static const char *
+check_issuer(const char *value)
+{
+	if (strlen(value) > MAX_ISSUER)
+		return "It must not be longer than 2048 bytes.";
+	return check_not_empty(value);
+}
+
 /* The default of a string or an endpoint is NULL. */
 static const Option options_table[] = {
 	{"aws_access_key_id", CREDENTIAL, OPTION_TEXT, FIELD(access_key_id), .rule = check_credential},
@@ -149,7 +179,12 @@ static const Option options_table[] = {
 	{"max_requests_per_second", ON_SERVER, OPTION_INT, FIELD(max_requests_per_second), 1, 100000,
 	 0},
 	{"pushdown", ON_SERVER, OPTION_BOOL, FIELD(pushdown), .initial = true},
+	{"app_client_ids", ON_SERVER, OPTION_TEXT, FIELD(app_client_ids), .rule = check_client_ids},
+	{"jwks", ON_SERVER, OPTION_TEXT, FIELD(jwks), .rule = check_not_empty},
+	{"token_issuer", ON_SERVER, OPTION_TEXT, FIELD(token_issuer), .rule = check_issuer},
 };
+
+StringRule options_check_keys;
 
 PG_FUNCTION_INFO_V1(cognito_fdw_validator);
 
@@ -215,6 +250,15 @@ find_value(List *options, const char *name)
 	return NULL;
 }
 
+/* Raise the error for a malformed value. */
+static void
+pg_attribute_noreturn() reject_value(const char *name, const char *problem)
+{
+	ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_STRING_FORMAT),
+					errmsg("invalid value for option \"%s\"", name), errdetail("%s", problem),
+					errhidestmt(true)));
+}
+
 /* Set the field of an option from its value, NULL for the default. */
 static void
 read_value(const Option *option, const char *value, CognitoServer *server)
@@ -245,9 +289,7 @@ read_value(const Option *option, const char *value, CognitoServer *server)
 			break;
 	}
 	if (problem != NULL)
-		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_STRING_FORMAT),
-						errmsg("invalid value for option \"%s\"", option->name),
-						errdetail("%s", problem), errhidestmt(true)));
+		reject_value(option->name, problem);
 }
 
 void
@@ -408,6 +450,16 @@ warn_of_plain_http(const CognitoServer *server)
 					  errhidestmt(true)));
 }
 
+/* Raise the error for keys of tokens that are not usable, which only its user can parse. */
+static void
+check_keys(const CognitoServer *server)
+{
+	const char *problem = server->jwks != NULL ? options_check_keys(server->jwks) : NULL;
+
+	if (problem != NULL)
+		reject_value("jwks", problem);
+}
+
 /* Warn of the id of a pool that does not begin with the region and a separator. */
 static void
 warn_of_other_region(const char *option, const char *region, const char *id, char separator)
@@ -448,6 +500,7 @@ cognito_fdw_validator(PG_FUNCTION_ARGS)
 	memset(&server, 0, sizeof(server));
 	check_names(options, valid);
 	options_read(options, &server);
+	check_keys(&server);
 	(void) options_read_credentials(options, catalog == UserMappingRelationId, &server);
 	if (catalog == ForeignServerRelationId)
 	{

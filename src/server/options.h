@@ -17,6 +17,15 @@
 
 #include "server/server.h"
 
+/* Return what is wrong with a string, as a constant sentence, or NULL. */
+typedef const char *(*StringRule)(const char *value);
+
+/*
+ * The rule for option "jwks", which is set once: the parser of keys is in a higher layer.
+ * Only the validator applies it, because it takes long; who uses the option does so again.
+ */
+extern StringRule options_check_keys;
+
 /*
  * Set fields of a server from a list of DefElem, to the defaults for absent options:
  * option_read those of one option, options_read those of all options that only a server

@@ -66,24 +66,23 @@ caller_name(void)
 	return quote_identifier(GetUserNameFromId(GetUserId(), false));
 }
 
-/* Return a server that the calling role may use, or raise an error. */
-static ForeignServer *
-find_server(const char *name)
+Oid
+server_find(const char *name)
 {
-	ForeignServer *server = GetForeignServerByName(name, true);
+	Oid server = get_foreign_server_oid(name, true);
 
-	if (server == NULL)
+	if (!OidIsValid(server))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("server \"%s\" does not exist", name),
 				 errhint("Use CREATE SERVER to create it, or \\des in psql to list the existing "
 						 "servers.  The views read the server that "
 						 "\"cognito_srf.default_server\" names.")));
 
-	if (server_aclcheck(server->serverid, GetUserId()) != ACLCHECK_OK)
+	if (server_aclcheck(server, GetUserId()) != ACLCHECK_OK)
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-						errmsg("permission denied for server \"%s\"", server->servername),
+						errmsg("permission denied for server \"%s\"", name),
 						errhint("To allow this, execute: GRANT USAGE ON FOREIGN SERVER %s TO %s;",
-								quote_identifier(server->servername), caller_name())));
+								quote_identifier(name), caller_name())));
 	return server;
 }
 
@@ -254,15 +253,16 @@ check_endpoints(const CognitoServer *server, Oid owner)
 					 quote_identifier(server->name))));
 }
 
-CognitoServer *
-server_open(const char *name, PoolKind pool)
+/* Open a server, with the credentials of the calling role or without any. */
+static CognitoServer *
+open_server(const char *name, PoolKind pool, bool with_credentials)
 {
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "cognito server", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext  caller = MemoryContextSwitchTo(context);
 	ServerCleanup *cleanup = create_server();
 	CognitoServer *server = cleanup->server;
-	ForeignServer *catalog = find_server(name);
+	ForeignServer *catalog = GetForeignServer(server_find(name));
 
 	cleanup->server_options = catalog->options;
 	server->name = catalog->servername;
@@ -272,10 +272,23 @@ server_open(const char *name, PoolKind pool)
 	options_read(catalog->options, server);
 	check_endpoints(server, catalog->owner);
 	check_options(server, pool);
-	resolve_credentials(cleanup, catalog);
+	if (with_credentials)
+		resolve_credentials(cleanup, catalog);
 
 	MemoryContextSwitchTo(caller);
 	return server;
+}
+
+CognitoServer *
+server_open(const char *name, PoolKind pool)
+{
+	return open_server(name, pool, true);
+}
+
+CognitoServer *
+server_open_public(const char *name, PoolKind pool)
+{
+	return open_server(name, pool, false);
 }
 
 const char *
@@ -296,7 +309,7 @@ server_close(CognitoServer *server)
 bool
 server_has_pool(const char *name, PoolKind pool)
 {
-	ForeignServer *catalog = find_server(name);
+	ForeignServer *catalog = GetForeignServer(server_find(name));
 	CognitoServer  server;
 	bool           has_pool;
 

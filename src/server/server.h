@@ -43,6 +43,9 @@ typedef struct CognitoServer
 	int             max_retries;
 	int             max_concurrent_requests;
 	int             max_requests_per_second; /* 0 for no limit */
+	const char     *app_client_ids;          /* whose tokens are accepted: a list, or "*" */
+	const char     *jwks;                    /* keys of tokens, instead of the user pool's */
+	const char     *token_issuer;            /* of tokens, instead of the user pool's */
 	bool            pushdown;                /* conditions of queries may be sent as filters */
 } CognitoServer;
 
@@ -66,10 +69,20 @@ typedef struct CognitoServer
  * 22023 for malformed ones; and what vault_secret raises.
  */
 extern CognitoServer *server_open(const char *name, PoolKind pool);
-extern void           server_close(CognitoServer *server);
+
+/*
+ * Open a server for what AWS lets everybody do: like server_open, but without credentials,
+ * which the calling role then does not need.
+ */
+extern CognitoServer *server_open_public(const char *name, PoolKind pool);
+
+extern void server_close(CognitoServer *server);
 
 /* Return the id of one of a server's pools, NULL if it has none. */
 extern const char *server_pool_id(const CognitoServer *server, PoolKind pool);
+
+/* Return a server that the calling role may use.  Raise 42704, or 42501 without USAGE. */
+extern Oid server_find(const char *name);
 
 /*
  * Return true if a server that the calling role may use has the id of a pool of

@@ -13,6 +13,7 @@
 #include "nodes/parsenodes.h"
 
 #include "server/options.h"
+#include "tokens/keys.h"
 
 extern Datum cognito_fdw_validator(PG_FUNCTION_ARGS);
 
@@ -107,6 +108,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	Input input = {(const char *) data, size};
 
+	options_check_keys = keys_check;
 	(void) fuzz_try(run_input, &input);
 	return 0;
 }

@@ -78,7 +78,7 @@ FROM unnest(ARRAY[
 	'http://127.0.0.1:9229', 'http://127.9.9.9', 'http://[::1]:9229',
 	'', 'example.com', 'ftp://example.com', 'file:///etc/passwd', 'http://example.com', 'http://10.0.0.1',
 	'http://127.0.0.1.example.com', 'http://localhost.example.com', 'http://[::2]', 'https://user:pw@host', 'http://127.0.0.1@example.com',
-	'https://host/path', 'https://host/?a=b', 'https://host/#a', 'https://host:99999', 'https://host:0', 'https://host:', 'https://host:/', 'https://host:port', 'https://ho st', E'https://host\r\nx: y']) value;
+	'https://host/path', 'https://host/?a=b', 'https://host/#a', 'https://host:99999', 'https://host:0', 'https://host:', 'https://host:/', 'https://host:port', 'https://ho st', E'https://host\r\nx']) value;
 SELECT length, try_option('endpoint_url', 'https://' || rpad('a', length, '.a') || ':8443') FROM unnest(ARRAY[253, 254, 100000]) length;
 SELECT value, try_option('identity_endpoint_url', value)
 FROM unnest(ARRAY['https://cognito-identity-fips.us-east-1.amazonaws.com', 'http://127.0.0.1:9229', '', 'ftp://localhost', 'http://example.com', 'https://user:pw@host']) value;

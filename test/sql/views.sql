@@ -24,7 +24,8 @@ SELECT * FROM cognito_create_views(server_name => 'crowd', schema_name => 'Crowd
 SELECT count(*) FROM staff.users;
 SELECT count(*) FROM "Crowd".users;
 SELECT group_name FROM staff.groups ORDER BY 1;
-\d+ staff.groups
+SELECT attname, atttypid::regtype AS type, col_description(attrelid, attnum)
+FROM pg_attribute WHERE attrelid = 'staff.groups'::regclass AND attnum > 0 ORDER BY attnum;
 
 -- They are the caller's, and each has comments on itself and all its columns.
 SELECT relnamespace::regnamespace AS schema, relowner::regrole AS owner,

@@ -157,7 +157,7 @@ my $unreachable = 'could not connect to Cognito for server "srv"';
 my $closed = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1')->sockport;
 $cognito->create_server($node, 'srv', endpoint_url => "http://127.0.0.1:$closed", max_retries => 0);
 like(Cognito::error_of($node, $call),
-	text_of('HV00N', $unreachable, ".* port $closed .*, while connecting", '"endpoint_url"'),
+	text_of('HV00N', $unreachable, ".*[ :]$closed .*, while connecting", '"endpoint_url"'),
 	'connection refused');
 
 $cognito->create_server($node, 'srv', endpoint_url => 'https://nohost.invalid', max_retries => 0);

@@ -208,7 +208,7 @@ my $ok = "HTTP/1.1 200 OK\r\n";
 my $broke = 'ERROR:  HV000: connection to Cognito for server "raw" was lost\n';
 my $chunked = "${ok}transfer-encoding: chunked\r\n\r\n";
 like(answer_raw("220 mail.example.com ESMTP\r\n"),
-	qr/ERROR:  HV000: .* server "raw"\nDETAIL:  ListUsers: .*, while receiving the response\.\n/,
+	qr/ERROR:  HV000: .* server "raw"\nDETAIL:  ListUsers: .*, while waiting for the response\.\n/,
 	'an answer that is not HTTP');
 like(answer_raw(''),
 	qr/${broke}DETAIL:  ListUsers: /, 'no answer at all');

@@ -94,32 +94,15 @@ is(Cognito::query($session, 'CREATE TEMP TABLE copy AS SELECT * FROM pg_proc; SE
 # Memory: all responses in flight share one limit.
 
 # Responds to each request with 31 MB and never ends the response.
-sub serve_large_answers
-{
-	my ($listener) = @_;
-	my @connections;
-
-	while (my $connection = $listener->accept)
-	{
-		push @connections, $connection;
-		next if fork;
-		my $megabyte = ' ' x 1_000_000;
-		1 while ($connection->getline // "\r\n") ne "\r\n";
-		print $connection "HTTP/1.1 200 OK\r\ncontent-length: 32000000\r\n\r\n";
-		print $connection $megabyte for 1 .. 31;
-		sleep 60;
-		exit;
-	}
-	return;
-}
-
 my $listener = IO::Socket::INET->new(Listen => 8, LocalAddr => '127.0.0.1');
-my $server = fork // die $!;
-if (!$server)
-{
-	setpgrp;
-	serve_large_answers($listener);
-}
+my $server = Cognito::serve_connections($listener, sub {
+	my ($connection) = @_;
+	my $megabyte = ' ' x 1_000_000;
+	1 while ($connection->getline // "\r\n") ne "\r\n";
+	print $connection "HTTP/1.1 200 OK\r\ncontent-length: 32000000\r\n\r\n";
+	print $connection $megabyte for 1 .. 31;
+	sleep 60;
+});
 $cognito->create_server($node, 'srv',
 	max_retries => 0,
 	request_timeout => '40s',
@@ -132,8 +115,7 @@ like(
 		"SELECT FROM cognito_users('srv', 'email', '=', '{a,b,c,d,e,f}')"),
 	qr/ERROR:  HV000: Cognito's concurrent responses .* "srv" are larger than 128 MB in total\nDETAIL: .*\nHINT: .*max_concurrent_requests/,
 	'six answers of 31 MB are too much');
-kill TERM => -$server;
-waitpid $server, 0;
+Cognito::stop_processes($server);
 
 is(join('', $cognito->violations), '', 'every request was well-formed');
 

@@ -1,5 +1,6 @@
-# Upgrade from 1.0: the same objects and privileges as with a new installation; grants survive the
-# update, and a dump.
+# Upgrade from 1.0: the same objects, definitions, comments and privileges as with a new installation;
+# grants and the views of users survive the update, and a dump. Until the update is executed, the
+# library works under the script of 1.0.
 use strict;
 use warnings;
 
@@ -17,15 +18,22 @@ my $writers = join ', ', @writers;
 # Runs statements in a database.
 sub run { return $node->safe_psql(@_) }
 
-# Returns the extension's objects with their privileges.
+# Returns the extension's objects with their definitions, columns, comments and privileges.
 sub objects
 {
 	my ($database) = @_;
 	return run($database, <<'SQL');
-SELECT pg_describe_object(d.classid, d.objid, 0), proacl, relacl,
-	coalesce(i.initprivs, proacl, relacl) FROM pg_depend d
+SELECT pg_describe_object(d.classid, d.objid, 0),
+	pg_get_functiondef(p.oid), pg_get_viewdef(c.oid), w.fdwhandler::regproc, w.fdwvalidator::regproc, w.fdwoptions,
+	(SELECT string_agg(format('%s %s %s %s', attname, format_type(atttypid, atttypmod), attacl,
+				col_description(attrelid, attnum)), E'\n' ORDER BY attnum)
+		FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0),
+	obj_description(d.objid, (SELECT relname FROM pg_class WHERE oid = d.classid)),
+	proacl, relacl, fdwacl, coalesce(i.initprivs, proacl, relacl, fdwacl)
+FROM pg_depend d
 LEFT JOIN pg_proc p ON (d.classid, d.objid) = (p.tableoid, p.oid)
 LEFT JOIN pg_class c ON (d.classid, d.objid) = (c.tableoid, c.oid)
+LEFT JOIN pg_foreign_data_wrapper w ON (d.classid, d.objid) = (w.tableoid, w.oid)
 LEFT JOIN pg_init_privs i ON (d.classid, d.objid) = (i.classoid, i.objoid)
 WHERE refobjid = (SELECT oid FROM pg_extension WHERE extname = 'cognito_srf') AND d.deptype = 'e'
 ORDER BY 1
@@ -87,7 +95,76 @@ run('updated', 'ALTER EXTENSION cognito_srf UPDATE');
 is( call_of_memberships('updated'),
 	"cognito_memberships('srv'::text, 'username'::text, '='::text, '{ana}'::text[])",
 	'after the update the condition is pushed down');
-is(objects('updated'), objects('fresh'), 'an updated extension has the same objects and privileges as a new one');
+is(objects('updated'), objects('fresh'), 'an updated extension has the same objects as a new one');
+
+# The objects of 1.0, before and after the update: with the new library, every function returns the
+# same, and what users have created over them stays
+
+my $cognito = Cognito->new;
+my @calls = (
+	q(cognito_users('cognito_server')),
+	q(cognito_users('cognito_server', 'name ^= "A"', 5)),
+	q(cognito_users('cognito_server', 'email', '^=', '{ana,liam}')),
+	q(cognito_filter('name', '^=', 'A"b')),
+	q(cognito_default_server()),
+	q(cognito_groups('cognito_server')),
+	q(cognito_group_users('cognito_server', 'editors')),
+	q(cognito_user_groups('cognito_server', 'ana.sato')),
+	q(cognito_memberships('cognito_server')),
+	q(cognito_memberships('cognito_server', 'username', '{ana.sato,hana.sato}')),
+	q(cognito_add_user_to_group('cognito_server', 'ana.sato', 'admins')),
+	q(cognito_remove_user_from_group('cognito_server', 'ana.sato', 'admins')),
+	q(cognito_user_pools('cognito_server')),
+	q(cognito_user_pool('cognito_server')),
+	q(cognito_app_clients('cognito_server')),
+	q(cognito_app_client('cognito_server', '1example23456789')),
+	q(cognito_identity_providers('cognito_server')),
+	q(cognito_identity_pools('cognito_server')),
+	q(cognito_identity_pool('cognito_server')),
+	q(cognito_identity_pool('cognito_server', 'eu-west-1:11111111-2222-4333-8444-555555555555')),
+	q(cognito_identities('cognito_server')),
+	q(cognito_identities('cognito_server', 'eu-west-1:11111111-2222-4333-8444-555555555555')),
+	q((SELECT server_name FROM cognito_statistics())));
+
+# Returns the rows of a relation or a function call of a database.
+sub rows
+{
+	my ($database, $source) = @_;
+	return run($database, "SELECT r.* FROM $source AS r ORDER BY r::text");
+}
+
+# Returns the definitions and the rows of all views that are not the extension's.
+sub views_of_users
+{
+	my ($database) = @_;
+	my $views = run($database,
+		q(SELECT oid::regclass, pg_get_viewdef(oid) FROM pg_class WHERE relname ~ '^of_' ORDER BY relname));
+	my @names = $views =~ /^(of_\w+)\|/mg;
+	return join "\n", $views, map { "$_: " . rows($database, $_) } grep { !/statistics/ } @names;
+}
+
+run('postgres', 'CREATE DATABASE viewed');
+run('viewed', q(CREATE EXTENSION cognito_srf VERSION '1.0'));
+for my $database ('viewed', 'fresh')
+{
+	local $Cognito::DATABASE = $database;
+	$cognito->create_server($node, 'cognito_server',
+		identity_pool_id => 'eu-west-1:11111111-2222-4333-8444-555555555555',
+		identity_endpoint_url => $cognito->url);
+}
+is(rows('viewed', $_), rows('fresh', $_), "under the script of 1.0: $_") for @calls;
+is( run('viewed', q(CREATE SCHEMA demo; SELECT count(*) FROM cognito_create_views('cognito_server', 'demo'))),
+	10, 'under the script of 1.0: cognito_create_views');
+
+run('viewed', "CREATE VIEW of_call_$_ AS SELECT r.* FROM $calls[$_] AS r") for grep { $calls[$_] !~ /_(add|remove)_/ } 0 .. $#calls;
+run('viewed', <<'SQL');
+SELECT format('CREATE VIEW of_%1$s AS SELECT * FROM %1$I', relname) FROM pg_depend JOIN pg_class c ON objid = c.oid
+WHERE refobjid = (SELECT oid FROM pg_extension WHERE extname = 'cognito_srf') AND relkind = 'v' \gexec
+SQL
+my $before = views_of_users('viewed');
+cmp_ok(scalar(() = $before =~ /^of_\w+\|/mg), '>=', 30, 'there are views over all objects of 1.0');
+run('viewed', 'ALTER EXTENSION cognito_srf UPDATE');
+is(views_of_users('viewed'), $before, 'views of users survive the update, and return the same');
 
 # Grants, and a dump of them
 
