@@ -43,6 +43,140 @@ CREATE FUNCTION cognito_memberships(server_name text, attribute text, operator t
 COMMENT ON FUNCTION cognito_memberships(text, text, text, text[]) IS
 	'memberships in the user pool of a server whose attribute (group_name or username) equals (=) or starts with (^=) one of the values';
 
+-- A limit without a filter, and with a condition.  Pushdown calls the latter.
+
+CREATE FUNCTION cognito_users(server_name text, max_users bigint)
+	RETURNS TABLE (username text, email text, status text, enabled boolean,
+		created_at timestamptz, updated_at timestamptz, attributes jsonb)
+	AS 'MODULE_PATHNAME', 'cognito_users_limited'
+	LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000
+	SUPPORT cognito_users_support;
+COMMENT ON FUNCTION cognito_users(text, bigint) IS
+	'users of the user pool of a server, at most max_users';
+
+CREATE FUNCTION cognito_users(server_name text, max_users bigint, attribute text, operator text,
+		"values" text[])
+	RETURNS TABLE (username text, email text, status text, enabled boolean,
+		created_at timestamptz, updated_at timestamptz, attributes jsonb)
+	AS 'MODULE_PATHNAME', 'cognito_users_matching_limited'
+	LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000
+	SUPPORT cognito_users_support;
+COMMENT ON FUNCTION cognito_users(text, bigint, text, text, text[]) IS
+	'users of the user pool of a server whose attribute equals (=) or starts with (^=) one of the values, at most max_users';
+
+-- The user pool as an argument, on a server without option user_pool_id.  It is the second argument
+-- of each function.  That of cognito_users must not be mistaken for a filter: PostgreSQL prefers the
+-- parameter of type text to one of a domain, whatever kind of string an argument is.
+
+CREATE DOMAIN cognito_user_pool_id AS text;
+COMMENT ON DOMAIN cognito_user_pool_id IS 'id of a user pool, such as eu-west-1_AbCdEf123';
+
+CREATE FUNCTION cognito_users(server_name text, user_pool_id cognito_user_pool_id, max_users bigint DEFAULT NULL)
+	RETURNS TABLE (username text, email text, status text, enabled boolean,
+		created_at timestamptz, updated_at timestamptz, attributes jsonb)
+	AS 'MODULE_PATHNAME', 'cognito_users_of_pool'
+	LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000
+	SUPPORT cognito_users_support;
+COMMENT ON FUNCTION cognito_users(text, cognito_user_pool_id, bigint) IS
+	'users of a user pool, at most max_users';
+
+CREATE FUNCTION cognito_users(server_name text, user_pool_id cognito_user_pool_id, attribute text,
+		operator text, "values" text[])
+	RETURNS TABLE (username text, email text, status text, enabled boolean,
+		created_at timestamptz, updated_at timestamptz, attributes jsonb)
+	AS 'MODULE_PATHNAME', 'cognito_users_of_pool_matching'
+	LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000
+	SUPPORT cognito_users_support;
+COMMENT ON FUNCTION cognito_users(text, cognito_user_pool_id, text, text, text[]) IS
+	'users of a user pool whose attribute equals (=) or starts with (^=) one of the values';
+
+CREATE FUNCTION cognito_users(server_name text, user_pool_id cognito_user_pool_id, max_users bigint,
+		attribute text, operator text, "values" text[])
+	RETURNS TABLE (username text, email text, status text, enabled boolean,
+		created_at timestamptz, updated_at timestamptz, attributes jsonb)
+	AS 'MODULE_PATHNAME', 'cognito_users_of_pool_matching_limited'
+	LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000
+	SUPPORT cognito_users_support;
+COMMENT ON FUNCTION cognito_users(text, cognito_user_pool_id, bigint, text, text, text[]) IS
+	'users of a user pool whose attribute equals (=) or starts with (^=) one of the values, at most max_users';
+
+CREATE FUNCTION cognito_groups(server_name text, user_pool_id text)
+	RETURNS TABLE (group_name text, description text, role_arn text, precedence integer,
+		created_at timestamptz, updated_at timestamptz)
+	AS 'MODULE_PATHNAME'
+	LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000 ROWS 100;
+COMMENT ON FUNCTION cognito_groups(text, text) IS
+	'all groups of a user pool';
+
+CREATE FUNCTION cognito_group_users(server_name text, user_pool_id text, group_name text)
+	RETURNS TABLE (username text, email text, status text, enabled boolean,
+		created_at timestamptz, updated_at timestamptz, attributes jsonb)
+	AS 'MODULE_PATHNAME'
+	LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000;
+COMMENT ON FUNCTION cognito_group_users(text, text, text) IS
+	'all users in a group of a user pool';
+
+CREATE FUNCTION cognito_user_groups(server_name text, user_pool_id text, username text)
+	RETURNS TABLE (group_name text, description text, role_arn text, precedence integer,
+		created_at timestamptz, updated_at timestamptz)
+	AS 'MODULE_PATHNAME'
+	LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000 ROWS 10;
+COMMENT ON FUNCTION cognito_user_groups(text, text, text) IS
+	'all groups of a user of a user pool';
+
+CREATE FUNCTION cognito_memberships(server_name text, user_pool_id text)
+	RETURNS TABLE (group_name text, username text)
+	AS 'MODULE_PATHNAME'
+	LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000
+	SUPPORT cognito_memberships_support;
+COMMENT ON FUNCTION cognito_memberships(text, text) IS
+	'all memberships in a user pool: which user is in which group';
+
+CREATE FUNCTION cognito_memberships(server_name text, user_pool_id text, attribute text, operator text,
+		"values" text[])
+	RETURNS TABLE (group_name text, username text)
+	AS 'MODULE_PATHNAME', 'cognito_memberships_of_pool_matching'
+	LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000
+	SUPPORT cognito_memberships_support;
+COMMENT ON FUNCTION cognito_memberships(text, text, text, text, text[]) IS
+	'memberships in a user pool whose attribute (group_name or username) equals (=) or starts with (^=) one of the values';
+
+CREATE FUNCTION cognito_user_pool(server_name text, user_pool_id text)
+	RETURNS TABLE (id text, name text, arn text, mfa_configuration text, estimated_users integer,
+		deletion_protection text, created_at timestamptz, updated_at timestamptz, details jsonb)
+	AS 'MODULE_PATHNAME'
+	LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000 ROWS 1;
+COMMENT ON FUNCTION cognito_user_pool(text, text) IS
+	'a user pool of the account and region of a server';
+
+CREATE FUNCTION cognito_app_clients(server_name text, user_pool_id text)
+	RETURNS TABLE (client_id text, client_name text)
+	AS 'MODULE_PATHNAME'
+	LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000 ROWS 10;
+COMMENT ON FUNCTION cognito_app_clients(text, text) IS
+	'all app clients of a user pool';
+
+CREATE FUNCTION cognito_app_client(server_name text, user_pool_id text, client_id text)
+	RETURNS TABLE (client_id text, client_name text, created_at timestamptz,
+		updated_at timestamptz, details jsonb)
+	AS 'MODULE_PATHNAME'
+	LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000 ROWS 1;
+COMMENT ON FUNCTION cognito_app_client(text, text, text) IS
+	'an app client of a user pool, without its secret';
+
+CREATE FUNCTION cognito_identity_providers(server_name text, user_pool_id text)
+	RETURNS TABLE (provider_name text, provider_type text, created_at timestamptz,
+		updated_at timestamptz)
+	AS 'MODULE_PATHNAME'
+	LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000 ROWS 10;
+COMMENT ON FUNCTION cognito_identity_providers(text, text) IS
+	'all identity providers of a user pool';
+
+-- In C, so that EXPLAIN shows the call, and not the expression that would be inlined.  The library
+-- knows the setting.
+
+CREATE OR REPLACE FUNCTION cognito_default_server() RETURNS text
+	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL SAFE;
 -- Statistics of the session start anew.
 
 CREATE FUNCTION cognito_statistics_reset() RETURNS void
@@ -58,6 +192,13 @@ CREATE FUNCTION cognito_identity_provider(server_name text, provider_name text)
 	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000 ROWS 1;
 COMMENT ON FUNCTION cognito_identity_provider(text, text) IS
 	'an identity provider of the user pool of a server, without the secrets of the provider';
+
+CREATE FUNCTION cognito_identity_provider(server_name text, user_pool_id text, provider_name text)
+	RETURNS TABLE (provider_name text, provider_type text, created_at timestamptz,
+		updated_at timestamptz, details jsonb)
+	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000 ROWS 1;
+COMMENT ON FUNCTION cognito_identity_provider(text, text, text) IS
+	'an identity provider of a user pool, without the secrets of the provider';
 
 -- Comments of 1.0 that were unclear
 
@@ -170,7 +311,6 @@ CREATE TABLE cognito_sync_partitions (
 	unchanged bigint NOT NULL,
 	PRIMARY KEY (target, server_name, user_pool_id, partition)
 );
-REVOKE ALL ON cognito_sync_partitions FROM PUBLIC;
 SELECT pg_catalog.pg_extension_config_dump('cognito_sync_partitions',
 	'WHERE target IN (SELECT oid FROM pg_catalog.pg_class WHERE relpersistence <> ''t'')');
 COMMENT ON TABLE cognito_sync_partitions IS

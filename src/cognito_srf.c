@@ -12,6 +12,7 @@
 #include "aws/http.h"
 #include "fetch/listing.h"
 #include "fetch/srf.h"
+#include "functions/default_server.h"
 #include "functions/memberships.h"
 #include "functions/tokens.h"
 #include "functions/users.h"
@@ -24,9 +25,6 @@ PG_MODULE_MAGIC;
 
 void _PG_init(void);
 
-/* Setting that only SQL reads, with current_setting, in the views over the default server. */
-static char *default_server;
-
 /* The entities whose rows can be searched. */
 static const SearchEntity *const entities[] = {&users_search, &memberships_search, NULL};
 
@@ -37,7 +35,8 @@ _PG_init(void)
 	DefineCustomStringVariable("cognito_srf.default_server", "Sets the server that the views read.",
 							   "These are the views with the name of a function, such as "
 							   "cognito_users.",
-							   &default_server, "cognito_server", PGC_USERSET, 0, NULL, NULL, NULL);
+							   &default_server_name, DEFAULT_SERVER, PGC_USERSET, GUC_EXPLAIN, NULL,
+							   NULL, NULL);
 	DefineCustomStringVariable("cognito_srf.ca_file",
 							   "Sets the file of trusted certificates, in PEM format.",
 							   "If it is empty, the certificates of the system are trusted.",

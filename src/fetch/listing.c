@@ -42,10 +42,11 @@ typedef struct ListingState
 {
 	const Listing       *listing;
 	const CognitoServer *server;
-	List                *parts;      /* parts that are not started yet */
-	int64                rows_left;  /* rows that may still be appended, or LISTING_ALL */
-	int                  page_size;  /* constant, as a token is valid for one page size only */
-	int64                nrequested; /* pages requested so far */
+	List                *parts;         /* parts that are not started yet */
+	int64                rows_left;     /* rows that may still be appended, or LISTING_ALL */
+	int64                expected_rows; /* rows of all parts; 0 if unknown */
+	int                  page_size;     /* constant, as a token is valid for one page size only */
+	int64                nrequested;    /* pages requested so far */
 
 	/*
 	 * The value of nrequested when a part was last found missing; 0 if none was, or if
@@ -76,13 +77,18 @@ int listing_progress_interval;
 
 /*
  * Return the page size with which the least number of pages has max_rows items, and
- * the fewest beyond them: 10 for 10, 31 for 61.
+ * the fewest beyond them: 10 for 10, 31 for 61.  If not all items belong, it is unknown
+ * how many of them have max_rows that do.
  */
 static int
-choose_page_size(int64 max_rows)
+choose_page_size(List *parts, int64 max_rows)
 {
-	int64 pages;
+	int64     pages;
+	ListCell *part;
 
+	foreach (part, parts)
+		if (((const ListingPart *) lfirst(part))->belongs != NULL)
+			return LISTING_PAGE_SIZE;
 	if (max_rows == LISTING_ALL)
 		return LISTING_PAGE_SIZE;
 	pages = (max_rows - 1) / LISTING_PAGE_SIZE + 1;
@@ -104,11 +110,12 @@ request_page(ListingState *state, int index)
 	aws_send(state->requests[index], state->active[index].part->arguments, members.data);
 }
 
-/* Start parts, up to the number of concurrent requests. */
+/* Start parts, up to the number of concurrent requests, while rows are wanted. */
 static void
 start_parts(ListingState *state)
 {
-	while (state->parts != NIL && state->nactive < state->server->max_concurrent_requests)
+	while (state->rows_left > 0 && state->parts != NIL &&
+		   state->nactive < state->server->max_concurrent_requests)
 	{
 		int index = state->nactive++;
 
@@ -346,14 +353,30 @@ process_page(ListingState *state, int index)
 	return more;
 }
 
-/* Return a number, with commas between groups of digits, and the noun that agrees with it. */
+/* Return a number with commas between groups of digits. */
+static char *
+format_number(int64 n)
+{
+	text *format = cstring_to_text("FM999,999,999,999,999,990");
+
+	return TextDatumGetCString(
+		DirectFunctionCall2(int8_to_char, Int64GetDatum(n), PointerGetDatum(format)));
+}
+
+/* Return a number and the noun that agrees with it. */
 static char *
 format_count(int64 n, const char *singular, const char *plural)
 {
-	text *format = cstring_to_text("FM999,999,999,999,999,990");
-	Datum number = DirectFunctionCall2(int8_to_char, Int64GetDatum(n), PointerGetDatum(format));
+	return psprintf("%s %s", format_number(n), n == 1 ? singular : plural);
+}
 
-	return psprintf("%s %s", TextDatumGetCString(number), n == 1 ? singular : plural);
+/* Return the number of rows so far, and of all as long as the estimate is not exceeded. */
+static char *
+format_rows(int64 n, int64 expected)
+{
+	if (expected == 0 || n > expected)
+		return format_count(n, "row", "rows");
+	return psprintf("%s of about %s", format_number(n), format_count(expected, "row", "rows"));
 }
 
 /* Send a progress message if it is time for one. */
@@ -366,14 +389,14 @@ report_progress(ListingState *state)
 
 	if (state->notice_time < 0 || now < state->notice_time)
 		return;
-	ereport(
-		NOTICE,
-		(errmsg("%s for server \"%s\": %s of %s, %s, %s, %.0f s", state->listing->function,
-				state->server->name, format_count(session->pages - before->pages, "page", "pages"),
-				state->listing->noun, format_count(session->rows - before->rows, "row", "rows"),
-				format_count(session->throttled - before->throttled, "throttled request",
-							 "throttled requests"),
-				(now - state->start_time) / 1000.0)));
+	ereport(NOTICE, (errmsg("%s for server \"%s\": %s of %s, %s, %s, %.0f s",
+							state->listing->function, state->server->name,
+							format_count(session->pages - before->pages, "page", "pages"),
+							state->listing->noun,
+							format_rows(session->rows - before->rows, state->expected_rows),
+							format_count(session->throttled - before->throttled,
+										 "throttled request", "throttled requests"),
+							(now - state->start_time) / 1000.0)));
 	state->notice_time = now + listing_progress_interval;
 }
 
@@ -396,9 +419,28 @@ fetch_parts(ListingState *state)
 	}
 }
 
-bool
+/*
+ * Request an item of a listing of the pool, for its error if the pool is missing; the
+ * listing itself only found that its last parts are.
+ */
+static void
+check_pool(const CognitoServer *server, const Listing *of_pool)
+{
+	const char *arguments[AWS_MAX_PARAMETERS] = {server_pool_id(server, of_pool->operation.pool)};
+	AwsRequest *request = aws_create_request(server, &of_pool->operation, NULL);
+	StringInfoData members;
+
+	initStringInfo(&members);
+	json_append_integer(&members, of_pool->page_size, 1);
+	aws_send(request, arguments, members.data);
+	(void) aws_wait(&request, 1, -1);
+	(void) aws_reply(request);
+	server->session->pages++;
+}
+
+void
 listing_fetch(const Listing *listing, const CognitoServer *server, List *parts, int64 max_rows,
-			  Tuplestorestate *rows, TupleDesc columns)
+			  int64 expected_rows, Tuplestorestate *rows, TupleDesc columns)
 {
 	MemoryContext caller = MemoryContextSwitchTo(server->context);
 	ListingState *state = palloc0(sizeof(ListingState));
@@ -411,7 +453,8 @@ listing_fetch(const Listing *listing, const CognitoServer *server, List *parts, 
 			.server = server,
 			.parts = list_copy(parts),
 			.rows_left = max_rows,
-			.page_size = choose_page_size(max_rows),
+			.expected_rows = expected_rows,
+			.page_size = choose_page_size(parts, max_rows),
 			.listed = create_listed(server, parts, max_rows),
 			.active = palloc0(server->max_concurrent_requests * sizeof(ActivePart)),
 			.requests = palloc0(server->max_concurrent_requests * sizeof(AwsRequest *)),
@@ -425,7 +468,8 @@ listing_fetch(const Listing *listing, const CognitoServer *server, List *parts, 
 
 		MemoryContextSwitchTo(state->page);
 		fetch_parts(state);
+		if (state->missing_at > 0 && listing->of_pool != NULL)
+			check_pool(server, listing->of_pool);
 	}
 	MemoryContextSwitchTo(caller);
-	return state->missing_at == 0;
 }

@@ -40,6 +40,12 @@ typedef struct Listing
 
 	/* The type of the error for a part that does not exist and so has no items; may be NULL. */
 	const char *missing;
+
+	/*
+	 * A listing of the pool's own, if Cognito returns the same error for a missing pool as
+	 * for a missing part: it tells the two apart.
+	 */
+	const struct Listing *of_pool;
 } Listing;
 
 /*
@@ -79,9 +85,11 @@ extern int listing_progress_interval;
  * Raise what aws_wait, aws_reject_reply and the row's functions do; the tuplestore then
  * holds an incomplete result.
  *
- * Return false if a part does not exist and no later page shows that the user pool
- * does.  Cognito returns the same error for a missing part and a missing pool, so the
- * caller must tell them apart.
+ * A part that does not exist has no items.  Where that could also mean that the pool
+ * does not exist, and no later page shows that it does, of_pool is requested, which
+ * raises the error if it is the pool.
+ *
+ * Progress messages name expected_rows as the total, 0 if it is unknown.
  *
  * A part is partitioned if the server allows several concurrent requests, there is no
  * limit, and it is large: if it has more than two pages, and the first partition more
@@ -91,7 +99,8 @@ extern int listing_progress_interval;
  * The next page of a part is requested before the rows of the current one are made.
  * Memory use is one parsed page, and one response for each request in flight.
  */
-extern bool listing_fetch(const Listing *listing, const CognitoServer *server, List *parts,
-						  int64 max_rows, Tuplestorestate *rows, TupleDesc columns);
+extern void
+listing_fetch(const Listing *listing, const CognitoServer *server, List *parts, int64 max_rows,
+			  int64 expected_rows, Tuplestorestate *rows, TupleDesc columns);
 
 #endif

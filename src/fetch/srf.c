@@ -48,11 +48,31 @@ srf_text_arg(FunctionCallInfo fcinfo, int number)
 	return text_to_cstring(PG_GETARG_TEXT_PP(number));
 }
 
+char *
+srf_pool_arg(FunctionCallInfo fcinfo, int number)
+{
+	return number > 0 ? srf_text_arg(fcinfo, number) : NULL;
+}
+
+int64
+srf_max_rows_arg(FunctionCallInfo fcinfo, int number)
+{
+	int64 max_rows;
+
+	if (number == 0 || PG_ARGISNULL(number))
+		return LISTING_ALL;
+	max_rows = PG_GETARG_INT64(number);
+	if (max_rows < 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("argument \"max_users\" must not be negative")));
+	return max_rows;
+}
+
 CognitoServer *
-srf_open(const char *server_name, PoolKind pool, bool writes)
+srf_open(const char *server_name, PoolKind pool, const char *pool_id, bool writes)
 {
 	if (!srf_offline)
-		return server_open(server_name, pool);
+		return server_open(server_name, pool, pool_id);
 	if (writes)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("cannot write to Cognito while cognito_srf.offline is on")));
@@ -77,7 +97,7 @@ count_parameters(const AwsOperation *operation)
 /*
  * Open the server of a call, or return NULL as srf_open does.  The arguments after
  * the server's name become the last of the operation's; if there are too few, the
- * first is the id of the server's pool.
+ * first, the pool's id, is that of the server.
  */
 static CognitoServer *
 open_with_arguments(FunctionCallInfo fcinfo, const AwsOperation *operation, bool writes,
@@ -90,8 +110,8 @@ open_with_arguments(FunctionCallInfo fcinfo, const AwsOperation *operation, bool
 	memset(arguments, 0, AWS_MAX_PARAMETERS * sizeof(char *));
 	for (int i = 1; i < PG_NARGS(); i++)
 		arguments[first + i - 1] = srf_text_arg(fcinfo, i);
-	server = srf_open(name, first > 0 ? operation->pool : POOL_NONE, writes);
-	if (server != NULL && first > 0)
+	server = srf_open(name, operation->pool, arguments[0], writes);
+	if (server != NULL)
 		arguments[0] = server_pool_id(server, operation->pool);
 	return server;
 }
@@ -108,7 +128,7 @@ fetch_listing(const void *listing, const CognitoServer *server, const char *cons
 	ListingPart all = {0};
 
 	memcpy(all.arguments, arguments, sizeof(all.arguments));
-	(void) listing_fetch(listing, server, list_make1(&all), LISTING_ALL, rows, columns);
+	listing_fetch(listing, server, list_make1(&all), LISTING_ALL, 0, rows, columns);
 }
 
 /* Append the row of a single object, a RowFetcher. */

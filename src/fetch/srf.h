@@ -31,16 +31,29 @@ extern void srf_require_arg(FunctionCallInfo fcinfo, int number);
 extern char *srf_text_arg(FunctionCallInfo fcinfo, int number);
 
 /*
+ * Return a text argument, NULL if its number is 0, the server's.  Raise 22004 if the
+ * argument is NULL.
+ */
+extern char *srf_pool_arg(FunctionCallInfo fcinfo, int number);
+
+/*
+ * Return a bigint argument as the max_rows of listing_fetch: LISTING_ALL if it is NULL or
+ * its number is 0.  Raise 22023 if it is negative.
+ */
+extern int64 srf_max_rows_arg(FunctionCallInfo fcinfo, int number);
+
+/*
  * Open a server as server_open does, to be closed with server_close.  While
  * cognito_srf.offline is on, raise 55000 if the call writes; otherwise raise a WARNING
  * that it returns no rows, and return NULL.
  */
-extern CognitoServer *srf_open(const char *server_name, PoolKind pool, bool writes);
+extern CognitoServer *
+srf_open(const char *server_name, PoolKind pool, const char *pool_id, bool writes);
 
 /*
  * Execute a call of a function whose first argument is the server's name.  The others
- * are the operation's parameters; the id of the server's pool is put before them if
- * they are fewer.  Raise what the operation does, and 22004 for arguments that are NULL.
+ * are the operation's parameters; if they are fewer, the pool's id, which is the first
+ * parameter, is the server's own.  Raise what the operation does, and 22004 for arguments that are NULL.
  * srf_list and srf_describe return rows, srf_write returns void.
  */
 extern Datum srf_list(FunctionCallInfo fcinfo, const Listing *listing);

@@ -48,6 +48,8 @@ const Listing group_users_listing = {
 	.function = "cognito_group_users",
 	.noun = "users",
 	.make_row = users_make_row,
+	.missing = "ResourceNotFoundException",
+	.of_pool = &groups_listing,
 };
 
 const Listing user_groups_listing = {
@@ -63,6 +65,7 @@ const Listing user_groups_listing = {
 	.function = "cognito_user_groups",
 	.noun = "groups",
 	.make_row = make_group_row,
+	.missing = "UserNotFoundException",
 };
 
 static const AwsOperation add_user_to_group = {

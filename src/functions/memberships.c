@@ -111,12 +111,11 @@ make_filter(const SearchAttribute *attribute, const char *op, const char *value)
 
 /*
  * Return a copy of another entity's listing that makes other rows of the items.  It is
- * allocated in the server's context.  An error of the type "missing" is ignored: the
- * user or group has been deleted since its name was listed.
+ * allocated in the server's context.
  */
 static const Listing *
 derive_listing(const CognitoServer *server, const Listing *listing, const char *noun,
-			   RowMaker make_row, const char *missing)
+			   RowMaker make_row)
 {
 	Listing *derived = MemoryContextAlloc(server->context, sizeof(Listing));
 
@@ -124,7 +123,6 @@ derive_listing(const CognitoServer *server, const Listing *listing, const char *
 	derived->function = "cognito_memberships";
 	derived->noun = noun;
 	derived->make_row = make_row;
-	derived->missing = missing;
 	return derived;
 }
 
@@ -139,7 +137,7 @@ list_names(const Listing *listing, const CognitoServer *server, List *parts, int
 
 	TupleDescInitEntry(column, 1, "name", TEXTOID, -1, 0);
 	slot = MakeSingleTupleTableSlot(column, &TTSOpsMinimalTuple);
-	(void) listing_fetch(listing, server, parts, max_names, rows, column);
+	listing_fetch(listing, server, parts, max_names, 0, rows, column);
 	while (tuplestore_gettupleslot(rows, true, false, slot))
 	{
 		slot_getallattrs(slot);
@@ -162,32 +160,28 @@ make_part(const CognitoServer *server, const char *name)
 	return part;
 }
 
-/*
- * Append the memberships of users or groups of some names.  Return false as
- * listing_fetch does, if the user pool may be missing.
- */
-static bool
-list_each(const Listing *listing, const CognitoServer *server, List *names, Tuplestorestate *rows,
-		  TupleDesc columns)
+/* Append the memberships of users or groups of some names, of which some may be missing. */
+static void
+list_each(const Listing *listing, const CognitoServer *server, List *names, int64 expected_rows,
+		  Tuplestorestate *rows, TupleDesc columns)
 {
 	List     *parts = NIL;
 	ListCell *name;
 
 	foreach (name, names)
 		parts = lappend(parts, make_part(server, lfirst(name)));
-	return listing_fetch(listing, server, parts, LISTING_ALL, rows, columns);
+	listing_fetch(listing, server, parts, LISTING_ALL, expected_rows, rows, columns);
 }
 
 /*
- * Return the names of the groups of a user pool, at most max_names.  Raise HV000 for
- * more groups than a user pool can have.
+ * Return the names of the groups of a user pool.  Raise HV000 for more groups than a
+ * user pool can have.
  */
 static List *
-list_groups(const CognitoServer *server, int64 max_names)
+list_groups(const CognitoServer *server)
 {
-	const Listing *listing =
-		derive_listing(server, &groups_listing, "groups", make_group_name_row, NULL);
-	List *names = list_names(listing, server, list_make1(make_part(server, NULL)), max_names);
+	const Listing *listing = derive_listing(server, &groups_listing, "groups", make_group_name_row);
+	List *names = list_names(listing, server, list_make1(make_part(server, NULL)), MAX_GROUPS + 1);
 
 	if (list_length(names) > MAX_GROUPS)
 		ereport(ERROR, (errcode(ERRCODE_FDW_ERROR),
@@ -204,7 +198,7 @@ list_groups(const CognitoServer *server, int64 max_names)
 static List *
 find_users(const CognitoServer *server, const Search *search)
 {
-	const Listing *names = derive_listing(server, &users_listing, "users", make_username_row, NULL);
+	const Listing *names = derive_listing(server, &users_listing, "users", make_username_row);
 	Search         users = *search;
 	List          *found;
 
@@ -218,26 +212,20 @@ find_users(const CognitoServer *server, const Search *search)
 	return found;
 }
 
-/*
- * Append the memberships of some groups.  Cognito returns the same error for a missing
- * group and a missing user pool; listing a group raises it if it is the pool.
- */
+/* Append the memberships of some groups. */
 static void
-list_groups_users(const CognitoServer *server, List *groups, Tuplestorestate *rows,
-				  TupleDesc columns)
+list_groups_users(const CognitoServer *server, List *groups, int64 expected_rows,
+				  Tuplestorestate *rows, TupleDesc columns)
 {
-	const Listing *listing = derive_listing(server, &group_users_listing, "memberships",
-											make_user_of_group_row, "ResourceNotFoundException");
-
-	if (!list_each(listing, server, groups, rows, columns))
-		(void) list_groups(server, 1);
+	list_each(derive_listing(server, &group_users_listing, "memberships", make_user_of_group_row),
+			  server, groups, expected_rows, rows, columns);
 }
 
 /* Append all memberships. */
 static void
-list_all(const CognitoServer *server, Tuplestorestate *rows, TupleDesc columns)
+list_all(const CognitoServer *server, int64 expected_rows, Tuplestorestate *rows, TupleDesc columns)
 {
-	list_groups_users(server, list_groups(server, MAX_GROUPS + 1), rows, columns);
+	list_groups_users(server, list_groups(server), expected_rows, rows, columns);
 }
 
 /* Append the memberships of the users or groups of a search. */
@@ -249,23 +237,24 @@ list_found(const CognitoServer *server, const Search *search, Tuplestorestate *r
 
 	if (search->attribute->column == MEMBERSHIP_USERNAME)
 	{
-		(void) list_each(derive_listing(server, &user_groups_listing, "memberships",
-										make_group_of_user_row, "UserNotFoundException"),
-						 server, find_users(server, search), rows, columns);
+		list_each(
+			derive_listing(server, &user_groups_listing, "memberships", make_group_of_user_row),
+			server, find_users(server, search), 0, rows, columns);
 		return;
 	}
 	for (int i = 0; i < search->nvalues; i++)
 		groups = lappend(groups, search->filters[i]);
-	list_groups_users(server, groups, rows, columns);
+	list_groups_users(server, groups, 0, rows, columns);
 }
 
 PG_FUNCTION_INFO_V1(cognito_memberships);
 PG_FUNCTION_INFO_V1(cognito_memberships_matching);
+PG_FUNCTION_INFO_V1(cognito_memberships_of_pool_matching);
 PG_FUNCTION_INFO_V1(cognito_memberships_support);
 
-/* A user is in few groups, but a group may have many users. */
+/* A user, whose name is looked up first, is in few groups, but a group may have many users. */
 static const SearchAttribute attributes[] = {
-	{"username", MEMBERSHIP_USERNAME, SEARCH_TEXT, .rows_per_value = 3},
+	{"username", MEMBERSHIP_USERNAME, SEARCH_TEXT, .rows_per_value = 3, .extra_requests = 1},
 	{"group_name", MEMBERSHIP_GROUP_NAME, SEARCH_TEXT, .fraction = 0.1},
 	{.name = NULL},
 };
@@ -279,7 +268,7 @@ const SearchEntity memberships_search = {
 	.list_found = list_found,
 };
 
-/* cognito_memberships(server_name) */
+/* cognito_memberships(server_name [, user_pool_id]) */
 Datum
 cognito_memberships(PG_FUNCTION_ARGS)
 {
@@ -287,7 +276,8 @@ cognito_memberships(PG_FUNCTION_ARGS)
 	CognitoServer *server;
 
 	InitMaterializedSRF(fcinfo, 0);
-	server = srf_open(srf_text_arg(fcinfo, 0), POOL_USER, false);
+	server =
+		srf_open(srf_text_arg(fcinfo, 0), POOL_USER, srf_pool_arg(fcinfo, PG_NARGS() - 1), false);
 	if (server != NULL)
 	{
 		search_list_all(&memberships_search, server, result->setResult, result->setDesc);
@@ -300,7 +290,20 @@ cognito_memberships(PG_FUNCTION_ARGS)
 Datum
 cognito_memberships_matching(PG_FUNCTION_ARGS)
 {
-	return search_execute(fcinfo, &memberships_search);
+	const SearchArguments arguments = {.attribute = 1, .op = 2, .values = 3};
+	const SearchArguments for_equality = {.attribute = 1, .values = 2};
+
+	return search_execute(fcinfo, &memberships_search,
+						  PG_NARGS() == 4 ? &arguments : &for_equality);
+}
+
+/* cognito_memberships(server_name, user_pool_id, attribute, operator, "values") */
+Datum
+cognito_memberships_of_pool_matching(PG_FUNCTION_ARGS)
+{
+	const SearchArguments arguments = {.user_pool_id = 1, .attribute = 2, .op = 3, .values = 4};
+
+	return search_execute(fcinfo, &memberships_search, &arguments);
 }
 
 /* cognito_memberships_support: the planner support function of all overloads */

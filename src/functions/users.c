@@ -76,10 +76,10 @@ users_search_parts(const CognitoServer *server, const Search *search)
 
 /* Append all users. */
 static void
-list_all(const CognitoServer *server, Tuplestorestate *rows, TupleDesc columns)
+list_all(const CognitoServer *server, int64 expected_rows, Tuplestorestate *rows, TupleDesc columns)
 {
-	(void) listing_fetch(&users_listing, server, list_make1(users_pool_part(server)), LISTING_ALL,
-						 rows, columns);
+	listing_fetch(&users_listing, server, list_make1(users_pool_part(server)), LISTING_ALL,
+				  expected_rows, rows, columns);
 }
 
 /* Append the users who match a search. */
@@ -87,19 +87,24 @@ static void
 list_found(const CognitoServer *server, const Search *search, Tuplestorestate *rows,
 		   TupleDesc columns)
 {
-	(void) listing_fetch(&users_listing, server, users_search_parts(server, search), LISTING_ALL,
-						 rows, columns);
+	listing_fetch(&users_listing, server, users_search_parts(server, search), search->max_rows, 0,
+				  rows, columns);
 }
 
 PG_FUNCTION_INFO_V1(cognito_users);
+PG_FUNCTION_INFO_V1(cognito_users_limited);
+PG_FUNCTION_INFO_V1(cognito_users_of_pool);
 PG_FUNCTION_INFO_V1(cognito_filter);
 PG_FUNCTION_INFO_V1(cognito_users_matching);
+PG_FUNCTION_INFO_V1(cognito_users_matching_limited);
+PG_FUNCTION_INFO_V1(cognito_users_of_pool_matching);
+PG_FUNCTION_INFO_V1(cognito_users_of_pool_matching_limited);
 PG_FUNCTION_INFO_V1(cognito_users_support);
 
 /* Prefixes of a status are not sent, because it is not documented how Cognito compares them. */
 static const SearchAttribute attributes[] = {
 	{"username", USER_USERNAME, SEARCH_TEXT, 1, .prefixes = true},
-	{"sub", USER_ATTRIBUTES, SEARCH_MEMBER, 1, .prefixes = true},
+	{"sub", USER_ATTRIBUTES, SEARCH_MEMBER, 1, .prefixes = true, .is_uuid = true},
 	{"email", USER_EMAIL, SEARCH_TEXT, 1, .prefixes = true},
 	{"email", USER_ATTRIBUTES, SEARCH_MEMBER, 1, .prefixes = true},
 	{"phone_number", USER_ATTRIBUTES, SEARCH_MEMBER, 1, .prefixes = true},
@@ -122,35 +127,54 @@ const SearchEntity users_search = {
 	.list_found = list_found,
 };
 
+/*
+ * Return the users of a pool that match a filter, up to a number.  Arguments are given by
+ * their numbers, 0 for none; a filter or a number that is NULL selects all users.
+ */
+static Datum
+list_users(FunctionCallInfo fcinfo, int user_pool_id, int filter, int max_users)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	char          *name = srf_text_arg(fcinfo, 0);
+	int64          max_rows = srf_max_rows_arg(fcinfo, max_users);
+	CognitoServer *server;
+
+	InitMaterializedSRF(fcinfo, 0);
+	server = srf_open(name, POOL_USER, srf_pool_arg(fcinfo, user_pool_id), false);
+	if (server == NULL)
+		return (Datum) 0;
+	if (filter > 0 && PG_ARGISNULL(filter))
+		filter = 0;
+	if (filter == 0 && max_rows == LISTING_ALL)
+		search_list_all(&users_search, server, result->setResult, result->setDesc);
+	else
+		listing_fetch(
+			&users_listing, server,
+			list_make1(users_filter_part(server, filter > 0 ? srf_text_arg(fcinfo, filter) : NULL)),
+			max_rows, 0, result->setResult, result->setDesc);
+	server_close(server);
+	return (Datum) 0;
+}
+
 /* cognito_users(server_name [, filter, max_users]) */
 Datum
 cognito_users(PG_FUNCTION_ARGS)
 {
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	char          *name = srf_text_arg(fcinfo, 0);
-	char          *filter = NULL;
-	int64          max_users = LISTING_ALL;
-	CognitoServer *server;
+	return PG_NARGS() == 3 ? list_users(fcinfo, 0, 1, 2) : list_users(fcinfo, 0, 0, 0);
+}
 
-	if (PG_NARGS() > 1 && !PG_ARGISNULL(1))
-		filter = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	if (PG_NARGS() > 2 && !PG_ARGISNULL(2))
-		max_users = PG_GETARG_INT64(2);
-	if (max_users < 0)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("argument \"max_users\" must not be negative")));
+/* cognito_users(server_name, max_users) */
+Datum
+cognito_users_limited(PG_FUNCTION_ARGS)
+{
+	return list_users(fcinfo, 0, 0, 1);
+}
 
-	InitMaterializedSRF(fcinfo, 0);
-	server = srf_open(name, POOL_USER, false);
-	if (server == NULL)
-		return (Datum) 0;
-	if (filter == NULL && max_users == LISTING_ALL)
-		search_list_all(&users_search, server, result->setResult, result->setDesc);
-	else
-		(void) listing_fetch(&users_listing, server, list_make1(users_filter_part(server, filter)),
-							 max_users, result->setResult, result->setDesc);
-	server_close(server);
-	return (Datum) 0;
+/* cognito_users(server_name, user_pool_id, max_users) */
+Datum
+cognito_users_of_pool(PG_FUNCTION_ARGS)
+{
+	return list_users(fcinfo, 1, 0, 2);
 }
 
 /* cognito_filter(attribute, operator, value) */
@@ -169,7 +193,37 @@ cognito_filter(PG_FUNCTION_ARGS)
 Datum
 cognito_users_matching(PG_FUNCTION_ARGS)
 {
-	return search_execute(fcinfo, &users_search);
+	const SearchArguments arguments = {.attribute = 1, .op = 2, .values = 3};
+
+	return search_execute(fcinfo, &users_search, &arguments);
+}
+
+/* cognito_users(server_name, max_users, attribute, operator, "values") */
+Datum
+cognito_users_matching_limited(PG_FUNCTION_ARGS)
+{
+	const SearchArguments arguments = {.max_rows = 1, .attribute = 2, .op = 3, .values = 4};
+
+	return search_execute(fcinfo, &users_search, &arguments);
+}
+
+/* cognito_users(server_name, user_pool_id, attribute, operator, "values") */
+Datum
+cognito_users_of_pool_matching(PG_FUNCTION_ARGS)
+{
+	const SearchArguments arguments = {.user_pool_id = 1, .attribute = 2, .op = 3, .values = 4};
+
+	return search_execute(fcinfo, &users_search, &arguments);
+}
+
+/* cognito_users(server_name, user_pool_id, max_users, attribute, operator, "values") */
+Datum
+cognito_users_of_pool_matching_limited(PG_FUNCTION_ARGS)
+{
+	const SearchArguments arguments = {
+		.user_pool_id = 1, .max_rows = 2, .attribute = 3, .op = 4, .values = 5};
+
+	return search_execute(fcinfo, &users_search, &arguments);
 }
 
 /* cognito_users_support: the planner support function of all overloads */

@@ -270,7 +270,7 @@ list_users(const SyncBatch *batch, const CognitoServer *server, Tuplestorestate 
 	else
 		for (const char *digit = batch->partitions; *digit != '\0'; digit++)
 			parts = lappend(parts, users_partition_part(server, *digit));
-	(void) listing_fetch(&listing, server, parts, LISTING_ALL, rows, batch->target->row);
+	listing_fetch(&listing, server, parts, LISTING_ALL, 0, rows, batch->target->row);
 }
 
 /* Add the counts of a batch to those of the call. */
@@ -327,7 +327,7 @@ commit(const SyncCall *call)
 static CognitoServer *
 open_server(const SyncCall *call)
 {
-	CognitoServer *server = server_open(call->server_name, POOL_USER);
+	CognitoServer *server = server_open(call->server_name, POOL_USER, NULL);
 
 	server->session->calls--; /* it has been counted */
 	if (strcmp(server->user_pool_id, call->record.pool) != 0)
@@ -494,7 +494,7 @@ cognito_sync_users(PG_FUNCTION_ARGS)
 	read_arguments(&call, fcinfo);
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
 	target = check_target(&call);
-	server = server_open(call.server_name, POOL_USER);
+	server = server_open(call.server_name, POOL_USER, NULL);
 	batch_size = Min(server->max_concurrent_requests, SYNC_NPARTITIONS);
 	has_filters = server->pushdown;
 	call.record.server = call.server_name;

@@ -5,8 +5,6 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "foreign/foreign.h"
-#include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/supportnodes.h"
 #include "optimizer/cost.h"
@@ -18,8 +16,9 @@
 
 #include "compat.h"
 #include "fetch/listing.h"
+#include "planner/call.h"
 #include "planner/estimate.h"
-#include "server/session.h"
+#include "server/server.h"
 
 /* Number of rows of an entity that this session has not listed yet. */
 #define UNKNOWN_ROWS 1000.0
@@ -37,42 +36,47 @@ typedef struct Estimate
 	double requests;
 } Estimate;
 
-/* Return an argument as a constant; NULL if it is NULL or planning cannot tell it. */
+/* Return an argument as a constant; NULL if it is NULL, missing, or planning cannot tell it. */
 static const Const *
-expected_value(PlannerInfo *root, const FuncExpr *call, int argument)
+expected_value(PlannerInfo *root, const FuncExpr *call, const char *argument)
 {
-	Node  *node = list_nth(call->args, argument);
-	Const *constant;
+	Node        *node = call_argument(call, argument);
+	const Const *constant;
 
-	if (root != NULL)
+	if (node != NULL && root != NULL)
 		node = estimate_expression_value(root, node);
-	constant = (Const *) node;
-	return IsA(node, Const) && !constant->constisnull ? constant : NULL;
+	constant = (const Const *) node;
+	return node != NULL && IsA(node, Const) && !constant->constisnull ? constant : NULL;
 }
 
 char *
-estimate_text(PlannerInfo *root, const FuncExpr *call, int argument)
+estimate_text(PlannerInfo *root, const FuncExpr *call, const char *argument)
 {
 	const Const *constant = expected_value(root, call, argument);
 
 	return constant != NULL ? TextDatumGetCString(constant->constvalue) : NULL;
 }
 
-/*
- * Return the number of all rows: as many as the session found when it last listed them.
- * A role without USAGE on the server must not learn that from a plan.
- */
+/* Return the size of a complete listing of the pool of a call, with zero pages if it is unknown. */
+static SessionExtent
+expected_extent(PlannerInfo *root, const FuncExpr *call, const SearchEntity *entity)
+{
+	char *server_name = estimate_text(root, call, "server_name");
+	char *user_pool_id = estimate_text(root, call, "user_pool_id");
+
+	if (server_name == NULL ||
+		(user_pool_id == NULL && call_argument(call, "user_pool_id") != NULL))
+		return (SessionExtent){0};
+	return server_extent(server_name, user_pool_id, entity->listing);
+}
+
+/* Return the number of all rows: as many as the session found when it last listed them. */
 static double
 expected_of_all(PlannerInfo *root, const FuncExpr *call, const SearchEntity *entity)
 {
-	char                *name = estimate_text(root, call, 0);
-	Oid                  serverid = name != NULL ? get_foreign_server_oid(name, true) : InvalidOid;
-	const SessionExtent *extent;
+	SessionExtent extent = expected_extent(root, call, entity);
 
-	if (!OidIsValid(serverid) || server_aclcheck(serverid, GetUserId()) != ACLCHECK_OK)
-		return UNKNOWN_ROWS;
-	extent = &session_get(serverid)->extents[entity->listing];
-	return extent->pages > 0 ? (double) extent->rows : UNKNOWN_ROWS;
+	return extent.pages > 0 ? (double) extent.rows : UNKNOWN_ROWS;
 }
 
 /* Return how many of all rows match one of some values; the attribute may be NULL. */
@@ -116,33 +120,39 @@ expected_values(Node *values)
 	return FEW;
 }
 
-/* Return the estimate of a call with a filter and a limit. */
-static Estimate
-estimate_filter(PlannerInfo *root, const FuncExpr *call, const SearchEntity *entity)
+/* Return the number of rows of a call with a filter, which may be NULL, or with none. */
+static double
+expected_rows(PlannerInfo *root, const FuncExpr *call, const SearchEntity *entity)
 {
-	const Const *limit = expected_value(root, call, 2);
-	const Node  *filter = lsecond(call->args);
-	double       rows = expected_of_all(root, call, entity);
+	const Node *filter = call_argument(call, "filter");
+	double      all = expected_of_all(root, call, entity);
 
-	if (!IsA(filter, Const) || !((const Const *) filter)->constisnull)
-		rows = expected_of_filter(rows, entity, estimate_text(root, call, 1));
-	if (limit != NULL)
-		rows = Min(rows, (double) DatumGetInt64(limit->constvalue));
-	return (Estimate){.rows = rows, .requests = 1};
+	if (filter == NULL || (IsA(filter, Const) && ((const Const *) filter)->constisnull))
+		return all;
+	return expected_of_filter(all, entity, estimate_text(root, call, "filter"));
 }
 
-/* Return the estimate of a call with an attribute and values. */
+/*
+ * Return the estimate of a call with an attribute and values: it sends no more requests
+ * than a complete listing, if it is known how many that takes.
+ */
 static Estimate
 estimate_values(PlannerInfo *root, const FuncExpr *call, const SearchEntity *entity)
 {
-	char    *name = estimate_text(root, call, 1);
-	char    *op = list_length(call->args) == 4 ? estimate_text(root, call, 2) : SEARCH_EQUALS;
-	double   nvalues = expected_values(llast(call->args));
+	int64    pages = expected_extent(root, call, entity).pages;
+	char    *name = estimate_text(root, call, "attribute");
+	char    *op = estimate_text(root, call, "operator");
+	double   nvalues = expected_values(call_argument(call, "values"));
 	Estimate estimate = {.rows = expected_of_all(root, call, entity), .requests = nvalues};
+	const SearchAttribute *attribute = name != NULL ? search_attribute(entity, name) : NULL;
 
-	if (name != NULL && op != NULL)
-		estimate.rows = expected_of_values(estimate.rows, search_attribute(entity, name),
-										   strcmp(op, SEARCH_STARTS_WITH) == 0, nvalues);
+	if (name != NULL)
+		estimate.rows = expected_of_values(
+			estimate.rows, attribute, op != NULL && strcmp(op, SEARCH_STARTS_WITH) == 0, nvalues);
+	if (attribute != NULL)
+		estimate.requests *= 1 + attribute->extra_requests;
+	if (pages > 0)
+		estimate.requests = Min(estimate.requests, (double) pages);
 	return estimate;
 }
 
@@ -150,14 +160,15 @@ estimate_values(PlannerInfo *root, const FuncExpr *call, const SearchEntity *ent
 static Estimate
 estimate_call(PlannerInfo *root, const FuncExpr *call, const SearchEntity *entity)
 {
-	Estimate estimate;
+	const Const *limit = expected_value(root, call, "max_users");
+	Estimate     estimate;
 
-	if (list_length(call->args) == 1)
-		estimate = (Estimate){.rows = expected_of_all(root, call, entity)};
-	else if (exprType(llast(call->args)) == INT8OID)
-		estimate = estimate_filter(root, call, entity);
-	else
+	if (call_argument(call, "values") != NULL)
 		estimate = estimate_values(root, call, entity);
+	else
+		estimate = (Estimate){.rows = expected_rows(root, call, entity), .requests = 1};
+	if (limit != NULL)
+		estimate.rows = Min(estimate.rows, (double) DatumGetInt64(limit->constvalue));
 	estimate.requests = Max(estimate.requests, ceil(estimate.rows / LISTING_PAGE_SIZE));
 	return estimate;
 }

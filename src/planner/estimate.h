@@ -20,7 +20,7 @@
  */
 extern Datum estimate_support(FunctionCallInfo fcinfo, const SearchEntity *entity);
 
-/* Return a text argument, numbered from 0, palloc'd; NULL if it is NULL or planning cannot tell it. */
-extern char *estimate_text(PlannerInfo *root, const FuncExpr *call, int argument);
+/* Return a text argument, palloc'd; NULL if it is NULL, missing, or planning cannot tell it. */
+extern char *estimate_text(PlannerInfo *root, const FuncExpr *call, const char *argument);
 
 #endif

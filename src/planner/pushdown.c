@@ -29,6 +29,7 @@
 #include "utils/syscache.h"
 
 #include "compat.h"
+#include "planner/call.h"
 #include "planner/estimate.h"
 #include "planner/pushdown.h"
 #include "planner/quals.h"
@@ -123,26 +124,6 @@ replace_call(const SearchRel *search_rel, const FuncExpr *call, List *arguments)
 	return changed;
 }
 
-/* Return true if a node is a NULL constant. */
-static bool
-is_null_constant(Node *node)
-{
-	return IsA(node, Const) && ((Const *) node)->constisnull;
-}
-
-/*
- * Return true if a call returns all rows: its only argument is the server, or its
- * filter and limit are NULL.
- */
-static bool
-is_full_listing(const FuncExpr *call)
-{
-	if (list_length(call->args) == 1)
-		return true;
-	return list_length(call->args) == 3 && exprType(lthird(call->args)) == INT8OID &&
-		   is_null_constant(lsecond(call->args)) && is_null_constant(lthird(call->args));
-}
-
 /* Return the call of a relation that consists of all rows of an entity, or NULL. */
 static FuncExpr *
 find_call(const RelOptInfo *rel, const RangeTblEntry *rte, const SearchEntity **entity)
@@ -161,15 +142,15 @@ find_call(const RelOptInfo *rel, const RangeTblEntry *rte, const SearchEntity **
 	if (!IsA(call, FuncExpr))
 		return NULL;
 	*entity = entity_of(call->funcid);
-	return *entity != NULL && is_full_listing(call) ? call : NULL;
+	return *entity != NULL && call_is_full_listing(call) ? call : NULL;
 }
 
 /*
  * Replace the call of a relation by that of the overload that takes these arguments,
- * if there is one, with the path and the estimates.  It returns only rows that pass a
- * restriction, which may be NULL.
+ * with the path and the estimates; return false if there is none.  It returns only rows
+ * that pass a restriction, which may be NULL.
  */
-static void
+static bool
 set_call(const SearchRel *search_rel, RelOptInfo *rel, RangeTblEntry *rte, const FuncExpr *call,
 		 List *arguments, RestrictInfo *passed)
 {
@@ -179,7 +160,7 @@ set_call(const SearchRel *search_rel, RelOptInfo *rel, RangeTblEntry *rte, const
 	List             *rest = list_delete_ptr(list_copy(rel->baserestrictinfo), passed);
 
 	if (replacement == NULL)
-		return;
+		return false;
 	function->funcexpr = (Node *) replacement;
 	rte->functions = list_make1(function);
 	set_function_size_estimates(root, rel);
@@ -189,14 +170,24 @@ set_call(const SearchRel *search_rel, RelOptInfo *rel, RangeTblEntry *rte, const
 	rel->pathlist = NIL;
 	rel->ppilist = NIL;
 	add_path(rel, create_functionscan_path(root, rel, NIL, rel->lateral_relids));
+	return true;
 }
 
-/* Push down the most selective qual of a relation, if there is one. */
-static void
-push_qual(const SearchRel *search_rel, RelOptInfo *rel, RangeTblEntry *rte, const FuncExpr *call)
+/* Return the arguments of a call that tell the pool. */
+static List *
+pool_arguments(const FuncExpr *call)
+{
+	Node *user_pool_id = call_argument(call, "user_pool_id");
+	List *arguments = list_make1(linitial(call->args));
+
+	return user_pool_id != NULL ? lappend(arguments, user_pool_id) : arguments;
+}
+
+/* Return the most selective restriction of a relation that can be pushed down, and its qual; or NULL. */
+static RestrictInfo *
+find_best_qual(const SearchRel *search_rel, const RelOptInfo *rel, PushedQual *best_qual)
 {
 	RestrictInfo *best = NULL;
-	PushedQual    best_qual;
 	ListCell     *cell;
 
 	foreach (cell, rel->baserestrictinfo)
@@ -206,15 +197,13 @@ push_qual(const SearchRel *search_rel, RelOptInfo *rel, RangeTblEntry *rte, cons
 
 		if (!restriction->pseudoconstant &&
 			qual_match(search_rel, (Node *) restriction->clause, &qual) &&
-			(best == NULL || qual_is_better(&qual, &best_qual)))
+			(best == NULL || qual_is_better(&qual, best_qual)))
 		{
 			best = restriction;
-			best_qual = qual;
+			*best_qual = qual;
 		}
 	}
-	if (best != NULL)
-		set_call(search_rel, rel, rte, call,
-				 lcons(linitial(call->args), qual_arguments(&best_qual)), best);
+	return best;
 }
 
 /* Get the number in LIMIT or OFFSET, 0 if NULL; return false if it is unknown or negative. */
@@ -230,41 +219,75 @@ get_limit_constant(Node *node, int64 *number)
 }
 
 /*
- * Return true if a query returns one row for each row of a relation, in any order, up
- * to its limit.  No test is needed for WITH TIES, which requires ORDER BY; for set
- * operations, whose query has no base relations; and for GROUP BY () without
- * aggregates, which reads no rows.
+ * Return true if a query returns one row for each row of a relation that passes its
+ * restrictions, in any order, up to its limit.  No test is needed for WITH TIES, which
+ * requires ORDER BY; for set operations, whose query has no base relations; and for
+ * GROUP BY () without aggregates, which reads no rows.
  */
 static bool
 returns_every_row(const PlannerInfo *root, const RelOptInfo *rel)
 {
 	const Query *query = root->parse;
 
-	return bms_equal(rel->relids, root->all_baserels) && rel->baserestrictinfo == NIL &&
-		   query->rowMarks == NIL && query->sortClause == NIL && query->groupClause == NIL &&
-		   query->distinctClause == NIL && !query->hasAggs && !query->hasWindowFuncs &&
-		   !query->hasTargetSRFs;
+	return bms_equal(rel->relids, root->all_baserels) && query->rowMarks == NIL &&
+		   query->sortClause == NIL && query->groupClause == NIL && query->distinctClause == NIL &&
+		   !query->hasAggs && !query->hasWindowFuncs && !query->hasTargetSRFs;
 }
 
-/* Push down LIMIT and OFFSET, if they apply directly to the rows of the relation. */
+/*
+ * Return how many rows of a relation that pass its restrictions are needed at most, as a
+ * bigint constant; NULL if that is unknown.
+ */
+static Node *
+find_limit(const PlannerInfo *root, const RelOptInfo *rel)
+{
+	const Query *query = root->parse;
+	int64        limit;
+	int64        offset = 0;
+
+	if (!returns_every_row(root, rel) || !get_limit_constant(query->limitCount, &limit) ||
+		((Const *) query->limitCount)->constisnull ||
+		(query->limitOffset != NULL && !get_limit_constant(query->limitOffset, &offset)) ||
+		pg_add_s64_overflow(limit, offset, &limit))
+		return NULL;
+	return (Node *) makeConst(INT8OID, -1, InvalidOid, sizeof(int64), Int64GetDatum(limit), false,
+							  FLOAT8PASSBYVAL);
+}
+
+/*
+ * Push down the most selective qual of a relation.  If it is the only one, and all rows
+ * that match it pass, push down the limit with it.
+ */
+static void
+push_qual(const SearchRel *search_rel, RelOptInfo *rel, RangeTblEntry *rte, const FuncExpr *call)
+{
+	PushedQual    qual = {0};
+	RestrictInfo *best = find_best_qual(search_rel, rel, &qual);
+	Node         *limit = NULL;
+
+	if (best == NULL)
+		return;
+	if (list_length(rel->baserestrictinfo) == 1 && qual.is_exact)
+		limit = find_limit(search_rel->root, rel);
+	if (limit == NULL ||
+		!set_call(search_rel, rel, rte, call,
+				  list_concat(lappend(pool_arguments(call), limit), qual_arguments(&qual)), best))
+		(void) set_call(search_rel, rel, rte, call,
+						list_concat(pool_arguments(call), qual_arguments(&qual)), best);
+}
+
+/* Push down the limit of a query without restrictions, as the limit of a NULL filter or of a pool. */
 static void
 push_limit(const SearchRel *search_rel, RelOptInfo *rel, RangeTblEntry *rte, const FuncExpr *call)
 {
-	Query *query = search_rel->root->parse;
-	int64  limit;
-	int64  offset = 0;
-	List  *arguments;
+	Node *limit = find_limit(search_rel->root, rel);
+	List *arguments = pool_arguments(call);
 
-	if (!returns_every_row(search_rel->root, rel) ||
-		!get_limit_constant(query->limitCount, &limit) || is_null_constant(query->limitCount) ||
-		(query->limitOffset != NULL && !get_limit_constant(query->limitOffset, &offset)) ||
-		pg_add_s64_overflow(limit, offset, &limit))
+	if (limit == NULL)
 		return;
-
-	arguments = list_make3(linitial(call->args), makeNullConst(TEXTOID, -1, DEFAULT_COLLATION_OID),
-						   makeConst(INT8OID, -1, InvalidOid, sizeof(int64), Int64GetDatum(limit),
-									 false, FLOAT8PASSBYVAL));
-	set_call(search_rel, rel, rte, call, arguments, NULL);
+	if (list_length(arguments) == 1)
+		arguments = lappend(arguments, makeNullConst(TEXTOID, -1, DEFAULT_COLLATION_OID));
+	(void) set_call(search_rel, rel, rte, call, lappend(arguments, limit), NULL);
 }
 
 /* Push down what is possible; the hook, called when the core has made a relation's paths. */
@@ -276,13 +299,17 @@ push_down(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
 
 	if (call != NULL)
 	{
-		char *name = estimate_text(root, call, 0);
+		char *name = estimate_text(root, call, "server_name");
 
-		if (name == NULL || server_allows_pushdown(name))
-		{
+		if (name != NULL && !server_allows_pushdown(name))
+			call = NULL;
+	}
+	if (call != NULL)
+	{
+		if (rel->baserestrictinfo != NIL)
 			push_qual(&search_rel, rel, rte, call);
+		else
 			push_limit(&search_rel, rel, rte, call);
-		}
 	}
 	if (previous_hook != NULL)
 		previous_hook(root, rel, rti, rte);

@@ -19,6 +19,7 @@
 #include "utils/fmgroids.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 
 #include "planner/quals.h"
 
@@ -115,11 +116,55 @@ attribute_of(const SearchRel *rel, Node *node)
 						  : NULL;
 }
 
-/* Return the attribute that an expression contains as a boolean, or NULL. */
+/*
+ * Return the attribute that an expression compares, or NULL.  The operator of the search
+ * may have to be another than that for equality.
+ */
+typedef const SearchAttribute *(*AttributeFinder)(const SearchRel *rel, Node *node,
+												  const char **op);
+
+/*
+ * Return the attribute whose text an expression is, or that it casts to varchar(n), an
+ * AttributeFinder.  If the first n characters are equal to a value, the attribute starts
+ * with it.
+ */
 static const SearchAttribute *
-boolean_attribute_of(const SearchRel *rel, Node *node)
+text_attribute_of(const SearchRel *rel, Node *node, const char **op)
 {
+	const FuncExpr        *cast;
+	const SearchAttribute *attribute;
+
+	while (IsA(node, RelabelType))
+		node = (Node *) ((RelabelType *) node)->arg;
+	cast = (const FuncExpr *) node;
+	if (!IsA(node, FuncExpr) || cast->funcid != F_VARCHAR_VARCHAR_INT4_BOOL)
+		return attribute_of(rel, node);
+	attribute = attribute_of(rel, linitial(cast->args));
+	if (attribute != NULL)
+		*op = SEARCH_STARTS_WITH;
+	return attribute;
+}
+
+/* Return the attribute that an expression contains as a boolean, or NULL; an AttributeFinder. */
+static const SearchAttribute *
+boolean_attribute_of(const SearchRel *rel, Node *node, const char **op)
+{
+	(void) op;
 	return find_attribute(rel, column_of(rel, node), SEARCH_BOOLEAN, NULL);
+}
+
+/* Return the attribute whose values are UUIDs and that is cast to uuid, an AttributeFinder. */
+static const SearchAttribute *
+uuid_attribute_of(const SearchRel *rel, Node *node, const char **op)
+{
+	const CoerceViaIO     *cast = (const CoerceViaIO *) node;
+	const SearchAttribute *attribute;
+
+	(void) op;
+	if (!IsA(node, CoerceViaIO) || cast->resulttype != UUIDOID)
+		return NULL;
+	attribute = attribute_of(rel, (Node *) cast->arg);
+	return attribute != NULL && attribute->is_uuid ? attribute : NULL;
 }
 
 /* Return true if an expression can be computed once, before the relation is read. */
@@ -137,32 +182,66 @@ is_deterministic(Oid collation)
 	return OidIsValid(collation) && get_collation_isdeterministic(collation);
 }
 
+/* Return what a function that tests for equality takes for an attribute; NULL for other functions. */
+static AttributeFinder
+find_equality(Oid function, Oid collation)
+{
+	switch (function)
+	{
+		case F_TEXTEQ:
+		case F_TEXTEQNAME:
+		case F_NAMEEQTEXT:
+			return is_deterministic(collation) ? text_attribute_of : NULL;
+		case F_BOOLEQ:
+			return boolean_attribute_of;
+		case F_UUID_EQ:
+			return uuid_attribute_of;
+		default:
+			return NULL;
+	}
+}
+
+/*
+ * Set what constant values tell of a qual: whether there is one or none, and its length.
+ * Return false if Cognito cannot filter by them.  They may be many, and nothing that is
+ * made of them here is kept.
+ */
+static bool
+examine_constants(const SearchRel *rel, PushedQual *qual, bool *single)
+{
+	MemoryContext context =
+		AllocSetContextCreate(CurrentMemoryContext, "cognito qual", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	ArrayType    *values = DatumGetArrayTypeP(((const Const *) qual->values)->constvalue);
+	Search       *search = search_make(rel->entity, qual->attribute->name, qual->op, values);
+	bool          can_filter = search_make_filters(search);
+
+	*single = search->nvalues <= 1;
+	if (search->nvalues == 1)
+		qual->length = strlen(search->values[0]);
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(context);
+	return can_filter;
+}
+
 /*
  * Make a qual for the elements of a text[]; "single" tells whether an array that is not
- * constant has one element.  Return false if Cognito cannot filter by it.
+ * constant has one element.  Return false if Cognito cannot filter by it.  The qual is
+ * exact, unless the caller knows that the clause is stricter.
  */
 static bool
 make_list_qual(const SearchRel *rel, PushedQual *qual, const SearchAttribute *attribute,
 			   const char *op, Expr *values, bool single)
 {
-	Const *constant = (Const *) values;
-	bool   starts_with = strcmp(op, SEARCH_STARTS_WITH) == 0;
+	bool starts_with = strcmp(op, SEARCH_STARTS_WITH) == 0;
 
 	if (starts_with && !attribute->prefixes)
 		return false;
 
-	*qual = (PushedQual){.attribute = attribute, .op = op, .values = values};
-	if (IsA(values, Const) && !constant->constisnull)
-	{
-		Search *search =
-			search_make(rel->entity, attribute->name, op, DatumGetArrayTypeP(constant->constvalue));
-
-		if (!search_make_filters(search))
-			return false;
-		single = search->nvalues <= 1;
-		if (search->nvalues == 1)
-			qual->length = strlen(search->values[0]);
-	}
+	*qual = (PushedQual){.attribute = attribute, .op = op, .values = values, .is_exact = true};
+	if (IsA(values, Const) && !((Const *) values)->constisnull &&
+		!examine_constants(rel, qual, &single))
+		return false;
 
 	if (attribute->fraction > 0)
 		qual->selectivity = QUAL_FRACTION;
@@ -173,15 +252,29 @@ make_list_qual(const SearchRel *rel, PushedQual *qual, const SearchAttribute *at
 	return true;
 }
 
-/* Make a qual for one value, whose type has an implicit cast to text. */
+/*
+ * Return a value, or an array of values, as text or text[]; NULL if its type has no
+ * implicit cast.  The text of a UUID is its canonical form.
+ */
+static Node *
+coerce_to_text(Node *node, Oid type)
+{
+	Oid  from = exprType(node);
+	bool is_uuid = from == UUIDOID || from == UUIDARRAYOID;
+
+	return coerce_to_target_type(NULL, node, from, type, -1,
+								 is_uuid ? COERCION_EXPLICIT : COERCION_IMPLICIT,
+								 COERCE_IMPLICIT_CAST, -1);
+}
+
+/* Make a qual for one value, whose type has an implicit cast to text, or is uuid. */
 static bool
 make_value_qual(const SearchRel *rel, PushedQual *qual, const SearchAttribute *attribute,
 				const char *op, Node *value)
 {
 	ArrayExpr *values = makeNode(ArrayExpr);
 
-	value = coerce_to_target_type(NULL, value, exprType(value), TEXTOID, -1, COERCION_IMPLICIT,
-								  COERCE_IMPLICIT_CAST, -1);
+	value = coerce_to_text(value, TEXTOID);
 	if (value == NULL)
 		return false;
 	values->array_typeid = TEXTARRAYOID;
@@ -247,18 +340,18 @@ match_boolean_expr(const SearchRel *rel, Node *clause, PushedQual *qual)
 		wanted = test->booltesttype == IS_TRUE;
 		tested = (Node *) test->arg;
 	}
-	attribute = boolean_attribute_of(rel, tested);
+	attribute = boolean_attribute_of(rel, tested, NULL);
 	return attribute != NULL &&
 		   make_boolean_qual(rel, qual, attribute, makeBoolConst(wanted, false));
 }
 
 /*
- * Return the part of a LIKE pattern before its first wildcard, without escapes, and
- * whether that is the whole pattern.  A trailing backslash counts as a wildcard: LIKE
- * raises an error only for strings that match the part before it.
+ * Return the part of a LIKE pattern before its first wildcard, without escapes, and the
+ * rest.  A trailing backslash counts as a wildcard: LIKE raises an error only for strings
+ * that match the part before it.
  */
 static char *
-like_prefix(const char *pattern, bool *is_all)
+like_prefix(const char *pattern, const char **rest)
 {
 	char *prefix = palloc(strlen(pattern) + 1);
 	char *end = prefix;
@@ -267,14 +360,13 @@ like_prefix(const char *pattern, bool *is_all)
 	{
 		if (*pattern == '\\' && *++pattern == '\0')
 		{
-			*end = '\0';
-			*is_all = false;
-			return prefix;
+			pattern--;
+			break;
 		}
 		*end++ = *pattern++;
 	}
 	*end = '\0';
-	*is_all = *pattern == '\0';
+	*rest = pattern;
 	return prefix;
 }
 
@@ -285,13 +377,16 @@ match_like(const SearchRel *rel, const BinaryCall *call, PushedQual *qual)
 	const SearchAttribute *attribute = attribute_of(rel, call->left);
 	char                  *pattern = constant_string(call->right);
 	char                  *prefix;
-	bool                   is_all;
+	const char            *rest;
 
 	if (attribute == NULL || pattern == NULL)
 		return false;
-	prefix = like_prefix(pattern, &is_all);
-	return make_value_qual(rel, qual, attribute, is_all ? SEARCH_EQUALS : SEARCH_STARTS_WITH,
-						   make_text(prefix));
+	prefix = like_prefix(pattern, &rest);
+	if (!make_value_qual(rel, qual, attribute, *rest == '\0' ? SEARCH_EQUALS : SEARCH_STARTS_WITH,
+						 make_text(prefix)))
+		return false;
+	qual->is_exact = *rest == '\0' || strcmp(rest, "%") == 0;
+	return true;
 }
 
 /* Match column @> constant object: use the most selective member that can be searched. */
@@ -324,30 +419,34 @@ match_containment(const SearchRel *rel, const BinaryCall *call, PushedQual *qual
 			(!found || qual_is_better(&other, qual)))
 		{
 			*qual = other;
+			qual->is_exact = JB_ROOT_COUNT(object) == 1;
 			found = true;
 		}
 	}
 	return found;
 }
 
-/* Match attribute = value and value = attribute, where the attribute is boolean or not. */
+/* Match attribute = value and value = attribute. */
 static bool
-match_equality(const SearchRel *rel, const BinaryCall *call, bool is_boolean, PushedQual *qual)
+match_equality(const SearchRel *rel, const BinaryCall *call, AttributeFinder find, PushedQual *qual)
 {
-	const SearchAttribute *(*find)(const SearchRel *rel, Node *node) =
-		is_boolean ? boolean_attribute_of : attribute_of;
-	const SearchAttribute *attribute = find(rel, call->left);
+	const char            *op = SEARCH_EQUALS;
+	const SearchAttribute *attribute = find(rel, call->left, &op);
 	Node                  *value = call->right;
 
 	if (attribute == NULL)
 	{
-		attribute = find(rel, call->right);
+		attribute = find(rel, call->right, &op);
 		value = call->left;
 	}
 	if (attribute == NULL || !is_computable(value))
 		return false;
-	return is_boolean ? make_boolean_qual(rel, qual, attribute, value)
-					  : make_value_qual(rel, qual, attribute, SEARCH_EQUALS, value);
+	if (attribute->form == SEARCH_BOOLEAN)
+		return make_boolean_qual(rel, qual, attribute, value);
+	if (!make_value_qual(rel, qual, attribute, op, value))
+		return false;
+	qual->is_exact = strcmp(op, SEARCH_STARTS_WITH) != 0;
+	return true;
 }
 
 /* Match attribute ^@ value. */
@@ -364,30 +463,36 @@ match_prefix(const SearchRel *rel, const BinaryCall *call, PushedQual *qual)
 static bool
 match_any(const SearchRel *rel, ScalarArrayOpExpr *list, PushedQual *qual)
 {
-	const SearchAttribute *attribute = attribute_of(rel, linitial(list->args));
+	const char            *op = SEARCH_EQUALS;
+	const SearchAttribute *attribute;
 	Node                  *values = lsecond(list->args);
 	bool                   single = false;
+	AttributeFinder        find;
 
 	set_sa_opfuncid(list);
-	if (attribute == NULL || list->opfuncid != F_TEXTEQ || !list->useOr ||
-		!is_deterministic(list->inputcollid) || exprType(values) != TEXTARRAYOID ||
-		!is_computable(values))
+	find = list->useOr ? find_equality(list->opfuncid, list->inputcollid) : NULL;
+	attribute = find != NULL ? find(rel, linitial(list->args), &op) : NULL;
+	if (attribute == NULL || !is_computable(values))
 		return false;
 	if (IsA(values, ArrayExpr) && !((ArrayExpr *) values)->multidims)
 		single = list_length(((ArrayExpr *) values)->elements) == 1;
-	return make_list_qual(rel, qual, attribute, SEARCH_EQUALS, (Expr *) copyObject(values), single);
+	values = coerce_to_text(copyObject(values), TEXTARRAYOID);
+	if (values == NULL ||
+		!make_list_qual(rel, qual, attribute, op,
+						(Expr *) eval_const_expressions(rel->root, values), single))
+		return false;
+	qual->is_exact = strcmp(op, SEARCH_STARTS_WITH) != 0;
+	return true;
 }
 
 /* Match a call of a function of pg_catalog. */
 static bool
 match_call(const SearchRel *rel, const BinaryCall *call, PushedQual *qual)
 {
+	AttributeFinder find;
+
 	switch (call->function)
 	{
-		case F_TEXTEQ:
-		case F_TEXTEQNAME:
-		case F_NAMEEQTEXT:
-			return is_deterministic(call->collation) && match_equality(rel, call, false, qual);
 		case F_STARTS_WITH:
 			return is_deterministic(call->collation) && match_prefix(rel, call, qual);
 		case F_TEXTLIKE:
@@ -395,10 +500,9 @@ match_call(const SearchRel *rel, const BinaryCall *call, PushedQual *qual)
 			return is_deterministic(call->collation) && match_like(rel, call, qual);
 		case F_JSONB_CONTAINS:
 			return match_containment(rel, call, qual);
-		case F_BOOLEQ:
-			return match_equality(rel, call, true, qual);
 		default:
-			return false;
+			find = find_equality(call->function, call->collation);
+			return find != NULL && match_equality(rel, call, find, qual);
 	}
 }
 

@@ -23,10 +23,11 @@ typedef enum QualSelectivity
 typedef struct PushedQual
 {
 	const SearchAttribute *attribute;
-	const char            *op;     /* SEARCH_EQUALS or SEARCH_STARTS_WITH */
+	const char            *op;     /* of a search */
 	Expr                  *values; /* a text[]; the attribute matches one of its elements */
 	QualSelectivity        selectivity;
-	size_t                 length; /* in bytes, if there is a single, constant value; else 0 */
+	size_t                 length;   /* in bytes, if there is a single, constant value; else 0 */
+	bool                   is_exact; /* the clause is true for all rows that match the qual */
 } PushedQual;
 
 /* A relation of a query that consists of all rows of an entity. */

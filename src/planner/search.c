@@ -13,10 +13,8 @@
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
+#include "fetch/listing.h"
 #include "planner/search.h"
-
-/* The most values for which filters are sent; for more of them all rows are listed. */
-#define MAX_VALUES 60
 
 const SearchAttribute *
 search_attribute(const SearchEntity *entity, const char *name)
@@ -100,6 +98,7 @@ search_make(const SearchEntity *entity, const char *attribute, const char *op, A
 	search->entity = entity;
 	search->attribute = search_attribute(entity, attribute);
 	search->op = strcmp(op, SEARCH_EQUALS) == 0 ? SEARCH_EQUALS : SEARCH_STARTS_WITH;
+	search->max_rows = LISTING_ALL;
 	if (values == NULL)
 		return search;
 
@@ -168,11 +167,15 @@ search_find_row(const Search *search, const Datum *values, const bool *nulls)
 	return value != NULL ? search_find(search, value) : -1;
 }
 
+int64
+search_requests(const Search *search)
+{
+	return (int64) search->nvalues * (1 + search->attribute->extra_requests);
+}
+
 bool
 search_make_filters(Search *search)
 {
-	if (search->nvalues > MAX_VALUES)
-		return false;
 	if (strcmp(search->op, SEARCH_STARTS_WITH) == 0 && !search->attribute->prefixes)
 		return false;
 
@@ -191,9 +194,12 @@ void
 search_list_all(const SearchEntity *entity, const CognitoServer *server, Tuplestorestate *rows,
 				TupleDesc columns)
 {
-	int64 pages = server->session->pages;
+	int64         pages = server->session->pages;
+	SessionExtent extent =
+		session_extent(server->session->serverid, server->user_pool_id, entity->listing);
 
-	entity->list_all(server, rows, columns);
-	server->session->extents[entity->listing] = (SessionExtent){
-		.rows = tuplestore_tuple_count(rows), .pages = server->session->pages - pages};
+	entity->list_all(server, extent.rows, rows, columns);
+	session_set_extent(server->session->serverid, server->user_pool_id, entity->listing,
+					   (SessionExtent){.rows = tuplestore_tuple_count(rows),
+									   .pages = server->session->pages - pages});
 }

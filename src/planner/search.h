@@ -39,6 +39,8 @@ typedef struct SearchAttribute
 	double      rows_per_value;   /* estimate of how many rows have the same value */
 	double      fraction;         /* if not 0, the part of all rows, instead of rows_per_value */
 	bool        prefixes;         /* Cognito can search for values that start with a prefix */
+	bool        is_uuid;          /* all values are UUIDs in their canonical form */
+	int         extra_requests;   /* for each value of a search, besides that for its rows */
 	const char *common_value;     /* the value of most rows, or NULL */
 	const char *boolean_words[2]; /* Cognito's for false and true; only for SEARCH_BOOLEAN */
 } SearchAttribute;
@@ -50,12 +52,13 @@ typedef struct Search Search;
  *
  * Its SQL functions have the same name and schema, and take
  *
- *		(server_name text)
- *		(server_name text, attribute text, operator text, "values" text[])
- *		(server_name text, filter text, max_users bigint)
+ *		(server_name)
+ *		(server_name, filter, max_users)
+ *		(server_name, user_pool_id [, max_users])
+ *		(server_name, [user_pool_id,] [max_users,] attribute, operator, "values")
  *
- * of which the last two may be missing.  An overload without an operator searches
- * for equal values.
+ * of which all but the first may be missing.  max_users is a bigint, "values" a text[],
+ * the others are strings.  An overload without an operator searches for equal values.
  */
 typedef struct SearchEntity
 {
@@ -77,8 +80,9 @@ typedef struct SearchEntity
 	 */
 	char *(*make_filter)(const SearchAttribute *attribute, const char *op, const char *value);
 
-	/* Append all rows. */
-	void (*list_all)(const CognitoServer *server, Tuplestorestate *rows, TupleDesc columns);
+	/* Append all rows, of which the last listing had this number; 0 if it is unknown. */
+	void (*list_all)(const CognitoServer *server, int64 expected_rows, Tuplestorestate *rows,
+					 TupleDesc columns);
 
 	/* Append the rows that match a search, whose filters have been made. */
 	void (*list_found)(const CognitoServer *server, const Search *search, Tuplestorestate *rows,
@@ -91,8 +95,9 @@ struct Search
 	const SearchAttribute *attribute; /* the first of its name */
 	const char            *op;        /* SEARCH_EQUALS or SEARCH_STARTS_WITH */
 	int                    nvalues;
-	char                 **values;  /* sorted; no string matches two of them */
-	char                 **filters; /* of the values; NULL until search_make_filters */
+	char                 **values;   /* sorted; no string matches two of them */
+	char                 **filters;  /* of the values; NULL until search_make_filters */
+	int64                  max_rows; /* as that of listing_fetch */
 };
 
 /* Return the first attribute of a name, or NULL. */
@@ -103,8 +108,8 @@ extern void search_check(const SearchEntity *entity, const char *attribute, cons
 
 /*
  * Make a search for the elements of a text[] that are not NULL; for no values if
- * the array is NULL.  The search is allocated in the current memory context.  Raise
- * what search_check does.
+ * the array is NULL.  The search is allocated in the current memory context and has no
+ * limit.  Raise what search_check does.
  */
 extern Search *
 search_make(const SearchEntity *entity, const char *attribute, const char *op, ArrayType *values);
@@ -115,10 +120,10 @@ extern int search_find(const Search *search, const char *string);
 /* Return the index of the value that a row's attribute matches, or -1. */
 extern int search_find_row(const Search *search, const Datum *values, const bool *nulls);
 
-/*
- * Make the filters of all values of a search.  Return false if a value has none, or
- * if there are so many values that it is better to list all rows.
- */
+/* Return the number of requests that a search needs, if each takes one page of rows. */
+extern int64 search_requests(const Search *search);
+
+/* Make the filters of all values of a search.  Return false if a value has none. */
 extern bool search_make_filters(Search *search);
 
 /* Append all rows of an entity, and record how many rows and pages there are. */

@@ -24,9 +24,10 @@
 /* State of one function call node of a query, kept in fn_extra across executions. */
 typedef struct SearchState
 {
-	char            *server_name; /* of the last execution; NULL before the first */
-	int64            pages;       /* received from filtered listings so far */
-	Tuplestorestate *all;         /* all rows, once they have been listed; else NULL */
+	char            *server_name;  /* of the last execution; NULL before the first */
+	char            *user_pool_id; /* likewise; NULL for the server's own */
+	int64            pages;        /* received from filtered listings so far */
+	Tuplestorestate *all;          /* all rows, once they have been listed; else NULL */
 } SearchState;
 
 /* Free and reset the state; also the callback for the end of the query. */
@@ -39,16 +40,25 @@ reset_search_state(Datum arg)
 		tuplestore_end(state->all);
 	if (state->server_name != NULL)
 		pfree(state->server_name);
+	if (state->user_pool_id != NULL)
+		pfree(state->user_pool_id);
 	memset(state, 0, sizeof(SearchState));
 }
 
+/* Return true if two strings are equal, or both NULL. */
+static bool
+is_same(const char *a, const char *b)
+{
+	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
 /*
- * Return the state, reset if the server is another one than before.  A rescan ends
+ * Return the state, reset if the pool is another one than before.  A rescan ends
  * the caller's expression context, so the callback is registered with a new one,
  * which lives until the query ends.
  */
 static SearchState *
-get_search_state(FunctionCallInfo fcinfo, const char *server_name)
+get_search_state(FunctionCallInfo fcinfo, const char *server_name, const char *user_pool_id)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	SearchState   *state = fcinfo->flinfo->fn_extra;
@@ -60,10 +70,12 @@ get_search_state(FunctionCallInfo fcinfo, const char *server_name)
 									reset_search_state, PointerGetDatum(state));
 		fcinfo->flinfo->fn_extra = state;
 	}
-	if (state->server_name == NULL || strcmp(state->server_name, server_name) != 0)
+	if (!is_same(state->server_name, server_name) || !is_same(state->user_pool_id, user_pool_id))
 	{
 		reset_search_state(PointerGetDatum(state));
 		state->server_name = MemoryContextStrdup(fcinfo->flinfo->fn_mcxt, server_name);
+		if (user_pool_id != NULL)
+			state->user_pool_id = MemoryContextStrdup(fcinfo->flinfo->fn_mcxt, user_pool_id);
 	}
 	return state;
 }
@@ -81,23 +93,27 @@ fetch_all(SearchState *state, FunctionCallInfo fcinfo, const CognitoServer *serv
 	search_list_all(entity, server, state->all, result->setDesc);
 }
 
-/* Append those of the kept rows that match. */
+/* Append those of the kept rows that match, up to the limit. */
 static void
 filter_all(const SearchState *state, const Search *search, ReturnSetInfo *result)
 {
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(result->setDesc, &TTSOpsMinimalTuple);
 	MemoryContext   row =
 		AllocSetContextCreate(CurrentMemoryContext, "cognito row", ALLOCSET_SMALL_SIZES);
+	int64 rows_left = search->max_rows;
 
 	tuplestore_rescan(state->all);
-	while (tuplestore_gettupleslot(state->all, true, false, slot))
+	while (rows_left > 0 && tuplestore_gettupleslot(state->all, true, false, slot))
 	{
 		MemoryContext caller = MemoryContextSwitchTo(row);
 
 		CHECK_FOR_INTERRUPTS();
 		slot_getallattrs(slot);
 		if (search_find_row(search, slot->tts_values, slot->tts_isnull) >= 0)
+		{
 			tuplestore_puttupleslot(result->setResult, slot);
+			rows_left--;
+		}
 		MemoryContextSwitchTo(caller);
 		MemoryContextReset(row);
 	}
@@ -106,25 +122,29 @@ filter_all(const SearchState *state, const Search *search, ReturnSetInfo *result
 }
 
 /*
- * Return true if most rows match.  A full listing then is faster, because its parts
- * are requested concurrently, while the pages of one filter follow one another.
+ * Return true if most rows match and are wanted.  A full listing then is faster, because
+ * its parts are requested concurrently, while the pages of one filter follow one another.
  */
 static bool
-matches_most_rows(const Search *search)
+wants_most_rows(const Search *search)
 {
-	return search->attribute->common_value != NULL &&
+	return search->max_rows == LISTING_ALL && search->attribute->common_value != NULL &&
 		   search_find(search, search->attribute->common_value) >= 0;
 }
 
-/* Make the filters of a search; return false if it is better to list all rows. */
+/*
+ * Make the filters of a search; return false if it is better to list all rows.  That is
+ * decided before the first request, by the number of values, however many there are.
+ */
 static bool
 should_filter(const SearchState *state, const CognitoServer *server, Search *search)
 {
-	int64 pages = server->session->extents[search->entity->listing].pages;
+	int64 pages =
+		session_extent(server->session->serverid, server->user_pool_id, search->entity->listing)
+			.pages;
 
-	return server->pushdown &&
-		   !(server->max_concurrent_requests > 1 && matches_most_rows(search)) &&
-		   state->pages + search->nvalues <= (pages > 0 ? pages : UNKNOWN_PAGES) &&
+	return server->pushdown && !(server->max_concurrent_requests > 1 && wants_most_rows(search)) &&
+		   state->pages + search_requests(search) <= (pages > 0 ? pages : UNKNOWN_PAGES) &&
 		   search_make_filters(search);
 }
 
@@ -133,11 +153,11 @@ static void
 fetch_rows(FunctionCallInfo fcinfo, SearchState *state, Search *search)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	CognitoServer *server = srf_open(state->server_name, POOL_USER, false);
+	CognitoServer *server = srf_open(state->server_name, POOL_USER, state->user_pool_id, false);
 
 	if (server == NULL)
 		return;
-	if (search->nvalues > 0)
+	if (search->nvalues > 0 && search->max_rows > 0)
 	{
 		if (should_filter(state, server, search))
 		{
@@ -153,18 +173,22 @@ fetch_rows(FunctionCallInfo fcinfo, SearchState *state, Search *search)
 }
 
 Datum
-search_execute(FunctionCallInfo fcinfo, const SearchEntity *entity)
+search_execute(FunctionCallInfo fcinfo, const SearchEntity *entity,
+			   const SearchArguments *arguments)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	int            values = PG_NARGS() - 1;
-	char          *op = PG_NARGS() == 4 ? srf_text_arg(fcinfo, 2) : SEARCH_EQUALS;
+	char          *op = arguments->op > 0 ? srf_text_arg(fcinfo, arguments->op) : SEARCH_EQUALS;
+	ArrayType     *values = NULL;
 	Search        *search;
 	SearchState   *state;
 
 	InitMaterializedSRF(fcinfo, 0);
-	search = search_make(entity, srf_text_arg(fcinfo, 1), op,
-						 PG_ARGISNULL(values) ? NULL : PG_GETARG_ARRAYTYPE_P(values));
-	state = get_search_state(fcinfo, srf_text_arg(fcinfo, 0));
+	if (!PG_ARGISNULL(arguments->values))
+		values = PG_GETARG_ARRAYTYPE_P(arguments->values);
+	search = search_make(entity, srf_text_arg(fcinfo, arguments->attribute), op, values);
+	search->max_rows = srf_max_rows_arg(fcinfo, arguments->max_rows);
+	state = get_search_state(fcinfo, srf_text_arg(fcinfo, 0),
+							 srf_pool_arg(fcinfo, arguments->user_pool_id));
 	if (state->all == NULL)
 		fetch_rows(fcinfo, state, search);
 	if (state->all != NULL)

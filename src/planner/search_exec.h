@@ -11,10 +11,18 @@
 
 #include "planner/search.h"
 
-/*
- * Execute a call of an SQL function with the arguments server_name, attribute,
- * operator and "values"; an overload without an operator searches for equal values.
- */
-extern Datum search_execute(FunctionCallInfo fcinfo, const SearchEntity *entity);
+/* The numbers of the arguments of an overload, from 0; 0, the server's, for none. */
+typedef struct SearchArguments
+{
+	int user_pool_id;
+	int max_rows;
+	int attribute;
+	int op; /* if there is none, values are compared for equality */
+	int values;
+} SearchArguments;
+
+/* Execute a call of an SQL function with these arguments. */
+extern Datum search_execute(FunctionCallInfo fcinfo, const SearchEntity *entity,
+							const SearchArguments *arguments);
 
 #endif

@@ -378,6 +378,17 @@ options_wipe(List *options)
 }
 
 void
+option_check_argument(const char *name, const char *value)
+{
+	const char *problem = find_option(name)->rule(value);
+
+	if (problem != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for argument \"%s\"", name), errdetail("%s", problem)));
+}
+
+void
 option_check_secret(const char *secret, const char *server_name)
 {
 	const char *problem = check_credential(secret);

@@ -50,6 +50,9 @@ extern bool options_have_plain_http(const CognitoServer *server);
 /* Overwrite all values with zeros. */
 extern void options_wipe(List *options);
 
+/* Raise 22023 unless the argument of the same name as an option has the form of its values. */
+extern void option_check_argument(const char *name, const char *value);
+
 /* Raise 22023 unless a server's secret from Vault can be a secret access key. */
 extern void option_check_secret(const char *secret, const char *server_name);
 

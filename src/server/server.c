@@ -112,6 +112,26 @@ append_missing(StringInfo names, StringInfo additions, const char *name)
 	appendStringInfo(additions, "%sADD %s '...'", separator, name);
 }
 
+/* Set the pool that a call names; raise the errors of server_open for one that it must not. */
+static void
+choose_pool(CognitoServer *server, PoolKind pool, const char *id)
+{
+	if (pool == POOL_IDENTITY)
+	{
+		server->identity_pool_id = id;
+		return;
+	}
+	option_check_argument("user_pool_id", id);
+	if (server->user_pool_id != NULL && strcmp(server->user_pool_id, id) != 0)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied for user pool \"%s\" of server \"%s\"", id, server->name),
+			 errdetail("Option \"user_pool_id\" restricts the server to another user pool."),
+			 errhint("Use a server without option \"user_pool_id\".")));
+	server->user_pool_id = id;
+}
+
 /* Raise the error for required options that a server does not have, all of them in one. */
 static void
 check_options(const CognitoServer *server, PoolKind pool)
@@ -255,7 +275,7 @@ check_endpoints(const CognitoServer *server, Oid owner)
 
 /* Open a server, with the credentials of the calling role or without any. */
 static CognitoServer *
-open_server(const char *name, PoolKind pool, bool with_credentials)
+open_server(const char *name, PoolKind pool, const char *pool_id, bool with_credentials)
 {
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "cognito server", ALLOCSET_DEFAULT_SIZES);
@@ -271,6 +291,8 @@ open_server(const char *name, PoolKind pool, bool with_credentials)
 	server->session->last_call = GetCurrentTimestamp();
 	options_read(catalog->options, server);
 	check_endpoints(server, catalog->owner);
+	if (pool_id != NULL)
+		choose_pool(server, pool, pool_id);
 	check_options(server, pool);
 	if (with_credentials)
 		resolve_credentials(cleanup, catalog);
@@ -280,15 +302,15 @@ open_server(const char *name, PoolKind pool, bool with_credentials)
 }
 
 CognitoServer *
-server_open(const char *name, PoolKind pool)
+server_open(const char *name, PoolKind pool, const char *pool_id)
 {
-	return open_server(name, pool, true);
+	return open_server(name, pool, pool_id, true);
 }
 
 CognitoServer *
 server_open_public(const char *name, PoolKind pool)
 {
-	return open_server(name, pool, false);
+	return open_server(name, pool, NULL, false);
 }
 
 const char *
@@ -318,6 +340,23 @@ server_has_pool(const char *name, PoolKind pool)
 	has_pool = pool == POOL_NONE || server_pool_id(&server, pool) != NULL;
 	options_wipe(catalog->options);
 	return has_pool;
+}
+
+SessionExtent
+server_extent(const char *name, const char *user_pool_id, SessionListing listing)
+{
+	ForeignServer *catalog = GetForeignServerByName(name, true);
+	CognitoServer  server = {.user_pool_id = user_pool_id};
+	SessionExtent  extent = {0};
+
+	if (catalog == NULL || server_aclcheck(catalog->serverid, GetUserId()) != ACLCHECK_OK)
+		return extent;
+	if (user_pool_id == NULL)
+		option_read(catalog->options, "user_pool_id", &server);
+	if (server.user_pool_id != NULL)
+		extent = session_extent(catalog->serverid, server.user_pool_id, listing);
+	options_wipe(catalog->options);
+	return extent;
 }
 
 bool

@@ -52,8 +52,11 @@ typedef struct CognitoServer
 /*
  * Open a server for the calling role (current_user): check its USAGE, take the
  * credentials of the role's user mapping, or of PUBLIC's, or else of the server,
- * and read the secret from Vault where one is named.  The server must have the id
- * of a pool of this kind.
+ * and read the secret from Vault where one is named.
+ *
+ * The pool that the call reads, if any, is the server's own, or that with the id
+ * pool_id, if that is not NULL.  USAGE on a server with option user_pool_id must not
+ * give access to other user pools: then pool_id must be the same.
  *
  * Vault is read as the server's owner for the credentials of the server and of
  * PUBLIC's mapping, and as the calling role for its own mapping, if the owner
@@ -63,12 +66,13 @@ typedef struct CognitoServer
  * copies of secrets are wiped when that is deleted: by server_close or, after an
  * error, with its parent.  A call that is not closed counts as failed.
  *
- * Raise 42704 for an unknown server; 42501 without USAGE, for an endpoint without
- * TLS if the owner is no superuser, or if Vault must not be read as the calling
- * role for this owner's server; HV00J for missing options or credentials, HV00A and
- * 22023 for malformed ones; and what vault_secret raises.
+ * Raise 42704 for an unknown server; 42501 without USAGE, for a user pool other than
+ * the server's, for an endpoint without TLS if the owner is no superuser, or if Vault
+ * must not be read as the calling role for this owner's server; HV00J for missing
+ * options or credentials, HV00A and 22023 for malformed ones or a malformed pool_id;
+ * and what vault_secret raises.
  */
-extern CognitoServer *server_open(const char *name, PoolKind pool);
+extern CognitoServer *server_open(const char *name, PoolKind pool, const char *pool_id);
 
 /*
  * Open a server for what AWS lets everybody do: like server_open, but without credentials,
@@ -78,7 +82,7 @@ extern CognitoServer *server_open_public(const char *name, PoolKind pool);
 
 extern void server_close(CognitoServer *server);
 
-/* Return the id of one of a server's pools, NULL if it has none. */
+/* Return the id of one of a server's pools, or of the one that the call names; NULL if it has none. */
 extern const char *server_pool_id(const CognitoServer *server, PoolKind pool);
 
 /* Return a server that the calling role may use.  Raise 42704, or 42501 without USAGE. */
@@ -89,6 +93,14 @@ extern Oid server_find(const char *name);
  * this kind.  Raise 42704 for an unknown server, and 42501 without USAGE.
  */
 extern bool server_has_pool(const char *name, PoolKind pool);
+
+/*
+ * Return the size of a listing of a user pool, or, if its id is NULL, of the server's
+ * own, for the planner.  It is zero if it is unknown, and for a role without USAGE,
+ * which must not learn it from a plan.
+ */
+extern SessionExtent
+server_extent(const char *name, const char *user_pool_id, SessionListing listing);
 
 /*
  * Return the pushdown option of a server, for the planner; true if there is no such

@@ -72,12 +72,13 @@ fuzz_serve(const char *input, size_t length)
 }
 
 CognitoServer *
-server_open(const char *name, PoolKind pool)
+server_open(const char *name, PoolKind pool, const char *pool_id)
 {
 	CognitoServer *server = palloc(sizeof(CognitoServer));
 
 	(void) name;
 	(void) pool;
+	(void) pool_id;
 	*server = fuzz_server;
 	server->context = CurrentMemoryContext;
 	return server;
@@ -89,9 +90,39 @@ server_close(CognitoServer *server)
 	pfree(server);
 }
 
+void
+session_set_extent(Oid serverid, const char *user_pool_id, SessionListing listing,
+				   SessionExtent extent)
+{
+	(void) serverid;
+	(void) user_pool_id;
+	(void) listing;
+	(void) extent;
+}
+
+SessionExtent
+session_extent(Oid serverid, const char *user_pool_id, SessionListing listing)
+{
+	(void) serverid;
+	(void) user_pool_id;
+	(void) listing;
+	return (SessionExtent){0};
+}
+
+SessionExtent
+server_extent(const char *name, const char *user_pool_id, SessionListing listing)
+{
+	(void) name;
+	(void) user_pool_id;
+	(void) listing;
+	return (SessionExtent){0};
+}
+
 const char *
 server_pool_id(const CognitoServer *server, PoolKind pool)
 {
+	if (pool == POOL_NONE)
+		return NULL;
 	return pool == POOL_IDENTITY ? server->identity_pool_id : server->user_pool_id;
 }
 

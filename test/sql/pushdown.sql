@@ -82,7 +82,15 @@ SELECT * FROM asks_where(
 	$$email = 'a'::own_text$$, $$email::own_text = 'a'$$, $$email = ANY ('{a,b}'::own_texts)$$,
 	$$email COLLATE "C" = 'a'$$, $$texteq(email, 'a')$$, $$NOT email <> 'a'$$, $$(email, username) = ('a', 'b')$$,
 	$$email = 'a"b'$$, $$email = 'Zoë'$$, $$email = lower('A')$$, $$email = (SELECT min(v) FROM t)$$,
-	$$email = current_setting('x', true)$$);
+	$$email = current_setting('x', true)$$, $$email = 'a'::varchar(5)$$, $$email::varchar(5) = 'a'$$,
+	$$'a' = (attributes->>'name')::varchar(5)$$, $$email::varchar(5) IN ('a', 'b')$$,
+	$$email::varchar = ANY (ARRAY(SELECT v::varchar FROM t))$$);
+SELECT * FROM asks_where(
+	$$(attributes->>'sub')::uuid = '{AAAAAAAA-0000-4000-8000-000000000000}'$$,
+	$$(SELECT md5(v)::uuid FROM t WHERE n = 1) = (attributes->>'sub')::uuid$$,
+	$$(attributes->>'sub')::uuid IN ('aaaaaaaa000040008000000000000000', 'AAAAAAAA000040008000000000000000')$$,
+	$$(attributes->>'sub')::uuid = ANY (ARRAY(SELECT md5(v)::uuid FROM t))$$,
+	$$(attributes->>'sub')::uuid IN (md5(current_setting('x', true))::uuid)$$);
 SELECT * FROM asks_where(
 	$$email LIKE 'a%'$$, $$email LIKE 'a_b%'$$, $$email LIKE 'a\%b\_c%'$$, $$email LIKE 'a\bc%'$$, $$email LIKE 'abc'$$,
 	$$email LIKE 'a\_b'$$, $$email LIKE 'a\'$$, $$email LIKE 'a!%b%' ESCAPE '!'$$, $$email LIKE 'a%' ESCAPE ''$$,
@@ -127,8 +135,14 @@ SELECT * FROM asks_where(
 	$$attributes->>'custom:plan' = 'a'$$, $$attributes->>'status' = 'a'$$, $$attributes->>'username' = 'a'$$,
 	$$attributes->'sub' = '"a"'$$, $$attributes @> '{"custom:plan": "a"}'$$, $$attributes @> '{"sub": ["a"]}'$$,
 	$$attributes @> '["sub"]'$$, $$attributes <@ '{"sub": "a"}'$$, $$created_at = now()$$,
-	$$enabled = (1 = ANY (SELECT n FROM t))$$);
-SELECT calls(format('SELECT * FROM cognito_users(''s'') WHERE email = ANY (%L)', ARRAY(SELECT i::text FROM generate_series(1, 61) i)));
+	$$enabled = (1 = ANY (SELECT n FROM t))$$, $$username::uuid = md5('a')::uuid$$, $$(attributes->>'name')::uuid = md5('a')::uuid$$,
+	$$(attributes->>'sub')::uuid <> md5('a')::uuid$$, $$(attributes->>'sub')::uuid = u.username::uuid$$,
+	$$email::varchar(5) <> 'a'$$, $$email::varchar(5) LIKE 'a%'$$, $$status::varchar(5) = 'a'$$, $$email::char(5) = 'a'$$);
+CREATE EXTENSION citext;
+SELECT * FROM asks_where($$email::citext = 'a'$$, $$'a'::citext = email$$, $$email = ANY (ARRAY(SELECT v::citext FROM t))$$);
+DROP EXTENSION citext;
+-- However many values
+SELECT length(calls(format('SELECT * FROM cognito_users(''s'') WHERE email = ANY (%L)', ARRAY(SELECT i::text FROM generate_series(1, 2000) i))));
 
 -- Nothing is added to a filter or limit that stands there already
 SELECT * FROM asks(
@@ -227,6 +241,67 @@ SELECT * FROM asks(
 	$$SELECT * FROM (SELECT * FROM cognito_users('s') OFFSET 0) u LIMIT 5$$,
 	$$SELECT * FROM t, (SELECT username FROM cognito_users('s') u) u LIMIT 5$$,
 	$$SELECT username FROM cognito_users LIMIT 5 FOR UPDATE$$);
+-- LIMIT with a condition, if it is the only one, and every row that the function returns passes it
+SELECT * FROM asks_after(
+	'WHERE enabled LIMIT 5', 'WHERE NOT enabled OFFSET 2 LIMIT 5', $$WHERE email = 'a' LIMIT 1$$, $$WHERE email IN ('a', 'b') LIMIT 3$$,
+	$$WHERE email = current_setting('x', true) LIMIT 1$$, $$WHERE email LIKE 'a%' LIMIT 5$$, $$WHERE email LIKE 'a' LIMIT 5$$,
+	$$WHERE email ^@ 'a' LIMIT 5$$, $$WHERE attributes @> '{"name": "a"}' LIMIT 5$$, $$WHERE (attributes->>'sub')::uuid = md5('a')::uuid LIMIT 5$$);
+SELECT * FROM asks_after(
+	$$WHERE enabled AND email = 'a' LIMIT 5$$, $$WHERE enabled AND created_at IS NOT NULL LIMIT 5$$, $$WHERE email LIKE 'a_' LIMIT 5$$,
+	$$WHERE email LIKE 'a%b' LIMIT 5$$, $$WHERE email LIKE 'a\' LIMIT 5$$, $$WHERE attributes @> '{"name": "a", "x": "y"}' LIMIT 5$$,
+	$$WHERE email::varchar(5) = 'a' LIMIT 5$$, $$WHERE email = 'a' AND current_setting('x', true) = 'y' LIMIT 5$$,
+	'WHERE enabled ORDER BY username LIMIT 5', 'WHERE enabled', 'WHERE enabled LIMIT ALL', 'u JOIN t ON t.v = u.email WHERE enabled LIMIT 5');
+SELECT * FROM asks(
+	$$SELECT count(*) FROM cognito_users('s') WHERE enabled LIMIT 5$$,
+	$$SELECT * FROM enabled_users LIMIT 5$$,
+	$$SELECT * FROM enabled_users WHERE email = 'a' LIMIT 5$$,
+	$$SELECT * FROM guarded_users WHERE email = 'a' LIMIT 5$$,
+	$$SELECT * FROM cognito_memberships('s') WHERE group_name = 'a' LIMIT 5$$);
+
+-- A user pool as an argument
+SELECT * FROM asks(
+	$$SELECT * FROM cognito_users('s', user_pool_id => 'p')$$,
+	$$SELECT * FROM cognito_users('s', user_pool_id => 'p') WHERE email = 'a'$$,
+	$$SELECT * FROM cognito_users('s', user_pool_id => 'p') LIMIT 5$$,
+	$$SELECT * FROM cognito_users('s', user_pool_id => 'p') WHERE enabled LIMIT 5$$,
+	$$SELECT * FROM cognito_users('s', user_pool_id => 'p', max_users => NULL) WHERE enabled$$,
+	$$SELECT * FROM cognito_users('s', user_pool_id => 'p', max_users => 5) WHERE enabled$$,
+	$$SELECT * FROM t, cognito_users('s', user_pool_id => t.v) u WHERE u.email = 'a'$$,
+	$$SELECT * FROM t, LATERAL (SELECT * FROM cognito_users('s', user_pool_id => t.v) u WHERE u.enabled LIMIT 2) u$$,
+	$$SELECT * FROM cognito_memberships('s', user_pool_id => 'p') WHERE username = 'a'$$,
+	$$SELECT * FROM cognito_memberships('s', user_pool_id => 'p') LIMIT 5$$);
+
+-- Which overload a call means: what 1.0 allows keeps its meaning, whatever kind of string an argument is
+SELECT * FROM asks(
+	$$SELECT * FROM cognito_users('s')$$, $$SELECT * FROM cognito_users(server_name => 's')$$,
+	$$SELECT * FROM cognito_users('s', NULL)$$, $$SELECT * FROM cognito_users('s', 'f')$$, $$SELECT * FROM cognito_users('s', '')$$,
+	$$SELECT * FROM cognito_users('s', 'f', 10)$$, $$SELECT * FROM cognito_users('s', 'f', NULL)$$, $$SELECT * FROM cognito_users('s', 'f', '10')$$,
+	$$SELECT * FROM cognito_users('s', NULL, 10)$$, $$SELECT * FROM cognito_users('s', NULL, NULL)$$, $$SELECT * FROM cognito_users('s', 'f', 10::smallint)$$,
+	$$SELECT * FROM cognito_users('s'::text, 'f')$$, $$SELECT * FROM cognito_users('s', 'f'::text)$$, $$SELECT * FROM cognito_users('s', 'f'::varchar)$$,
+	$$SELECT * FROM cognito_users('s', 'f'::name)$$, $$SELECT * FROM cognito_users('s'::name, 'f'::own_text, NULL)$$,
+	$$SELECT * FROM cognito_users('s', 'f'::bpchar, 10)$$, $$SELECT * FROM cognito_users('s', (SELECT v FROM t LIMIT 1))$$,
+	$$SELECT * FROM cognito_users('s', filter => 'f')$$, $$SELECT * FROM cognito_users('s', filter => NULL, max_users => 10)$$,
+	$$SELECT * FROM cognito_users('s', max_users => 10, filter => 'f')$$,
+	$$SELECT * FROM cognito_users('s', 'email', '=', '{a}')$$, $$SELECT * FROM cognito_users('s', 'email', '=', NULL)$$,
+	$$SELECT * FROM cognito_users('s', NULL, NULL, NULL)$$, $$SELECT * FROM cognito_users('s', 'email'::varchar, '=', ARRAY['a'])$$,
+	$$SELECT * FROM cognito_users('s', attribute => 'email', operator => '=', "values" => '{a}')$$,
+	$$SELECT * FROM cognito_memberships('s', 'username', '{a}')$$, $$SELECT * FROM cognito_memberships('s', 'username', NULL)$$,
+	$$SELECT * FROM cognito_memberships('s', 'username', '=', '{a}')$$, $$SELECT * FROM cognito_group_users('s', 'a')$$,
+	$$SELECT * FROM cognito_user_groups('s', NULL)$$, $$SELECT * FROM cognito_app_client('s', 'a')$$);
+-- ... and what is new
+SELECT * FROM asks(
+	$$SELECT * FROM cognito_users('s', 10)$$, $$SELECT * FROM cognito_users('s', max_users => 10)$$, $$SELECT * FROM cognito_users('s', max_users => NULL)$$,
+	$$SELECT * FROM cognito_users('s', max_users => '10')$$,
+	$$SELECT * FROM cognito_users('s', user_pool_id => NULL)$$, $$SELECT * FROM cognito_users('s', user_pool_id => 'p'::varchar)$$,
+	$$SELECT * FROM cognito_users('s', user_pool_id => 'p', max_users => 5)$$, $$SELECT * FROM cognito_users('s', max_users => 5, user_pool_id => 'p')$$,
+	$$SELECT * FROM cognito_users('s', 'p', 'email', '=', '{a}')$$, $$SELECT * FROM cognito_users('s', 5, 'email', '=', '{a}')$$,
+	$$SELECT * FROM cognito_users('s', 'p', 5, 'email', '=', '{a}')$$,
+	$$SELECT * FROM cognito_users('s', user_pool_id => 'p', attribute => 'email', operator => '=', "values" => '{a}')$$,
+	$$SELECT * FROM cognito_users('s', attribute => 'email', operator => '=', "values" => '{a}', max_users => 5)$$,
+	$$SELECT * FROM cognito_memberships('s', 'p')$$, $$SELECT * FROM cognito_memberships('s', 'p', 'username', '=', '{a}')$$,
+	$$SELECT * FROM cognito_memberships('s', user_pool_id => 'p', attribute => 'username', operator => '=', "values" => '{a}')$$,
+	$$SELECT * FROM cognito_group_users('s', user_pool_id => 'p', group_name => 'a')$$, $$SELECT * FROM cognito_user_groups('s', username => 'a', user_pool_id => 'p')$$);
+
 -- Who is in which group
 CREATE FUNCTION asks_memberships(VARIADIC conditions text[]) RETURNS TABLE (condition text, call text) LANGUAGE sql AS
 $$ SELECT condition, call FROM unnest(conditions) condition, calls('SELECT * FROM cognito_memberships(''s'') m WHERE ' || condition) call $$;
@@ -257,6 +332,15 @@ FETCH ALL FROM c;
 FETCH BACKWARD 2 FROM c;
 COMMIT;
 SELECT count(*) FROM (SELECT FROM cognito_users('cognito_server') LIMIT 7 OFFSET 58) limited;
+SELECT count(*), bool_and(enabled) FROM (SELECT enabled FROM cognito_users('cognito_server') WHERE enabled LIMIT 7) limited;
+SELECT username FROM cognito_users('cognito_server', 2, 'username', '^=', '{user00003,user00001}');
+SELECT username FROM cognito_users('cognito_server', 0, 'username', '=', '{user000001}');
+SELECT username FROM cognito_users('cognito_server', -1, 'username', '=', '{user000001}');
+SELECT username FROM cognito_users('cognito_server', NULL::bigint, 'username', '=', '{user000001}');
+SELECT username FROM cognito_users('cognito_server', 1, 'username', '=', '{back\\slash,user000001,user000002}');
+SELECT count(*) FROM cognito_users('cognito_server', max_users => 10);
+SELECT count(*) FROM cognito_users('cognito_server', max_users => NULL);
+SELECT * FROM cognito_users('cognito_server', max_users => -1);
 
 -- Switched off
 SET cognito_srf.enable_pushdown = off;
@@ -335,10 +419,17 @@ ALTER SERVER cognito_server OPTIONS (SET user_pool_id 'eu-west-1_Users6000');
 CREATE SERVER unseen FOREIGN DATA WRAPPER cognito_wrapper;
 SELECT estimates($$SELECT * FROM cognito_users('unseen')$$), estimates($$SELECT * FROM cognito_users('no such server')$$);
 SELECT count(*) FROM cognito_users;
-SELECT query, estimates('SELECT * FROM ' || query) FROM (VALUES
+SELECT left(query, 120) AS query, estimates('SELECT * FROM ' || query) FROM (VALUES
 	($$cognito_users('cognito_server')$$),
 	($$cognito_users$$),
 	($$cognito_users('cognito_server', NULL, 120)$$),
+	($$cognito_users('cognito_server', max_users => 120)$$),
+	($$cognito_users('cognito_server', user_pool_id => 'eu-west-1_Users6000')$$),
+	($$cognito_users('cognito_server', user_pool_id => 'eu-west-1_Users6000', max_users => 120)$$),
+	($$cognito_users('cognito_server', user_pool_id => 'eu-west-1_Users61')$$),
+	($$cognito_users('cognito_server', user_pool_id => 'eu-west-1_Users6000') WHERE email = ANY (ARRAY(SELECT i::text FROM generate_series(1, 200) i))$$),
+	($$cognito_users WHERE enabled LIMIT 120$$),
+	($$cognito_users WHERE email IN ('$$ || (SELECT string_agg(i::text, ''',''') FROM generate_series(1, 1000) i) || $$')$$),
 	($$cognito_users('cognito_server', 'email = "a"')$$),
 	($$cognito_users('cognito_server', 'email ^= "a"')$$),
 	($$cognito_users('cognito_server', 'status = "Enabled"')$$),

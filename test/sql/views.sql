@@ -37,6 +37,45 @@ SELECT attrelid::regclass, attname AS uncommented FROM pg_attribute
 WHERE attrelid IN (SELECT oid FROM pg_class WHERE relnamespace = '"Crowd"'::regnamespace)
 	AND attnum > 0 AND col_description(attrelid, attnum) IS NULL;
 
+-- The default views read the default server of the time when they are executed, whenever the plan was made.
+CREATE FUNCTION count_users() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM cognito_users';
+DO $$
+DECLARE
+	server text;
+	n bigint;
+BEGIN
+	FOREACH server IN ARRAY ARRAY['staff', 'crowd', 'staff'] LOOP
+		PERFORM set_config('cognito_srf.default_server', server, true);
+		n := count_users();
+		RAISE NOTICE '%: % users', cognito_default_server(), n;
+	END LOOP;
+END $$;
+DROP FUNCTION count_users;
+SET plan_cache_mode = force_generic_plan;
+PREPARE count_users AS SELECT count(*) FROM cognito_users;
+SET cognito_srf.default_server = 'crowd';
+EXECUTE count_users;
+SET cognito_srf.default_server = 'staff';
+EXECUTE count_users;
+DEALLOCATE count_users;
+RESET plan_cache_mode;
+
+-- EXPLAIN shows the function, and the setting if asked for.
+CREATE FUNCTION explain_settings() RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+	line text;
+BEGIN
+	FOR line IN EXECUTE 'EXPLAIN (VERBOSE, COSTS OFF, SETTINGS) SELECT FROM cognito_groups' LOOP
+		RETURN NEXT substring(line, 'Function Call: .*|cognito_srf[^,]*');
+	END LOOP;
+END $$;
+SELECT line FROM explain_settings() AS line WHERE line IS NOT NULL;
+SET cognito_srf.default_server = '';
+SELECT cognito_default_server();
+RESET cognito_srf.default_server;
+SELECT cognito_default_server();
+DROP FUNCTION explain_settings;
+
 -- A condition still reaches Cognito.
 EXPLAIN (VERBOSE, COSTS OFF) SELECT email FROM staff.users WHERE username = 'ana.sato';
 

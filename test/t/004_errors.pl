@@ -138,8 +138,8 @@ like(Cognito::error_of($node, q(SELECT * FROM cognito_users('srv', 'email like "
 
 # What there is, where something is not found
 for (
-	[ q(cognito_group_users('srv', 'none')), 'ResourceNotFoundException', 'group "none"', 'groups' ],
-	[ q(cognito_user_groups('srv', 'none')), 'UserNotFoundException', 'user "none"', 'users' ],
+	[ q(cognito_add_user_to_group('srv', 'u', 'none')), 'ResourceNotFoundException', 'group "none"', 'groups' ],
+	[ q(cognito_add_user_to_group('srv', 'none', 'g')), 'UserNotFoundException', 'user "none"', 'users' ],
 	[ q(cognito_app_client('srv', 'none')), 'ResourceNotFoundException', 'app client "none"', 'app_clients' ])
 {
 	my ($function, $type, $missing, $list) = @$_;
@@ -253,9 +253,9 @@ for my $range (
 }
 $cognito->faults({ error => "Odd\x{9b}\x{202e}Exception", message => 'm' });
 like(Cognito::error_of($node, $call), qr/status 400, Odd  Exception, "m"/, 'and so in a type');
-$cognito->faults({ operation => 'AdminListGroupsForUser', error => 'UserNotFoundException' });
+$cognito->faults({ operation => 'AdminAddUserToGroup', error => 'UserNotFoundException' });
 like(
-	decode_utf8(Cognito::error_of($node, encode_utf8("SELECT cognito_user_groups('srv', 'a\x{9b}b\x{202e}cé')"))),
+	decode_utf8(Cognito::error_of($node, encode_utf8("SELECT cognito_add_user_to_group('srv', 'a\x{9b}b\x{202e}cé', 'g')"))),
 	qr/ERROR:  42704: user "a b cé" of server "srv" does not exist/, 'and so in the name of what is missing');
 is_error('an error that is not UTF-8',
 	{ reply => { status => 400, body_base64 => 'eyJtZXNzYWdlIjogIv/+In0=' } },

@@ -132,8 +132,8 @@ for (
 	my %missing = (error => 'ResourceNotFoundException', message => "Not here: $gone");
 	my $reply = JSON::PP->new->ascii->encode({ Groups => [ { GroupName => $gone } ] });
 	$cognito->faults({ operation => 'ListGroups', reply => { body => $reply } },
-		{ operation => 'ListUsersInGroup', %missing });
-	my $error = run_sql(q(SELECT cognito_group_users('srv', group_name) FROM cognito_groups('srv')));
+		{ operation => 'AdminAddUserToGroup', %missing });
+	my $error = run_sql(q(SELECT cognito_add_user_to_group('srv', 'ana', group_name) FROM cognito_groups('srv')));
 	like($error, $encoding =~ /UTF8|LATIN1|SQL_ASCII/ ? qr/ERROR:  42704: group "a b"/ : qr/ERROR:  22P05: /,
 		"$encoding: a control character in a name");
 	unlike($error, qr/\x{9b}/, "$encoding: it is not shown");

@@ -23,6 +23,12 @@ my @notices = $err =~ /^.*NOTICE:  (.*)$/mg;
 cmp_ok(@notices, '>=', 2, 'a slow call sends several notices');
 like($_, qr/^cognito_users for server "srv": (1 page|\d+ pages) of users, [\d,]+ rows, 0 throttled requests, \d+ s$/, "notice: $_") for @notices;
 like("@notices", qr/ 1,\d{3} rows/, 'numbers have thousands separators');
+my $count = "SELECT count(*) FROM cognito_users('srv')";
+($code, $out, $err) = $node->psql('postgres',
+	"$count; SET cognito_srf.progress_interval = '200ms'; $count; SELECT count(*) FROM cognito_users('srv', NULL, 600)");
+@notices = $err =~ /^.*NOTICE:  (.*)$/mg;
+like($notices[0], qr/ pages? of users, [\d,]+ of about 1,800 rows, /, 'a total that is known from an earlier listing');
+unlike($notices[-1], qr/about/, 'a listing with a limit has no total');
 $cognito->faults({ stall => 'response', times => -1 });
 ($code, $out, $err) = $node->psql('postgres', "SET cognito_srf.progress_interval = '100ms';
 	SET statement_timeout = '950ms'; SELECT count(*) FROM cognito_users('srv')");

@@ -112,6 +112,13 @@ sub column
 	return "$rel.attributes->>'$attribute'";
 }
 
+# Returns a UUID as an SQL expression, in any of the forms that PostgreSQL reads.
+sub uuid
+{
+	my $uuid = one_of(@{ $VALUES{sub} });
+	return one_of(map { "'$_'::uuid" } $uuid, uc $uuid, "{$uuid}", $uuid =~ s/-//gr);
+}
+
 # Returns a comparison that can be pushed down in most cases.
 sub comparison
 {
@@ -136,6 +143,12 @@ sub comparison
 		"$column = ANY (NULL::text[])",
 		"$column = ANY ('{}')",
 		"$column IN ($value, 'a' || 'b', (SELECT v FROM t WHERE n = 5))",
+		"$column\::varchar(" . one_of(3, 20) . ") = $value",
+		"$column\::varchar(8) IN (" . join(', ', @values) . ')',
+		"CASE WHEN $rel.attributes ? 'sub' THEN ($rel.attributes->>'sub')::uuid = " . uuid() . ' END',
+		("($rel.attributes->>'sub')::uuid = " . uuid()) x 2,
+		"($rel.attributes->>'sub')::uuid IN (" . uuid() . ', ' . uuid() . ')',
+		"$column\::citext = $value", "$column = ($value)::citext",
 		"$rel.attributes @> jsonb_build_object(" . Cognito::quote($attribute) . ", $value\::text)",
 		"$rel.attributes @> " . Cognito::quote(
 			JSON::PP->new->canonical->encode(
@@ -193,6 +206,10 @@ sub relation
 		("cognito_users('pool')") x 3,
 		('cognito_users') x 3,
 		"cognito_users('pool', NULL)",
+		"cognito_users('pool', max_users => NULL)",
+		("cognito_users('account', user_pool_id => 'eu-west-1_pool')") x 2,
+		"(SELECT u.* FROM (VALUES ('eu-west-1_pool'), ('eu-west-1_second')) p (id), cognito_users('account', user_pool_id => p.id) u)",
+		"(SELECT * FROM cognito_users x WHERE $condition LIMIT 1000)",
 		'enabled_users',
 		'guarded_users',
 		'renamed_users',
@@ -204,7 +221,7 @@ sub relation
 		"(SELECT * FROM cognito_users ORDER BY username COLLATE \"C\" LIMIT 40)",
 		"(SELECT * FROM cognito_users LIMIT " . int(rand 80) . ')',
 		"(SELECT * FROM cognito_users LIMIT " . int(rand 80) . ' OFFSET ' . int(rand 150) . ')',
-		'(SELECT u.* FROM pg_foreign_server s, cognito_users(s.srvname::text) u)');
+		"(SELECT u.* FROM pg_foreign_server s, cognito_users(s.srvname::text) u WHERE srvname <> 'account')");
 }
 
 # Returns a name of a group or user, or a similar one, as an SQL literal.
@@ -240,7 +257,8 @@ sub membership
 # Returns a statement on memberships; for a prepared one, with its argument.
 sub membership_query
 {
-	my $m = one_of("cognito_memberships('pool')", 'cognito_memberships') . ' m';
+	my $m = one_of("cognito_memberships('pool')", 'cognito_memberships',
+		"cognito_memberships('account', user_pool_id => 'eu-west-1_pool')") . ' m';
 	my ($one, $other) = (membership('m'), membership('m'));
 	my $kind = one_of(qw(group_name username));
 	my $name = name($kind);
@@ -288,7 +306,9 @@ sub query
 		"SELECT DISTINCT u.email FROM $u WHERE $condition",
 		"SELECT u.username, rank() OVER (PARTITION BY u.email ORDER BY u.username COLLATE \"C\") FROM $u WHERE $condition",
 		"SELECT $COLUMNS FROM $u WHERE $condition ORDER BY u.username COLLATE \"C\" LIMIT 3 OFFSET 1",
-		"SELECT count(*) FROM (SELECT FROM $u WHERE $condition LIMIT $limit) limited",
+		("SELECT count(*) FROM (SELECT FROM $u WHERE $condition LIMIT $limit) limited") x 3,
+		"SELECT count(*), bool_and($condition) FROM (SELECT * FROM $u WHERE $condition LIMIT 5 OFFSET 1) u",
+		"SELECT t.n, (SELECT count(*) FROM (SELECT FROM cognito_users u WHERE $correlated LIMIT 2) u) FROM t WHERE t.n < 8",
 		"SELECT count(*) FROM (SELECT FROM cognito_users u JOIN t ON u.email = t.v LIMIT $limit) limited",
 		"SELECT count(*) FROM (SELECT FROM t LEFT JOIN cognito_users u ON u.email = t.v LIMIT $limit) limited",
 		"SELECT count(*) FROM (SELECT FROM t, cognito_users LIMIT $limit) limited",
@@ -336,8 +356,10 @@ my $cognito = Cognito->new;
 my $node = Cognito::cluster('main');
 
 $cognito->create_server($node, $_, user_pool_id => "eu-west-1_$_") for qw(pool second);
+$cognito->create_server($node, 'account', user_pool_id => undef);
 $node->safe_psql(
 	'postgres', <<'SQL');
+CREATE EXTENSION citext;
 CREATE SCHEMA own;
 CREATE FUNCTION own.volatile(text) RETURNS text LANGUAGE plpgsql VOLATILE AS 'BEGIN RETURN $1; END';
 CREATE FUNCTION own.equal(text, text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE

@@ -63,9 +63,30 @@ check_query(
 check_query(
 	'61 values',
 	"$count WHERE username = ANY (ARRAY(SELECT 'user0000' || i FROM generate_series(10, 70) i))",
-	61, @whole_pool);
-check_query('61 constants', "$count WHERE username IN (" . join(', ', map { "'user0000$_'" } 10 .. 70) . ')',
-	61, @whole_pool);
+	61,
+	map { "username = \"user0000$_\"" } 10 .. 70);
+check_query(
+	'61 constants',
+	"$count WHERE username IN (" . join(', ', map { "'user0000$_'" } 10 .. 70) . ')',
+	61,
+	map { "username = \"user0000$_\"" } 10 .. 70);
+for ([ 1000, 1000 ], [ 1001, 5 ])
+{
+	my ($values, $requests) = @$_;
+	my ($result, @requests) = $cognito->query_with_requests($node,
+		"$count WHERE username = ANY (ARRAY(SELECT to_char(i, '\"user\"FM000000') FROM generate_series(1, $values) i))");
+	is($result, 300, "$values values, the size of the pool being unknown: the right rows");
+	is(@requests, $requests, "$values values, the size of the pool being unknown: $requests requests");
+}
+check_query(
+	'as many values as the pool has pages',
+	"$count; $count WHERE username IN (" . join(', ', map { Cognito::quote(username($_)) } 1 .. 5) . ')',
+	"300\n5",
+	@whole_pool,
+	map { qq(username = "$_") } map { username($_) } 1 .. 5);
+check_query('a UUID', "$users WHERE (attributes->>'sub')::uuid = 'AAAAAAAA-0000-4000-8000-000000000000'", '',
+	'sub = "aaaaaaaa-0000-4000-8000-000000000000"');
+check_query('varchar(n)', "$users WHERE email::varchar(10) = 'user000003'", 'user000003', 'email ^= "user000003"');
 check_query('prefixes of which one begins with another',
 	"SELECT count(*) FROM cognito_users('srv', 'username', '^=', '{user00001,user000012,user00001}')",
 	10, 'username ^= "user00001"');
@@ -77,6 +98,13 @@ check_query('a join through a constant', "SELECT u.username FROM cognito_users('
 	'user000003', 'email = "user000003@example.com"');
 my ($request) = check_query('LIMIT', "$users LIMIT 2 OFFSET 5", "user000006\nuser000007", '');
 is($request->{body}{Limit}, 7, 'LIMIT: no more users than it takes');
+check_query('a condition with LIMIT', "$users WHERE enabled LIMIT 3", "user000001\nuser000002\nuser000003",
+	'status = "Enabled"');
+check_query('a condition with LIMIT, over two pages', "SELECT count(*) FROM ($users WHERE enabled LIMIT 61) limited", 61,
+	('status = "Enabled"') x 2);
+check_query('a condition with LIMIT 0', "$users WHERE enabled LIMIT 0", '');
+check_query('values with LIMIT', "$users WHERE username IN ('user000005', 'user000004') LIMIT 1", 'user000004',
+	'username = "user000004"');
 
 
 # None if no row can match
@@ -131,6 +159,50 @@ check_query('a service that ignores case', "$users WHERE username = 'Ana'", 'Ana
 check_query('a service that ignores case, two values', "$users WHERE username IN ('Ana', 'ana', 'x') ORDER BY 1",
 	"Ana\nana", map { qq(username = "$_") } qw(Ana ana x));
 $cognito->faults();
+$cognito->pool('eu-west-1_Deaf', users => [ map { Cognito->user("u$_", Enabled => $_ % 10 ? JSON::PP::true : JSON::PP::false) } 1 .. 120 ],
+	ignore_filter => JSON::PP::true);
+$cognito->create_server($node, 'deaf', user_pool_id => 'eu-west-1_Deaf');
+check_query('a service that ignores filters, a condition with LIMIT: only users who match count, on full pages',
+	"SELECT count(*), bool_or(enabled) FROM (SELECT enabled FROM cognito_users('deaf') WHERE NOT enabled LIMIT 7) limited",
+	'7|f', ('status = "Disabled"') x 2);
+
+
+# Several values at the same time
+
+$cognito->create_server($node, 'four', user_pool_id => $POOL, max_concurrent_requests => 4);
+$cognito->faults({ delay => 0.3, times => -1 });
+my (undef, undef, @at_once) = $cognito->query_with_requests($node, "SELECT FROM cognito_users('four', max_users => 1);
+	SELECT count(*) FROM cognito_users('four') WHERE username IN ('user000001', 'user000002', 'user000003', 'user000004', 'user000005')");
+my @times = map { $_->{time} } @at_once;
+is(@at_once, 5, 'five values, four at the same time');
+cmp_ok($times[3] - $times[0], '<', 0.3, 'four are looked up at the same time');
+cmp_ok($times[4] - $times[0], '>=', 0.3, 'and the fifth only then');
+$cognito->faults();
+
+
+# A user pool as an argument: its size and its rows are not taken for those of another
+
+$cognito->create_server($node, 'account', user_pool_id => undef);
+my $pools = "(VALUES ('eu-west-1_Users300'), ('eu-west-1_Users61')) p (id)";
+check_query('a pool as an argument, one value', "SELECT username FROM cognito_users('account', user_pool_id => '$POOL')
+	WHERE username = 'user000007'", 'user000007', 'username = "user000007"');
+my @named = check_query('two pools, one value', "SELECT p.id, username FROM $pools, LATERAL cognito_users('account', user_pool_id => p.id)
+	WHERE username = 'user000061' ORDER BY 1", "eu-west-1_Users300|user000061\neu-west-1_Users61|user000061",
+	('username = "user000061"') x 2);
+is_deeply([ map { $_->{body}{UserPoolId} } @named ], [ 'eu-west-1_Users300', 'eu-west-1_Users61' ], 'each pool is asked');
+check_query('a pool as an argument, LIMIT', "SELECT username FROM cognito_users('account', user_pool_id => '$POOL') LIMIT 1",
+	'user000001', '');
+check_query('a pool as an argument, its size being known',
+	"SELECT count(*) FROM cognito_users('account', user_pool_id => 'eu-west-1_Users61');
+	 SELECT count(*) FROM cognito_users('account', user_pool_id => '$POOL') WHERE username IN ('user000001', 'user000002', 'user000003');
+	 SELECT count(*) FROM cognito_users('account', user_pool_id => 'eu-west-1_Users61')
+		WHERE username IN ('user000001', 'user000002', 'user000003')",
+	"61\n3\n3", ('') x 2, (map { qq(username = "$_") } map { username($_) } 1 .. 3), ('') x 2);
+check_query('the kept rows of one pool are not taken for those of another',
+	"SELECT p.id, count(u.username) FROM (SELECT id, n FROM $pools, generate_series(50, 400, 50) n ORDER BY 1, 2 OFFSET 0) p,
+		LATERAL (SELECT * FROM cognito_users('account', user_pool_id => p.id) u WHERE username IN (to_char(n, '\"user\"FM000000'), 'a\\b') OFFSET 0) u
+	 GROUP BY 1 ORDER BY 1",
+	"eu-west-1_Users300|6\neu-west-1_Users61|1", ('') x 7);
 
 
 # Never many more than a listing
@@ -183,6 +255,8 @@ for ([ 'enabled', 270 ], [ "status = 'CONFIRMED'", 263 ], [ "status IN ('UNCONFI
 	is_deeply(filters(@requests), [ '', '', 'sub ^= "0"', ('') x 3 ],
 		"$condition, four pages at once: all users, as most of them match");
 }
+check_query('enabled with LIMIT, four pages at once: the pages that have so many',
+	"SELECT count(*) FROM (SELECT FROM cognito_users('wide') WHERE enabled LIMIT 100) limited", 100, ('status = "Enabled"') x 2);
 check_query('NOT enabled, four pages at once', "$wide NOT enabled", 30, 'status = "Disabled"');
 check_query('a rare status, four pages at once', "$wide status = 'UNCONFIRMED'", 5, 'cognito:user_status = "UNCONFIRMED"');
 

@@ -460,8 +460,6 @@ for ([ '', '' ], [ ', "ProviderType": 7', ', and not in an error' ])
 pool(users => [ Cognito->user('ana') ], groups => [ { GroupName => 'admins' } ]);
 identity_pool(identities => []);
 for (
-	[ "cognito_group_users('srv', 'no-one''s')", 'group "no-one\'s"', 'Group not found' ],
-	[ "cognito_user_groups('srv', 'nobody')", 'user "nobody"', 'User does not exist' ],
 	[ "cognito_app_client('srv', 'none')", 'app client "none"', 'none does not exist' ],
 	[ "cognito_identity_provider('srv', 'none')", 'identity provider "none"', 'none does not exist' ],
 	[
@@ -479,6 +477,31 @@ for (
 		qr/ERROR:  42704: $object of server "srv" does not exist\nDETAIL:  .*$words/,
 		"$call: the error names the missing object");
 }
+
+# A user or a group that does not exist has no rows; ListGroups tells a missing group from a missing pool
+
+for (
+	[ "cognito_group_users('srv', 'no-one''s')", 'ListUsersInGroup', 'ListGroups' ],
+	[ "cognito_user_groups('srv', 'nobody')", 'AdminListGroupsForUser' ])
+{
+	my ($call, @operations) = @$_;
+	my ($result, @requests) =
+	  $cognito->query_with_requests($node, "SELECT count(*), count(g) FROM (SELECT 1) one LEFT JOIN LATERAL $call g ON true");
+	is($result, '1|0', "$call: no rows, and those of the rest of the query");
+	is_deeply([ map { $_->{operation} } @requests ], \@operations, "$call: the requests");
+	is($requests[1]{body}{Limit}, 1, 'one group is enough') if @requests > 1;
+}
+$cognito->faults({ operation => 'ListUsersInGroup', error => 'ResourceNotFoundException', message => 'Group not found.' },
+	{ operation => 'ListGroups', error => 'ResourceNotFoundException', message => 'User pool eu-west-1_Entities does not exist.' });
+like(
+	Cognito::error_of($node, "SELECT * FROM cognito_group_users('srv', 'admins')"),
+	qr/42704: user pool "$USER_POOL" of server "srv" does not exist/,
+	'a pool that is deleted meanwhile is an error, whatever is said of its group');
+$cognito->faults({ operation => 'AdminListGroupsForUser', error => 'ResourceNotFoundException' });
+like(
+	Cognito::error_of($node, "SELECT * FROM cognito_user_groups('srv', 'ana')"),
+	qr/42704: user pool "$USER_POOL" of server "srv" does not exist/, 'nor has a missing pool users without groups');
+$cognito->faults;
 $cognito->create_server($node, 'lost', user_pool_id => 'eu-west-1_None');
 like(
 	Cognito::error_of($node, "SELECT * FROM cognito_$_"),
@@ -553,6 +576,41 @@ for my $entity (@listings, @descriptions)
 		is($error, '', "$entity->{operation}: requires no pool");
 	}
 }
+
+# The user pool is given in place of the option; where the server has the option, it may only be the same
+
+for my $entity (grep { $_->{parameters}{UserPoolId} } @listings, @descriptions)
+{
+	my $with_pool = sub {
+		my ($server, $pool) = @_;
+		return "SELECT count(*) FROM " . $entity->{call} =~ s/'srv'/'$server', $pool/r;
+	};
+	my $error_of = sub { Cognito::error_of($node, $with_pool->(@_)) };
+	my $operation = $entity->{operation};
+
+	pool(clients => [ { ClientId => '7ab' } ], identity_providers => [ { ProviderName => 'idp' } ]);
+	$entity->{fill}->(2) if $entity->{fill};
+	for my $server ('bare', 'srv')
+	{
+		my ($result, @requests) = $cognito->query_with_requests($node, $with_pool->($server, "'$USER_POOL'"));
+		is($result, $entity->{fill} ? 2 : 1, "$operation, the pool as an argument on server $server: the rows");
+		is_deeply([ map { $_->{body}{UserPoolId} } @requests ],
+			[$USER_POOL], "$operation, the pool as an argument on server $server: it is asked");
+	}
+	$cognito->clear_requests;
+	like(
+		$error_of->('srv', "'eu-west-1_Other'"),
+		qr/ERROR:  42501: permission denied for user pool "eu-west-1_Other" of server "srv"\nDETAIL:  .*\nHINT:  .*without/,
+		"$operation: USAGE on a server of one pool does not give access to another");
+	like(
+		$error_of->('bare', "'eu-west-1'"),
+		qr/ERROR:  22023: invalid value for argument "user_pool_id"\nDETAIL:  .* eu-west-1_AbCdEf123\.\n/,
+		"$operation: no id of a user pool");
+	like($error_of->('bare', 'NULL'), qr/ERROR:  22004: argument "user_pool_id" of cognito_\w+ must not be null/,
+		"$operation: NULL as user pool");
+	is(scalar $cognito->requests, 0, "$operation: nothing was sent for these");
+}
+
 identity_pool(identities => [ { IdentityId => 'eu-west-1:1' } ]);
 is($node->safe_psql('postgres', "SELECT identity_id FROM cognito_identities('bare', '$IDENTITY_POOL')"),
 	'eu-west-1:1', 'identities of an identity pool that is an argument');

@@ -98,6 +98,24 @@ like(Cognito::error_of($node, 'SET ROLE stranger; SELECT counted_by_owner()'),
 	qr/42501: permission denied for server/,
 	'a SECURITY DEFINER function has no rights of its caller');
 
+# USAGE on a server of one user pool gives access to that only, whatever is pushed down
+
+$cognito->create_server($node, 'account', user_pool_id => undef);
+run('GRANT USAGE ON FOREIGN SERVER account TO owner; GRANT USAGE ON FOREIGN SERVER cognito_server TO owner');
+for ('users', 'memberships')
+{
+	for my $condition ('', "WHERE username = 'user000001'", 'LIMIT 1')
+	{
+		my $call = "cognito_$_('%s', user_pool_id => 'eu-west-1_Users61') $condition";
+		like(Cognito::error_of($node, sprintf "SET ROLE owner; SELECT * FROM $call", 'cognito_server'),
+			qr/42501: permission denied for user pool "eu-west-1_Users61" of server "cognito_server"/,
+			"no other user pool: cognito_$_ $condition");
+		is(Cognito::error_of($node, sprintf "SET ROLE owner; SELECT * FROM $call", 'account'),
+			'', "any user pool on a server without one: cognito_$_ $condition");
+	}
+}
+run('REVOKE USAGE ON FOREIGN SERVER account, cognito_server FROM owner');
+
 # Credentials: those of the role's mapping, else PUBLIC's, else the server's
 
 $cognito->create_server($node, 'shared',
