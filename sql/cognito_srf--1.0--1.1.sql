@@ -177,6 +177,15 @@ COMMENT ON FUNCTION cognito_identity_providers(text, text) IS
 
 CREATE OR REPLACE FUNCTION cognito_default_server() RETURNS text
 	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL SAFE;
+
+-- Credentials
+
+CREATE FUNCTION cognito_credentials(server_name text)
+	RETURNS TABLE (source text, access_key_id text, role text, expires_at timestamptz)
+	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000 ROWS 1;
+COMMENT ON FUNCTION cognito_credentials(text) IS
+	'credentials with which requests to a server are signed, without secrets';
+
 -- Statistics of the session start anew.
 
 CREATE FUNCTION cognito_statistics_reset() RETURNS void

@@ -327,7 +327,7 @@ commit(const SyncCall *call)
 static CognitoServer *
 open_server(const SyncCall *call)
 {
-	CognitoServer *server = server_open(call->server_name, POOL_USER, NULL);
+	CognitoServer *server = srf_open(call->server_name, POOL_USER, NULL, true);
 
 	server->session->calls--; /* it has been counted */
 	if (strcmp(server->user_pool_id, call->record.pool) != 0)
@@ -494,7 +494,7 @@ cognito_sync_users(PG_FUNCTION_ARGS)
 	read_arguments(&call, fcinfo);
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
 	target = check_target(&call);
-	server = server_open(call.server_name, POOL_USER, NULL);
+	server = srf_open(call.server_name, POOL_USER, NULL, true);
 	batch_size = Min(server->max_concurrent_requests, SYNC_NPARTITIONS);
 	has_filters = server->pushdown;
 	call.record.server = call.server_name;

@@ -289,6 +289,7 @@ request_keys(const CognitoServer *server)
 	const Endpoint *endpoint = aws_endpoint(server, &aws_user_pools);
 	HttpRequest    *request = http_create();
 	HttpMessage     message = {
+			.method = "GET",
 			.url = psprintf("%s%s/.well-known/jwks.json", endpoint->url, server->user_pool_id),
 			.direct = endpoint->is_plain_http,
 			.connect_timeout = server->connect_timeout,
