@@ -30,7 +30,8 @@ my @NOT_EXECUTED = (
 	q(docs/row-level-security.md: SELECT cognito_verify_token('app_users', :'token', 'id')->>'email' AS email;),
 	q(docs/row-level-security.md: SELECT cognito_jwks('app_users') AS jwks \gset),
 	'docs/row-level-security.md: ALTER FUNCTION cognito_claims(text) PARALLEL SAFE;',
-	'docs/setup.md: DROP EXTENSION cognito_srf CASCADE;');
+	'docs/setup.md: DROP EXTENSION cognito_srf CASCADE;',
+	"docs/synchronization.md: SELECT cron.schedule('users', '*/10 * * * *',");
 
 my $cognito = Cognito->new;
 my $node = Cognito::empty_cluster('main');
