@@ -391,7 +391,8 @@ is_conflict(int sqlstate)
 
 /*
  * Change rows in a subtransaction.  Return false after a conflict if may_fail, having
- * changed nothing.
+ * changed nothing.  After an error, the subtransaction has ended: outside a transaction
+ * block, PostgreSQL's main loop would not end it, and the session could not go on.
  */
 static bool
 try_change_rows(SyncBatch *batch, bool resolve_conflicts, bool may_fail)
@@ -409,11 +410,15 @@ try_change_rows(SyncBatch *batch, bool resolve_conflicts, bool may_fail)
 	}
 	PG_CATCH();
 	{
-		if (!is_conflict(geterrcode()) || !may_fail)
-			PG_RE_THROW();
+		ErrorData *error;
+
 		MemoryContextSwitchTo(caller);
+		error = CopyErrorData();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
+		if (!is_conflict(error->sqlerrcode) || !may_fail)
+			ReThrowError(error);
+		FreeErrorData(error);
 		result = false;
 	}
 	PG_END_TRY();
