@@ -85,6 +85,35 @@ like(Cognito::error_of($node, q(SELECT * FROM cognito_users('account'))), qr/ERR
 is_deeply([ $cognito->violations ], [], 'every request was well-formed');
 
 
+# Links lead to files and headings that exist; lines have at most 100 columns, but for rows of tables
+
+# Returns the anchors of a file's headings, as GitHub makes them.
+sub anchors
+{
+	my ($text) = @_;
+	$text =~ s/^```.*?^```$//msg;
+	return map { my $anchor = lc; $anchor =~ s/[^\w\- ]//g; ($anchor =~ tr/ /-/r => 1) } $text =~ /^#+ (.*)$/mg;
+}
+
+my %texts = map { $_ => decode_utf8(slurp_file("$SOURCE/$_")) } @FILES, 'CONTRIBUTING.md', 'CHANGELOG.md';
+my (@broken, @long);
+for my $file (sort keys %texts)
+{
+	my $folder = $file =~ s![^/]*$!!r;
+	while ($texts{$file} =~ /\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)/g)
+	{
+		my ($target, $anchor) = ($1 eq '' ? $file : "$folder$1", $2);
+		$target =~ s!^docs/\.\./!!;
+		my %anchors = anchors($texts{$target} // '');
+		push @broken, "$file: $target" . ($anchor ? "#$anchor" : '')
+		  unless -e "$SOURCE/$target" && (!$anchor || $anchors{$anchor});
+	}
+	push @long, map { "$file: $_" } grep { length > 100 && !/^\|/ } split /\n/, $texts{$file};
+}
+is_deeply(\@broken, [], 'all links of the manual lead somewhere');
+is_deeply(\@long, [], 'no line is too long');
+
+
 # Settings, before the library is loaded and afterwards
 
 run('manual', 'CREATE ROLE clerk');
