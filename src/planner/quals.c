@@ -167,12 +167,12 @@ uuid_attribute_of(const SearchRel *rel, Node *node, const char **op)
 	return attribute != NULL && attribute->is_uuid ? attribute : NULL;
 }
 
-/* Return true if an expression can be computed once, before the relation is read. */
+/* Return true if an expression can be computed before the relation is read. */
 static bool
-is_computable(Node *node)
+is_computable(const SearchRel *rel, Node *node)
 {
-	return !contain_var_clause(node) && !contain_volatile_functions(node) &&
-		   !contain_subplans(node);
+	return bms_is_subset(pull_varnos(rel->root, node), rel->outer) &&
+		   !contain_volatile_functions(node) && !contain_subplans(node);
 }
 
 /* Return true if strings that are equal in a collation are always identical. */
@@ -439,7 +439,7 @@ match_equality(const SearchRel *rel, const BinaryCall *call, AttributeFinder fin
 		attribute = find(rel, call->right, &op);
 		value = call->left;
 	}
-	if (attribute == NULL || !is_computable(value))
+	if (attribute == NULL || !is_computable(rel, value))
 		return false;
 	if (attribute->form == SEARCH_BOOLEAN)
 		return make_boolean_qual(rel, qual, attribute, value);
@@ -455,7 +455,7 @@ match_prefix(const SearchRel *rel, const BinaryCall *call, PushedQual *qual)
 {
 	const SearchAttribute *attribute = attribute_of(rel, call->left);
 
-	return attribute != NULL && is_computable(call->right) &&
+	return attribute != NULL && is_computable(rel, call->right) &&
 		   make_value_qual(rel, qual, attribute, SEARCH_STARTS_WITH, call->right);
 }
 
@@ -472,7 +472,7 @@ match_any(const SearchRel *rel, ScalarArrayOpExpr *list, PushedQual *qual)
 	set_sa_opfuncid(list);
 	find = list->useOr ? find_equality(list->opfuncid, list->inputcollid) : NULL;
 	attribute = find != NULL ? find(rel, linitial(list->args), &op) : NULL;
-	if (attribute == NULL || !is_computable(values))
+	if (attribute == NULL || !is_computable(rel, values))
 		return false;
 	if (IsA(values, ArrayExpr) && !((ArrayExpr *) values)->multidims)
 		single = list_length(((ArrayExpr *) values)->elements) == 1;
