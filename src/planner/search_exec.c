@@ -16,6 +16,7 @@
 #include "utils/memutils.h"
 
 #include "fetch/srf.h"
+#include "planner/kept_rows.h"
 #include "planner/search_exec.h"
 
 /* Number of pages of a full listing that this session has not seen yet: 60,000 users. */
@@ -24,10 +25,10 @@
 /* State of one function call node of a query, kept in fn_extra across executions. */
 typedef struct SearchState
 {
-	char            *server_name;  /* of the last execution; NULL before the first */
-	char            *user_pool_id; /* likewise; NULL for the server's own */
-	int64            pages;        /* received from filtered listings so far */
-	Tuplestorestate *all;          /* all rows, once they have been listed; else NULL */
+	char     *server_name;  /* of the last execution; NULL before the first */
+	char     *user_pool_id; /* likewise; NULL for the server's own */
+	int64     pages;        /* received from filtered listings so far */
+	KeptRows *all;          /* all rows, once they have been listed; else NULL */
 } SearchState;
 
 /* Free and reset the state; also the callback for the end of the query. */
@@ -37,7 +38,7 @@ reset_search_state(Datum arg)
 	SearchState *state = (SearchState *) DatumGetPointer(arg);
 
 	if (state->all != NULL)
-		tuplestore_end(state->all);
+		kept_rows_free(state->all);
 	if (state->server_name != NULL)
 		pfree(state->server_name);
 	if (state->user_pool_id != NULL)
@@ -83,42 +84,18 @@ get_search_state(FunctionCallInfo fcinfo, const char *server_name, const char *u
 /* List all rows, and keep them in the state. */
 static void
 fetch_all(SearchState *state, FunctionCallInfo fcinfo, const CognitoServer *server,
-		  const SearchEntity *entity)
+		  const Search *search)
 {
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	MemoryContext  caller = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+	ReturnSetInfo   *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	MemoryContext    caller = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+	Tuplestorestate *rows = tuplestore_begin_heap(false, false, work_mem);
 
-	state->all = tuplestore_begin_heap(true, false, work_mem);
 	MemoryContextSwitchTo(caller);
-	search_list_all(entity, server, state->all, result->setDesc);
-}
-
-/* Append those of the kept rows that match, up to the limit. */
-static void
-filter_all(const SearchState *state, const Search *search, ReturnSetInfo *result)
-{
-	TupleTableSlot *slot = MakeSingleTupleTableSlot(result->setDesc, &TTSOpsMinimalTuple);
-	MemoryContext   row =
-		AllocSetContextCreate(CurrentMemoryContext, "cognito row", ALLOCSET_SMALL_SIZES);
-	int64 rows_left = search->max_rows;
-
-	tuplestore_rescan(state->all);
-	while (rows_left > 0 && tuplestore_gettupleslot(state->all, true, false, slot))
-	{
-		MemoryContext caller = MemoryContextSwitchTo(row);
-
-		CHECK_FOR_INTERRUPTS();
-		slot_getallattrs(slot);
-		if (search_find_row(search, slot->tts_values, slot->tts_isnull) >= 0)
-		{
-			tuplestore_puttupleslot(result->setResult, slot);
-			rows_left--;
-		}
-		MemoryContextSwitchTo(caller);
-		MemoryContextReset(row);
-	}
-	MemoryContextDelete(row);
-	ExecDropSingleTupleTableSlot(slot);
+	search_list_all(search->entity, server, rows, result->setDesc);
+	MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+	state->all = kept_rows_create(rows, result->setDesc, search->attribute);
+	MemoryContextSwitchTo(caller);
+	tuplestore_end(rows);
 }
 
 /*
@@ -167,7 +144,7 @@ fetch_rows(FunctionCallInfo fcinfo, SearchState *state, Search *search)
 			state->pages += server->session->pages - before;
 		}
 		else
-			fetch_all(state, fcinfo, server, search->entity);
+			fetch_all(state, fcinfo, server, search);
 	}
 	server_close(server);
 }
@@ -192,6 +169,6 @@ search_execute(FunctionCallInfo fcinfo, const SearchEntity *entity,
 	if (state->all == NULL)
 		fetch_rows(fcinfo, state, search);
 	if (state->all != NULL)
-		filter_all(state, search, result);
+		kept_rows_search(state->all, search, result->setResult);
 	return (Datum) 0;
 }
