@@ -22,6 +22,7 @@
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/ruleutils.h"
@@ -76,6 +77,7 @@ typedef struct SearchJoinState
 	SearchJoinPlan         plan;
 	const SearchAttribute *attribute;
 	List                  *arguments; /* ExprStates */
+	NullableDatum         *values;    /* of the arguments, for which rows were found */
 	ExprState             *key;
 	ExprState             *clauses;
 	FmgrInfo               function;
@@ -144,6 +146,9 @@ begin_join(CustomScanState *node, EState *estate, int eflags)
 		ExecInitExtraTupleSlot(estate, ExecGetResultType(outer), &TTSOpsMinimalTuple);
 	state->inner_slot = ExecInitExtraTupleSlot(estate, columns, &TTSOpsMinimalTuple);
 	state->arguments = ExecInitExprList(state->plan.arguments, &node->ss.ps);
+	state->values = palloc(list_length(state->arguments) * sizeof(NullableDatum));
+	for (int i = 0; i < list_length(state->arguments); i++)
+		state->values[i].isnull = true;
 	state->key = ExecInitExpr((Expr *) state->plan.key, &node->ss.ps);
 	state->clauses = ExecInitQual(state->plan.clauses, &node->ss.ps);
 
@@ -304,16 +309,10 @@ search_values(SearchJoinState *state, ArrayType *values)
 							.returnMode = SFRM_ValuePerCall,
 							.isDone = ExprSingleResult};
 	int           n = list_length(state->arguments);
-	ListCell     *cell;
 
 	InitFunctionCallInfoData(*fcinfo, &state->function, (short) (n + 3), InvalidOid, NULL,
 							 (Node *) &result);
-	foreach (cell, state->arguments)
-	{
-		NullableDatum *argument = &fcinfo->args[foreach_current_index(cell)];
-
-		argument->value = ExecEvalExpr(lfirst(cell), econtext, &argument->isnull);
-	}
+	memcpy(fcinfo->args, state->values, n * sizeof(NullableDatum));
 	fcinfo->args[n] = (NullableDatum){CStringGetTextDatum(state->plan.attribute), false};
 	fcinfo->args[n + 1] = (NullableDatum){CStringGetTextDatum(SEARCH_EQUALS), false};
 	fcinfo->args[n + 2] = (NullableDatum){PointerGetDatum(values), false};
@@ -322,6 +321,35 @@ search_values(SearchJoinState *state, ArrayType *values)
 	enter_rows(state, result.setResult);
 	tuplestore_end(result.setResult);
 	FreeTupleDesc(result.setDesc);
+}
+
+/* Forget what was found if an argument, which is a text, has another value than before. */
+static void
+check_arguments(SearchJoinState *state)
+{
+	ExprContext *econtext = state->css.ss.ps.ps_ExprContext;
+	ListCell    *cell;
+
+	foreach (cell, state->arguments)
+	{
+		NullableDatum *value = &state->values[foreach_current_index(cell)];
+		bool           isnull;
+		Datum          current = ExecEvalExprSwitchContext(lfirst(cell), econtext, &isnull);
+
+		if (isnull == value->isnull && (isnull || datumIsEqual(current, value->value, false, -1)))
+			continue;
+		reset_found(state);
+		if (!value->isnull)
+			pfree(DatumGetPointer(value->value));
+		value->isnull = isnull;
+		if (!isnull)
+		{
+			MemoryContext caller = MemoryContextSwitchTo(econtext->ecxt_per_query_memory);
+
+			value->value = datumCopy(current, false, -1);
+			MemoryContextSwitchTo(caller);
+		}
+	}
 }
 
 /* Read a batch and search for its values; return false at the end of the outer plan. */
@@ -334,6 +362,7 @@ load_batch(SearchJoinState *state)
 
 	if (!read_batch(state))
 		return false;
+	check_arguments(state);
 	context =
 		AllocSetContextCreate(CurrentMemoryContext, "cognito join values", ALLOCSET_DEFAULT_SIZES);
 	caller = MemoryContextSwitchTo(context);
@@ -435,15 +464,13 @@ end_join(CustomScanState *node)
 	ExecEndNode(outerPlanState(node));
 }
 
-/* Start again; the ReScanCustomScan method.  What was found stays, unless parameters change. */
+/* Start again; the ReScanCustomScan method.  What was found stays. */
 static void
 rescan_join(CustomScanState *node)
 {
 	SearchJoinState *state = (SearchJoinState *) node;
 
 	ExecScanReScan(&node->ss);
-	if (node->ss.ps.chgParam != NULL)
-		reset_found(state);
 	state->nrows = 0;
 	state->current = 0;
 	state->ended = false;
