@@ -91,6 +91,21 @@ is_callable(Oid function)
 	return is_plain && function_aclcheck(function, GetUserId()) == ACLCHECK_OK;
 }
 
+/*
+ * Record that a plan depends on the current role, and on two functions.  GEQO considers joins in
+ * a memory context that ends before the plan.
+ */
+static void
+record_dependencies(PlannerInfo *root, Oid function, Oid overload)
+{
+	MemoryContext caller = MemoryContextSwitchTo(root->planner_cxt);
+
+	root->glob->dependsOnRole = true;
+	record_plan_function_dependency(root, function);
+	record_plan_function_dependency(root, overload);
+	MemoryContextSwitchTo(caller);
+}
+
 FuncExpr *
 pushdown_replace_call(const SearchRel *search_rel, const FuncExpr *call, List *arguments)
 {
@@ -105,9 +120,7 @@ pushdown_replace_call(const SearchRel *search_rel, const FuncExpr *call, List *a
 	overload = find_overload(search_rel->entity, call->funcid, types, ntypes);
 	if (!OidIsValid(overload))
 		return NULL;
-	search_rel->root->glob->dependsOnRole = true;
-	record_plan_function_dependency(search_rel->root, call->funcid);
-	record_plan_function_dependency(search_rel->root, overload);
+	record_dependencies(search_rel->root, call->funcid, overload);
 	if (!is_callable(call->funcid) || !is_callable(overload))
 		return NULL;
 

@@ -267,6 +267,17 @@ coerce_to_text(Node *node, Oid type)
 								 COERCE_IMPLICIT_CAST, -1);
 }
 
+/*
+ * Fold the constants of an expression.  The planner has already done so with what it was made
+ * of, and recorded on which objects the plan depends.  It must not do so again, since GEQO
+ * considers joins in a memory context that ends before the plan.
+ */
+static Expr *
+fold_constants(Node *node)
+{
+	return (Expr *) eval_const_expressions(NULL, node);
+}
+
 /* Make a qual for one value, whose type has an implicit cast to text, or is uuid. */
 static bool
 make_value_qual(const SearchRel *rel, PushedQual *qual, const SearchAttribute *attribute,
@@ -282,8 +293,7 @@ make_value_qual(const SearchRel *rel, PushedQual *qual, const SearchAttribute *a
 	values->element_typeid = TEXTOID;
 	values->elements = list_make1(value);
 	values->location = -1;
-	return make_list_qual(rel, qual, attribute, op,
-						  (Expr *) eval_const_expressions(rel->root, (Node *) values), true);
+	return make_list_qual(rel, qual, attribute, op, fold_constants((Node *) values), true);
 }
 
 /* Return a text constant. */
@@ -477,9 +487,7 @@ match_any(const SearchRel *rel, ScalarArrayOpExpr *list, PushedQual *qual)
 	if (IsA(values, ArrayExpr) && !((ArrayExpr *) values)->multidims)
 		single = list_length(((ArrayExpr *) values)->elements) == 1;
 	values = coerce_to_text(copyObject(values), TEXTARRAYOID);
-	if (values == NULL ||
-		!make_list_qual(rel, qual, attribute, op,
-						(Expr *) eval_const_expressions(rel->root, values), single))
+	if (values == NULL || !make_list_qual(rel, qual, attribute, op, fold_constants(values), single))
 		return false;
 	qual->is_exact = strcmp(op, SEARCH_STARTS_WITH) != 0;
 	return true;

@@ -28,6 +28,7 @@ typedef struct SearchState
 	char     *server_name;  /* of the last execution; NULL before the first */
 	char     *user_pool_id; /* likewise; NULL for the server's own */
 	int64     pages;        /* received from filtered listings so far */
+	int64     values_left;  /* that can be requested before all rows are listed */
 	KeptRows *all;          /* all rows, once they have been listed; else NULL */
 } SearchState;
 
@@ -109,6 +110,17 @@ wants_most_rows(const Search *search)
 		   search_find(search, search->attribute->common_value) >= 0;
 }
 
+/* Return how many pages filtered listings may have before all rows are listed. */
+static int64
+max_filtered_pages(const CognitoServer *server, const Search *search)
+{
+	int64 pages =
+		session_extent(server->session->serverid, server->user_pool_id, search->entity->listing)
+			.pages;
+
+	return pages > 0 ? pages : UNKNOWN_PAGES;
+}
+
 /*
  * Make the filters of a search; return false if it is better to list all rows.  That is
  * decided before the first request, by the number of values, however many there are.
@@ -116,12 +128,8 @@ wants_most_rows(const Search *search)
 static bool
 should_filter(const SearchState *state, const CognitoServer *server, Search *search)
 {
-	int64 pages =
-		session_extent(server->session->serverid, server->user_pool_id, search->entity->listing)
-			.pages;
-
 	return server->pushdown && !(server->max_concurrent_requests > 1 && wants_most_rows(search)) &&
-		   state->pages + search_requests(search) <= (pages > 0 ? pages : UNKNOWN_PAGES) &&
+		   state->pages + search_requests(search) <= max_filtered_pages(server, search) &&
 		   search_make_filters(search);
 }
 
@@ -142,9 +150,14 @@ fetch_rows(FunctionCallInfo fcinfo, SearchState *state, Search *search)
 
 			search->entity->list_found(server, search, result->setResult, result->setDesc);
 			state->pages += server->session->pages - before;
+			state->values_left = (max_filtered_pages(server, search) - state->pages) /
+								 (1 + search->attribute->extra_requests);
 		}
 		else
+		{
 			fetch_all(state, fcinfo, server, search);
+			state->values_left = 0;
+		}
 	}
 	server_close(server);
 }
@@ -171,4 +184,12 @@ search_execute(FunctionCallInfo fcinfo, const SearchEntity *entity,
 	if (state->all != NULL)
 		kept_rows_search(state->all, search, result->setResult);
 	return (Datum) 0;
+}
+
+int64
+search_values_left(const FmgrInfo *function)
+{
+	const SearchState *state = function->fn_extra;
+
+	return state != NULL && state->values_left > 0 ? state->values_left : PG_INT64_MAX;
 }

@@ -39,10 +39,11 @@ typedef struct SearchJoinPath
 	JoinType         jointype;
 	const SearchRel *search_rel; /* the inner relation */
 	RelOptInfo      *inner;
-	PushedQual       qual;
-	FuncExpr        *call;    /* of the overload that searches; its values are not used */
-	List            *clauses; /* of the join; RestrictInfos */
-	Relids           relids;  /* of the join */
+	RestrictInfo    *searched; /* the clause that is searched */
+	PushedQual       qual;     /* of that clause */
+	FuncExpr        *call;     /* of the overload that searches; its values are not used */
+	List            *clauses;  /* of the join; RestrictInfos */
+	Relids           relids;   /* of the join */
 	bool             reads_all;
 } SearchJoinPath;
 
@@ -61,65 +62,35 @@ value_of(const PushedQual *qual)
 	return linitial(values->elements);
 }
 
-/* Return true if an expression contains a parameter that is set during execution. */
-static bool
-contains_exec_param(Node *node, void *context)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, Param) && ((Param *) node)->paramkind != PARAM_EXTERN)
-		return true;
-	return expression_tree_walker(node, contains_exec_param, context);
-}
-
 /*
- * Return true if an expression can be kept where the planner does not process it any
- * further: it has neither subplans nor parameters that are set during execution.
+ * Return true if nothing but columns of a relation is needed of it: neither its whole row, nor
+ * an expression that must be computed below the join.
  */
-static bool
-is_self_contained(Node *node)
-{
-	return !contain_subplans(node) && !contains_exec_param(node, NULL);
-}
-
-/* Return true if all clauses of a list of RestrictInfos can be evaluated by the custom scan. */
-static bool
-are_supported(List *clauses)
-{
-	ListCell *cell;
-
-	foreach (cell, clauses)
-	{
-		RestrictInfo *restriction = lfirst_node(RestrictInfo, cell);
-
-		if (restriction->pseudoconstant || !is_self_contained((Node *) restriction->clause))
-			return false;
-	}
-	return true;
-}
-
-/* Return true if nothing but columns of a relation is needed of it. */
 static bool
 needs_only_columns(const RelOptInfo *rel)
 {
-	ListCell *cell;
+	Bitmapset *columns = NULL;
+	ListCell  *cell;
 
 	foreach (cell, rel->reltarget->exprs)
-		if (!IsA(lfirst(cell), Var) || ((Var *) lfirst(cell))->varattno <= 0)
+		if (!IsA(lfirst(cell), Var))
 			return false;
-	return true;
+	pull_varattnos((Node *) rel->reltarget->exprs, rel->relid, &columns);
+	pull_varattnos((Node *) extract_actual_clauses(rel->baserestrictinfo, false), rel->relid,
+				   &columns);
+	return !bms_is_member(-FirstLowInvalidHeapAttributeNumber, columns);
 }
 
 /*
- * Find the most selective clause of a join that can be searched, and set the qual.
+ * Return the most selective clause of a join that can be searched, and its qual; or NULL.
  * A clause above an outer join cannot be used: it does not decide which rows match.
  */
-static bool
-find_best_qual(const SearchRel *rel, const JoinPathExtraData *extra, JoinType jointype,
-			   Relids relids, PushedQual *best)
+static RestrictInfo *
+find_best_clause(const SearchRel *rel, const JoinPathExtraData *extra, JoinType jointype,
+				 Relids relids, PushedQual *best_qual)
 {
-	bool      found = false;
-	ListCell *cell;
+	RestrictInfo *best = NULL;
+	ListCell     *cell;
 
 	foreach (cell, extra->restrictlist)
 	{
@@ -130,11 +101,13 @@ find_best_qual(const SearchRel *rel, const JoinPathExtraData *extra, JoinType jo
 			!bms_is_member((int) rel->relid, restriction->clause_relids) ||
 			!qual_match(rel, (Node *) restriction->clause, &qual) || value_of(&qual) == NULL)
 			continue;
-		if (!found || qual_is_better(&qual, best))
-			*best = qual;
-		found = true;
+		if (best == NULL || qual_is_better(&qual, best_qual))
+		{
+			best = restriction;
+			*best_qual = qual;
+		}
 	}
-	return found;
+	return best;
 }
 
 /* Return the path of the outer side; NULL if there is none that suits. */
@@ -188,7 +161,8 @@ add_join_path(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outer, RelOptI
 
 	*search_rel = *(const SearchRel *) inner->fdw_private;
 	search_rel->outer = outer->relids;
-	if (!find_best_qual(search_rel, extra, jointype, joinrel->relids, &join->qual))
+	join->searched = find_best_clause(search_rel, extra, jointype, joinrel->relids, &join->qual);
+	if (join->searched == NULL)
 		return;
 	outer_path = find_outer_path(root, outer, &jointype, extra->sjinfo);
 	arguments = list_concat(pushdown_pool_arguments(search_rel->call), qual_arguments(&join->qual));
@@ -215,7 +189,7 @@ add_join_path(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outer, RelOptI
 
 /* Return true if a join can be replaced, as far as its type and its relations tell. */
 static bool
-is_supported(const PlannerInfo *root, const RelOptInfo *joinrel, const RelOptInfo *inner,
+is_supported(PlannerInfo *root, const RelOptInfo *joinrel, const RelOptInfo *inner,
 			 JoinType jointype, const JoinPathExtraData *extra)
 {
 	return pushdown_enabled && inner->reloptkind == RELOPT_BASEREL &&
@@ -224,8 +198,9 @@ is_supported(const PlannerInfo *root, const RelOptInfo *joinrel, const RelOptInf
 		   root->rowMarks == NIL &&
 		   (jointype == JOIN_INNER || jointype == JOIN_LEFT || jointype == JOIN_SEMI ||
 			jointype == JOIN_ANTI || jointype == JOIN_UNIQUE_OUTER) &&
-		   needs_only_columns(inner) && are_supported(extra->restrictlist) &&
-		   are_supported(inner->baserestrictinfo);
+		   needs_only_columns(inner) && !has_pseudoconstant_clauses(root, extra->restrictlist) &&
+		   !has_pseudoconstant_clauses(root, inner->baserestrictinfo) &&
+		   !contain_volatile_functions((Node *) ((SearchRel *) inner->fdw_private)->call->args);
 }
 
 /* Consider a join, as PostgreSQL does for each pair of relations; the hook. */
@@ -239,116 +214,126 @@ consider_join(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outer, RelOptI
 		previous_hook(root, joinrel, outer, inner, jointype, extra);
 }
 
-/* What maps expressions to columns of the scan's row */
-typedef struct ColumnMap
+/* Return true if two nodes are the same column or placeholder, whatever outer joins null them. */
+static bool
+is_same_column(Node *a, Node *b)
 {
-	List *outer; /* the target list of the outer plan */
-	Index inner; /* the inner relation */
-} ColumnMap;
+	if (IsA(a, Var) && IsA(b, Var))
+		return ((Var *) a)->varno == ((Var *) b)->varno &&
+			   ((Var *) a)->varattno == ((Var *) b)->varattno;
+	return IsA(a, PlaceHolderVar) && IsA(b, PlaceHolderVar) &&
+		   ((PlaceHolderVar *) a)->phid == ((PlaceHolderVar *) b)->phid;
+}
 
-/* Return the number of the outer plan's column that an expression is, 0 if it is none. */
-static AttrNumber
-find_outer_column(const ColumnMap *map, Node *node)
+/* Return the element of a list that is the same column or placeholder as a node, or NULL. */
+static Node *
+find_column(List *columns, Node *node)
 {
 	ListCell *cell;
 
-	foreach (cell, map->outer)
-	{
-		TargetEntry *entry = lfirst_node(TargetEntry, cell);
-		Var         *var = (Var *) node;
-		Var         *column = (Var *) entry->expr;
-
-		if (IsA(node, Var) && IsA(column, Var)
-				? var->varno == column->varno && var->varattno == column->varattno
-				: equal(node, column))
-			return entry->resno;
-	}
-	return 0;
+	foreach (cell, columns)
+		if (is_same_column(lfirst(cell), node))
+			return lfirst(cell);
+	return NULL;
 }
 
-/* Replace the columns of both sides by those of the scan's row; an expression_tree_mutator. */
+/* Replace columns and placeholders by those of a list; an expression_tree_mutator. */
 static Node *
-map_columns(Node *node, void *context)
+replace_columns(Node *node, void *columns)
 {
-	const ColumnMap *map = context;
-	AttrNumber       column;
+	Node *column;
 
 	if (node == NULL)
 		return NULL;
-	if (IsA(node, Var) && (Index) ((Var *) node)->varno == map->inner)
-		column = (AttrNumber) (list_length(map->outer) + ((Var *) node)->varattno);
-	else if (IsA(node, Var) || IsA(node, PlaceHolderVar))
-		column = find_outer_column(map, node);
-	else
-		return expression_tree_mutator(node, map_columns, context);
-
-	if (column == 0 && IsA(node, PlaceHolderVar))
-		return map_columns((Node *) ((PlaceHolderVar *) node)->phexpr, context);
-	if (column == 0)
-		elog(ERROR, "variable not found in the outer plan of a join");
-	return (Node *) makeVar(INDEX_VAR, column, exprType(node), exprTypmod(node),
-							exprCollation(node), 0);
+	column = find_column(columns, node);
+	return column != NULL ? copyObject(column)
+						  : expression_tree_mutator(node, replace_columns, columns);
 }
 
-/* Return a Var for a column of the inner relation, as it is seen above the join. */
-static Var *
-make_inner_var(const SearchJoinPath *join, const RelOptInfo *joinrel, AttrNumber number,
-			   const FormData_pg_attribute *attribute)
-{
-	ListCell *cell;
-
-	foreach (cell, joinrel->reltarget->exprs)
-	{
-		Var *var = lfirst(cell);
-
-		if (IsA(var, Var) && (Index) var->varno == join->search_rel->relid &&
-			var->varattno == number)
-			return copyObject(var);
-	}
-	return makeVar((int) join->search_rel->relid, number, attribute->atttypid, attribute->atttypmod,
-				   attribute->attcollation, 0);
-}
-
-/* Return the target list of the scan's row: the columns of the outer plan, then of the function. */
+/*
+ * Return the expressions of the scan's row: the columns of the outer plan, then of the
+ * function.  As setrefs.c demands, they are nulled by the same outer joins as the columns that
+ * are used above the join.
+ */
 static List *
-make_scan_tlist(const SearchJoinPath *join, const RelOptInfo *joinrel, const Plan *outer)
+list_scan_columns(const SearchJoinPath *join, const Plan *outer, List *used)
 {
-	List     *tlist = NIL;
+	List     *row = NIL;
 	TupleDesc columns = get_expr_result_tupdesc((Node *) join->search_rel->call, false);
 	ListCell *cell;
 
 	foreach (cell, outer->targetlist)
-	{
-		const TargetEntry *entry = lfirst_node(TargetEntry, cell);
-
-		tlist = lappend(tlist, makeTargetEntry(copyObject(entry->expr), entry->resno, NULL, false));
-	}
+		row = lappend(row, lfirst_node(TargetEntry, cell)->expr);
 	for (int i = 0; i < columns->natts; i++)
 	{
-		Var *var = make_inner_var(join, joinrel, (AttrNumber) (i + 1), TupleDescAttr(columns, i));
+		Form_pg_attribute column = TupleDescAttr(columns, i);
 
-		tlist = lappend(tlist, makeTargetEntry((Expr *) var, (AttrNumber) (list_length(tlist) + 1),
-											   NULL, false));
+		row = lappend(row, makeVar((int) join->search_rel->relid, (AttrNumber) (i + 1),
+								   column->atttypid, column->atttypmod, column->attcollation, 0));
 	}
+	foreach (cell, row)
+	{
+		Node *column = find_column(used, lfirst(cell));
+
+		lfirst(cell) = copyObject(column != NULL ? column : lfirst(cell));
+	}
+	return row;
+}
+
+/* Return a target list of expressions. */
+static List *
+make_tlist(List *expressions)
+{
+	List     *tlist = NIL;
+	ListCell *cell;
+
+	foreach (cell, expressions)
+		tlist = lappend(tlist, makeTargetEntry(lfirst(cell), (AttrNumber) (list_length(tlist) + 1),
+											   NULL, false));
 	return tlist;
 }
 
-/* Record that the plan depends on a function; a check_function_callback. */
-static bool
-record_function(Oid function, void *root)
+/* Return the columns and placeholders of a list of expressions, and those in the placeholders. */
+static List *
+find_columns(List *expressions)
 {
-	record_plan_function_dependency(root, function);
-	return false;
+	return list_concat(pull_var_clause((Node *) expressions, PVC_INCLUDE_PLACEHOLDERS),
+					   pull_var_clause((Node *) expressions, PVC_RECURSE_PLACEHOLDERS));
 }
 
-/* Record that the plan depends on the functions of expressions that the planner does not see. */
-static bool
-record_functions(Node *node, void *root)
+/* The clauses that are evaluated in different places. */
+typedef struct JoinClauses
 {
-	if (node == NULL)
-		return false;
-	(void) check_functions_in_node(node, record_function, root);
-	return expression_tree_walker(node, record_functions, root);
+	List *outer; /* of the join, which only use the outer side */
+	List *join;  /* the one that is searched, those of the inner relation, the others */
+	List *above; /* of the rows of an outer join */
+} JoinClauses;
+
+/* Return the clauses of a join. */
+static JoinClauses
+sort_clauses(const SearchJoinPath *join)
+{
+	Relids      outer = join->search_rel->outer;
+	JoinClauses clauses = {.join =
+							   lcons(join->searched->clause,
+									 extract_actual_clauses(join->inner->baserestrictinfo, false))};
+	ListCell   *cell;
+
+	foreach (cell, join->clauses)
+	{
+		RestrictInfo *restriction = lfirst_node(RestrictInfo, cell);
+
+		if (restriction == join->searched)
+			continue;
+		if (IS_OUTER_JOIN(join->jointype) && RINFO_IS_PUSHED_DOWN(restriction, join->relids))
+			clauses.above = lappend(clauses.above, restriction->clause);
+		else if (bms_is_subset(restriction->clause_relids, outer) &&
+				 !contain_volatile_functions((Node *) restriction->clause))
+			clauses.outer = lappend(clauses.outer, restriction->clause);
+		else
+			clauses.join = lappend(clauses.join, restriction->clause);
+	}
+	return clauses;
 }
 
 /* Make the plan of a path; its PlanCustomPath. */
@@ -359,34 +344,26 @@ plan_join(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist, Lis
 	SearchJoinPath *join = (SearchJoinPath *) path;
 	Plan           *outer = linitial(custom_plans);
 	CustomScan     *scan = makeNode(CustomScan);
-	ColumnMap       map = {.outer = outer->targetlist, .inner = join->search_rel->relid};
-	List           *join_clauses;
-	List           *other_clauses = NIL;
-	Node           *expressions;
-	int             narguments = list_length(join->call->args) - 3;
+	JoinClauses     sorted = sort_clauses(join);
+	List           *used = find_columns(list_concat_copy(tlist, sorted.above));
+	List           *row = list_scan_columns(join, outer, used);
+	List           *expressions = list_make3(value_of(&join->qual), sorted.outer, sorted.join);
+	int             nouter = list_length(outer->targetlist);
 
-	if (IS_OUTER_JOIN(join->jointype))
-		extract_actual_join_clauses(join->clauses, join->relids, &join_clauses, &other_clauses);
-	else
-		join_clauses = extract_actual_clauses(join->clauses, false);
-	join_clauses =
-		list_concat(join_clauses, extract_actual_clauses(join->inner->baserestrictinfo, false));
-	expressions = map_columns((Node *) lcons(value_of(&join->qual), join_clauses), &map);
-	fix_opfuncids(expressions);
-	(void) record_functions(expressions, root);
-
+	(void) root;
+	(void) rel;
+	(void) clauses; /* of a base relation */
 	scan->scan.plan.targetlist = tlist;
-	scan->scan.plan.qual = list_concat(clauses, other_clauses);
+	scan->scan.plan.qual = sorted.above;
 	scan->scan.plan.lefttree = outer;
 	scan->flags = path->flags;
-	scan->custom_scan_tlist = make_scan_tlist(join, rel, outer);
-	scan->custom_exprs = list_copy_head(join->call->args, narguments);
-	scan->custom_private = list_make4(
-		list_make4_int(join->jointype, list_length(outer->targetlist),
-					   list_length(scan->custom_scan_tlist) - list_length(outer->targetlist),
-					   join->reads_all),
-		list_make1_oid(join->call->funcid), makeString(pstrdup(join->qual.attribute->name)),
-		expressions);
+	scan->custom_scan_tlist = make_tlist(row);
+	scan->custom_exprs =
+		lappend((List *) replace_columns((Node *) expressions, row),
+				list_copy_head(join->call->args, list_length(join->call->args) - 3));
+	scan->custom_private = list_make3(
+		list_make4_int(join->jointype, nouter, list_length(row) - nouter, join->reads_all),
+		list_make1_oid(join->call->funcid), makeString(pstrdup(join->qual.attribute->name)));
 	scan->methods = &join->search_rel->entity->join_methods;
 	return &scan->scan.plan;
 }
@@ -395,7 +372,6 @@ SearchJoinPlan
 search_join_plan(const CustomScan *scan)
 {
 	List *integers = linitial(scan->custom_private);
-	List *expressions = lfourth(scan->custom_private);
 
 	return (SearchJoinPlan){.jointype = linitial_int(integers),
 							.nouter = lsecond_int(integers),
@@ -403,9 +379,10 @@ search_join_plan(const CustomScan *scan)
 							.reads_all = lfourth_int(integers) != 0,
 							.function = linitial_oid(lsecond(scan->custom_private)),
 							.attribute = strVal(lthird(scan->custom_private)),
-							.arguments = scan->custom_exprs,
-							.key = linitial(expressions),
-							.clauses = list_copy_tail(expressions, 1)};
+							.key = linitial(scan->custom_exprs),
+							.outer_clauses = lsecond(scan->custom_exprs),
+							.clauses = lthird(scan->custom_exprs),
+							.arguments = lfourth(scan->custom_exprs)};
 }
 
 void

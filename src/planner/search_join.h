@@ -26,9 +26,12 @@ typedef struct SearchJoinPlan
 	int      ninner;    /* columns of the function, which follow */
 	bool     reads_all; /* all rows of the join are needed, as far as the planner knows */
 	char    *attribute; /* the attribute that is searched */
-	List    *arguments; /* of the function before the attribute: server and pool */
 	Node    *key;       /* the text to search for, of the scan's row without inner columns */
-	List    *clauses;   /* of the join, and of the inner relation, of the scan's row */
+	List    *arguments; /* of the function before the attribute: server and pool */
+
+	/* Of the scan's row: what must be true of an outer row to match any; what of both. */
+	List *outer_clauses;
+	List *clauses; /* the first is the one that is searched */
 } SearchJoinPlan;
 
 /* Install the planner hook. */

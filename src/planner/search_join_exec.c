@@ -12,6 +12,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/objectaccess.h"
 #include "catalog/pg_type.h"
 #include "commands/explain.h"
 #include "common/hashfn.h"
@@ -19,6 +20,8 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "nodes/execnodes.h"
+#include "nodes/makefuncs.h"
+#include "pgstat.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -28,11 +31,11 @@
 #include "utils/ruleutils.h"
 
 #include "compat.h"
+#include "planner/search_exec.h"
 #include "planner/search_join.h"
 #include "planner/pushdown.h"
 
-/* Outer rows of the first batch if all rows of the join are needed, and of the largest batch. */
-#define FIRST_BATCH 1000
+/* Outer rows of the largest batch, which is the first if all rows of the join are needed. */
 #define MAX_BATCH 16384
 
 /* A row that was found, in the list of those with the same value. */
@@ -79,6 +82,7 @@ typedef struct SearchJoinState
 	List                  *arguments; /* ExprStates */
 	NullableDatum         *values;    /* of the arguments, for which rows were found */
 	ExprState             *key;
+	ExprState             *outer_clauses;
 	ExprState             *clauses;
 	FmgrInfo               function;
 	TupleTableSlot        *outer_slot;
@@ -87,6 +91,7 @@ typedef struct SearchJoinState
 	MemoryContext batch_context; /* of the rows of a batch */
 	OuterRow     *rows;
 	int           nrows;
+	int           max_rows;   /* that fit into the array */
 	int           current;    /* the row that is being joined */
 	int           batch_size; /* of the next batch */
 	bool          ended;      /* the outer plan has no more rows */
@@ -111,7 +116,7 @@ reset_found(SearchJoinState *state)
 static int
 first_batch(const SearchJoinState *state)
 {
-	return state->plan.reads_all ? FIRST_BATCH : 1;
+	return state->plan.reads_all ? MAX_BATCH : 1;
 }
 
 /* Raise 42501 unless the current role may execute the function; a plan may be older than that. */
@@ -122,6 +127,7 @@ check_function(Oid function)
 
 	if (result != ACLCHECK_OK)
 		aclcheck_error(result, OBJECT_FUNCTION, get_func_name(function));
+	InvokeFunctionExecuteHook(function);
 }
 
 /* Initialize expressions, slots and contexts; the BeginCustomScan method. */
@@ -150,6 +156,7 @@ begin_join(CustomScanState *node, EState *estate, int eflags)
 	for (int i = 0; i < list_length(state->arguments); i++)
 		state->values[i].isnull = true;
 	state->key = ExecInitExpr((Expr *) state->plan.key, &node->ss.ps);
+	state->outer_clauses = ExecInitQual(state->plan.outer_clauses, &node->ss.ps);
 	state->clauses = ExecInitQual(state->plan.clauses, &node->ss.ps);
 
 	state->batch_context =
@@ -185,7 +192,10 @@ make_scan_row(SearchJoinState *state, MinimalTuple outer, MinimalTuple inner)
 	return ExecStoreVirtualTuple(slot);
 }
 
-/* Return the value to search for of an outer row, in the current memory context; or NULL. */
+/*
+ * Return the value to search for of an outer row, in the current memory context; NULL if no
+ * row of the function matches.
+ */
 static char *
 compute_value(SearchJoinState *state, MinimalTuple tuple)
 {
@@ -195,6 +205,8 @@ compute_value(SearchJoinState *state, MinimalTuple tuple)
 
 	ResetExprContext(econtext);
 	econtext->ecxt_scantuple = make_scan_row(state, tuple, NULL);
+	if (!ExecQual(state->outer_clauses, econtext))
+		return NULL;
 	value = ExecEvalExprSwitchContext(state->key, econtext, &isnull);
 	return isnull ? NULL : TextDatumGetCString(value);
 }
@@ -203,29 +215,48 @@ compute_value(SearchJoinState *state, MinimalTuple tuple)
 static void
 add_row(SearchJoinState *state, TupleTableSlot *slot)
 {
-	OuterRow     *row = &state->rows[state->nrows++];
 	MemoryContext caller = MemoryContextSwitchTo(state->batch_context);
+	OuterRow     *row;
 
+	if (state->nrows == state->max_rows)
+		state->rows = repalloc(state->rows, (state->max_rows *= 2) * sizeof(OuterRow));
+	row = &state->rows[state->nrows++];
 	row->tuple = ExecCopySlotMinimalTuple(slot);
 	row->value = compute_value(state, row->tuple);
 	MemoryContextSwitchTo(caller);
+}
+
+/* Return how many rows the next batch may have, and let the one after it have more. */
+static int
+next_batch_size(SearchJoinState *state)
+{
+	int64 size = state->batch_size;
+
+	/* Rows that may not be needed shall not be the reason to list everything. */
+	if (!state->plan.reads_all)
+		size = Min(size, search_values_left(&state->function));
+	state->batch_size = (int) Min(size * 2, MAX_BATCH);
+	return (int) size;
 }
 
 /* Read the next batch of outer rows; return false if there are none. */
 static bool
 read_batch(SearchJoinState *state)
 {
+	Size max_memory = Min(get_hash_memory_limit(), MaxAllocSize / 2); /* of an array of values */
+	int  size = next_batch_size(state);
+
 	MemoryContextReset(state->batch_context);
 	state->nrows = 0;
 	state->current = 0;
 	if (MemoryContextMemAllocated(state->found_context, true) > get_hash_memory_limit())
 		reset_found(state);
-	if (state->ended)
-		return false;
 
-	state->rows = MemoryContextAlloc(state->batch_context, state->batch_size * sizeof(OuterRow));
-	while (!state->ended && state->nrows < state->batch_size &&
-		   MemoryContextMemAllocated(state->batch_context, false) <= get_hash_memory_limit())
+	state->max_rows = 64;
+	state->rows = MemoryContextAlloc(state->batch_context, state->max_rows * sizeof(OuterRow));
+	while (
+		!state->ended && state->nrows < size &&
+		(state->nrows == 0 || MemoryContextMemAllocated(state->batch_context, false) <= max_memory))
 	{
 		TupleTableSlot *slot = ExecProcNode(outerPlanState(state));
 
@@ -234,7 +265,6 @@ read_batch(SearchJoinState *state)
 		else
 			add_row(state, slot);
 	}
-	state->batch_size = Min(state->batch_size * 2, MAX_BATCH);
 	return state->nrows > 0;
 }
 
@@ -302,13 +332,14 @@ static void
 search_values(SearchJoinState *state, ArrayType *values)
 {
 	LOCAL_FCINFO(fcinfo, FUNC_MAX_ARGS);
-	ExprContext  *econtext = state->css.ss.ps.ps_ExprContext;
-	ReturnSetInfo result = {.type = T_ReturnSetInfo,
-							.econtext = econtext,
-							.allowedModes = SFRM_Materialize,
-							.returnMode = SFRM_ValuePerCall,
-							.isDone = ExprSingleResult};
-	int           n = list_length(state->arguments);
+	ExprContext             *econtext = state->css.ss.ps.ps_ExprContext;
+	ReturnSetInfo            result = {.type = T_ReturnSetInfo,
+									   .econtext = econtext,
+									   .allowedModes = SFRM_Materialize,
+									   .returnMode = SFRM_ValuePerCall,
+									   .isDone = ExprSingleResult};
+	PgStat_FunctionCallUsage usage;
+	int                      n = list_length(state->arguments);
 
 	InitFunctionCallInfoData(*fcinfo, &state->function, (short) (n + 3), InvalidOid, NULL,
 							 (Node *) &result);
@@ -316,7 +347,9 @@ search_values(SearchJoinState *state, ArrayType *values)
 	fcinfo->args[n] = (NullableDatum){CStringGetTextDatum(state->plan.attribute), false};
 	fcinfo->args[n + 1] = (NullableDatum){CStringGetTextDatum(SEARCH_EQUALS), false};
 	fcinfo->args[n + 2] = (NullableDatum){PointerGetDatum(values), false};
+	pgstat_init_function_usage(fcinfo, &usage);
 	(void) FunctionCallInvoke(fcinfo);
+	pgstat_end_function_usage(&usage, true);
 
 	enter_rows(state, result.setResult);
 	tuplestore_end(result.setResult);
@@ -427,12 +460,11 @@ join_row(SearchJoinState *state)
 	return NULL;
 }
 
-/* Return the next row of the join; NULL at its end.  The access method of ExecScan. */
+/* Return the next row of the join; NULL at its end. */
 static TupleTableSlot *
-next_joined_row(ScanState *node)
+next_joined_row(SearchJoinState *state)
 {
-	SearchJoinState *state = (SearchJoinState *) node;
-	TupleTableSlot  *slot = NULL;
+	TupleTableSlot *slot = NULL;
 
 	if (state->current < state->nrows)
 		slot = join_row(state);
@@ -441,20 +473,27 @@ next_joined_row(ScanState *node)
 	return slot;
 }
 
-/* Return true: a row is never checked again, because queries with row marks have no such path. */
-static bool
-recheck_row(ScanState *node, TupleTableSlot *slot)
-{
-	(void) node;
-	(void) slot;
-	return true;
-}
-
-/* Return the next row; the ExecCustomScan method. */
+/*
+ * Return the next row that passes the clauses above the join; the ExecCustomScan method.
+ * Not by ExecScan: before PostgreSQL 15.15, in a subquery of an update that checks a changed
+ * row again, it takes a scan of no relation for a part of that check.  A join itself never is,
+ * since queries with row marks have no such path.
+ */
 static TupleTableSlot *
 execute_join(CustomScanState *node)
 {
-	return ExecScan(&node->ss, next_joined_row, recheck_row);
+	ExprContext    *econtext = node->ss.ps.ps_ExprContext;
+	TupleTableSlot *slot;
+
+	while ((slot = next_joined_row((SearchJoinState *) node)) != NULL)
+	{
+		ResetExprContext(econtext);
+		econtext->ecxt_scantuple = slot;
+		if (ExecQual(node->ss.ps.qual, econtext))
+			return node->ss.ps.ps_ProjInfo != NULL ? ExecProject(node->ss.ps.ps_ProjInfo) : slot;
+		InstrCountFiltered1(node, 1);
+	}
+	return NULL;
 }
 
 /* Shut down the outer plan; the EndCustomScan method.  Memory ends with the query. */
@@ -470,7 +509,7 @@ rescan_join(CustomScanState *node)
 {
 	SearchJoinState *state = (SearchJoinState *) node;
 
-	ExecScanReScan(&node->ss);
+	ExecClearTuple(node->ss.ss_ScanTupleSlot);
 	state->nrows = 0;
 	state->current = 0;
 	state->ended = false;
@@ -480,17 +519,42 @@ rescan_join(CustomScanState *node)
 		ExecReScan(outerPlanState(node));
 }
 
-/* Show what is requested; the ExplainCustomScan method. */
+/* Return the name of a join's type, as EXPLAIN shows it. */
+static const char *
+join_type_name(JoinType jointype)
+{
+	switch (jointype)
+	{
+		case JOIN_LEFT:
+			return "Left";
+		case JOIN_SEMI:
+			return "Semi";
+		case JOIN_ANTI:
+			return "Anti";
+		default:
+			return "Inner";
+	}
+}
+
+/* Show the join, and what is requested; the ExplainCustomScan method. */
 static void
 explain_join(CustomScanState *node, List *ancestors, ExplainState *es)
 {
 	SearchJoinState *state = (SearchJoinState *) node;
 	List *context = set_deparse_context_plan(es->deparse_cxt, node->ss.ps.plan, ancestors);
 	char *key = deparse_expression(state->plan.key, context, true, false);
+	List *filter =
+		list_concat_copy(state->plan.outer_clauses, list_copy_tail(state->plan.clauses, 1));
 
+	if (state->plan.jointype != JOIN_INNER || es->format != EXPLAIN_FORMAT_TEXT)
+		ExplainPropertyText("Join Type", join_type_name(state->plan.jointype), es);
 	ExplainPropertyText("Request", psprintf("%s = %s", state->plan.attribute, key), es);
 	if (es->analyze)
 		ExplainPropertyInteger("Values Requested", NULL, state->nvalues, es);
+	if (filter != NIL)
+		ExplainPropertyText(
+			"Join Filter",
+			deparse_expression((Node *) make_ands_explicit(filter), context, true, false), es);
 }
 
 static const CustomExecMethods exec_methods = {

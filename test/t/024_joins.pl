@@ -73,6 +73,11 @@ check_query('a UUID', "SELECT count(*) FROM (SELECT (attributes->>'sub')::uuid A
 check_query('a condition on the user', "SELECT count(*) $join WHERE o.id < 5 AND u.status <> 'UNKNOWN'", 4, '4 filtered, 0 others');
 check_query('memberships', "SELECT count(*) FROM (VALUES ('user000003')) v (name) JOIN cognito_memberships('srv') m ON m.username = v.name",
 	0, '1 filtered, 1 others');
+check_query('a condition on the whole user', "SELECT count(*) $join WHERE o.id < 5 AND u::text LIKE '%user%'", 4, '0 filtered, 50 others');
+check_query('a condition on the other relation', "SELECT count(*), count(u.username) FROM orders o LEFT JOIN cognito_users('srv') u
+	ON u.username = o.customer AND o.id < 45 WHERE o.id BETWEEN 41 AND 60", '20|4', '4 filtered, 0 others');
+check_query('a condition with a subquery', "SELECT count(*) $join AND u.email <> ALL (SELECT customer FROM orders x WHERE x.id = o.id) WHERE o.id < 5",
+	4, '4 filtered, 0 others');
 check_query('LIMIT', "SELECT o.id $join LIMIT 2", "1\n2", '3 filtered, 0 others');
 
 
@@ -80,6 +85,12 @@ check_query('LIMIT', "SELECT o.id $join LIMIT 2", "1\n2", '3 filtered, 0 others'
 
 check_query('more values than pages of a listed pool', "SELECT count(*) FROM cognito_users('srv'); SELECT count(*) $join WHERE o.id <= 500",
 	"3000\n490", '0 filtered, 100 others');
+check_query('more rows than pages of an unknown pool', "SELECT count(*) $join", 19600, '0 filtered, 50 others');
+check_query('a value over 256 characters', "SELECT count(*) FROM (VALUES ('user000001'), (repeat('x', 300))) v (name) JOIN cognito_users('srv') u ON u.username = v.name",
+	1, '0 filtered, 50 others');
+check_query('LIMIT below the pages of a listed pool, which the next batch would exceed',
+	"SELECT count(*) FROM cognito_users('srv'); SELECT count(*) FROM (SELECT $join LIMIT 32) limited", "3000\n32", '49 filtered, 50 others');
+check_query('little memory', "SET work_mem = '64kB'; SELECT count(*) FROM cognito_users('srv'); SELECT count(*) $join", "3000\n19600", '0 filtered, 100 others');
 my ($result, @requests) = $cognito->query_with_requests($node, "SELECT count(*) FROM cognito_users('srv');
 	BEGIN; DECLARE c CURSOR FOR SELECT o.id $join; FETCH 1 FROM c; MOVE 40 FROM c; MOVE ALL FROM c; COMMIT");
 cmp_ok(scalar @requests, '<=', 50 + 2 * 50 + 15, 'a cursor, read to its end: at most twice the requests of a listing');
@@ -105,6 +116,13 @@ like($plan, qr/^Custom Scan \(cognito_users\)\n  Request: username = o\.customer
 like($node->safe_psql('postgres', "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) SELECT o.id, u.email $join WHERE o.id < 11"), qr/Values Requested: 10/,
 	'how many values were requested');
 unlike($node->safe_psql('postgres', "SET cognito_srf.enable_pushdown = off; EXPLAIN SELECT o.id $join"), qr/Custom Scan/, 'enable_pushdown');
+like($node->safe_psql('postgres', "EXPLAIN (COSTS OFF) SELECT o.id, u.email FROM orders o LEFT JOIN cognito_users('srv') u ON u.username = o.customer
+	AND o.id < 5 AND u.status <> 'UNKNOWN'"),
+	qr/^  Join Type: Left\n  Request: username = o\.customer\n  Join Filter: \(\(o\.id < 5\) AND \(\S+\.status <> 'UNKNOWN'::text\)\)$/m,
+	'the type of the join, and its other conditions');
+$node->safe_psql('postgres', q{CREATE FUNCTION any_server() RETURNS text LANGUAGE plpgsql VOLATILE AS 'BEGIN RETURN ''srv''; END'});
+unlike($node->safe_psql('postgres', 'EXPLAIN SELECT o.id FROM orders o JOIN cognito_users(any_server()) u ON u.username = o.customer'),
+	qr/Custom Scan/, 'not if the server could be another one for each batch');
 $node->safe_psql('postgres', q{ALTER SERVER srv OPTIONS (ADD pushdown 'off')});
 unlike($node->safe_psql('postgres', "EXPLAIN SELECT o.id $join"), qr/Custom Scan/, 'option pushdown');
 $node->safe_psql('postgres', q{ALTER SERVER srv OPTIONS (DROP pushdown)});
@@ -119,6 +137,10 @@ check_query('a rescan requests nothing again', "SET enable_material = off; SET e
 	SELECT count(*) FROM generate_series(1, 5) n, LATERAL (SELECT count(*) $join WHERE o.id < 11 AND o.id <> n + 100 OFFSET 0) x", 5, '10 filtered, 0 others');
 check_query('a correlated subquery with a join', "SELECT sum((SELECT count(*) $join WHERE o.id BETWEEN n AND n + 1)) FROM generate_series(1, 10) n",
 	20, '11 filtered, 0 others');
+check_query('a correlated subquery with a join by its parameter', "SELECT sum((SELECT count(*) $join AND u.email <> 'user00000' || n || '\@example.com'
+	WHERE o.id < 5)) FROM generate_series(1, 3) n", 9, '4 filtered, 0 others');
+check_query('a server that a correlated subquery names', "SELECT n, (SELECT count(*) FROM orders o JOIN cognito_users(n) u ON u.username = o.customer
+	WHERE o.id BETWEEN 299 AND 301) FROM (VALUES ('srv'), ('small')) v (n)", "srv|2\nsmall|1", '4 filtered, 0 others');
 check_query('a prepared statement', "SET plan_cache_mode = force_generic_plan;
 	PREPARE p (int) AS SELECT u.email $join WHERE o.id = \$1; EXECUTE p (3); EXECUTE p (4); EXECUTE p (50)",
 	"user000003\@example.com\nuser000004\@example.com", '2 filtered, 0 others');
@@ -129,6 +151,21 @@ check_query('a cursor that goes back', "BEGIN; DECLARE c SCROLL CURSOR FOR SELEC
 	FETCH ABSOLUTE 2 FROM c; COMMIT", "1\n2\n3\n4\n2", '4 filtered, 0 others');
 check_query('a parallel query', "SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0;
 	SELECT count(*) $join WHERE o.id < 11", 10, '10 filtered, 0 others');
+check_query('GEQO', "SET geqo_threshold = 2; SET plan_cache_mode = force_generic_plan;
+	PREPARE p AS SELECT o.id, q.id $join JOIN orders p ON p.id = o.id + 1 JOIN orders q ON q.id = p.id + 1 JOIN cognito_users('srv') w ON w.username = q.customer
+		JOIN orders r ON r.id = q.id WHERE o.id < 4 ORDER BY 1;
+	EXECUTE p; EXECUTE p", "1|3\n2|4\n3|5\n" . "1|3\n2|4\n3|5", '12 filtered, 0 others');
+
+# An update finds that its row has changed meanwhile, and checks its condition again.
+$node->safe_psql('postgres', 'CREATE TABLE counter AS SELECT 1 AS id, 0 AS n');
+my $first = Cognito::session($node);
+$first->query('BEGIN; UPDATE counter SET n = 1');
+my $second = Cognito::start($node, "UPDATE counter SET n = n + 10 WHERE (SELECT count(*) $join WHERE o.id < counter.id + 4) = 4");
+$node->poll_query_until('postgres', 'SELECT count(*) > 0 FROM pg_locks WHERE NOT granted');
+$first->query('COMMIT');
+$first->quit;
+is(Cognito::finish($second), '', 'an update after another one');
+is($node->safe_psql('postgres', 'SELECT n FROM counter'), 11, 'a subquery that is executed again for a row that has changed');
 
 
 # Privileges
@@ -139,6 +176,20 @@ $node->safe_psql('postgres', q{
 my $as_reader = "SET ROLE reader; SELECT count(*) $join WHERE o.id < 5";
 like(Cognito::error_of($node, $as_reader), qr/ERROR:  42501: permission denied for server "srv"/, 'USAGE is needed');
 $node->safe_psql('postgres', q{GRANT USAGE ON FOREIGN SERVER srv TO reader});
+$node->safe_psql('postgres', q{
+	CREATE TABLE hidden AS SELECT * FROM orders WHERE id <= 20;
+	GRANT SELECT ON hidden TO reader;
+	ALTER TABLE hidden ENABLE ROW LEVEL SECURITY;
+	CREATE POLICY p ON hidden USING (id IN (3, 4));
+	CREATE VIEW guarded WITH (security_barrier) AS SELECT * FROM orders WHERE id IN (3, 4);
+	GRANT SELECT ON guarded TO reader;
+	CREATE FUNCTION leak(text) RETURNS text LANGUAGE plpgsql IMMUTABLE COST 0.0001 AS 'BEGIN RETURN $1; END'});
+for my $table (qw(hidden guarded))
+{
+	my @sent = check_query("$table rows", "SET ROLE reader; SELECT count(*) FROM $table o JOIN cognito_users('srv') u ON u.username = leak(o.customer)
+		AND u.email <> leak(o.customer)", 2, '2 filtered, 0 others');
+	is(join(' ', sort map { $_->{body}{Filter} } @sent), 'username = "user000003" username = "user000004"', "no value of rows that are hidden: $table");
+}
 check_query('with USAGE', $as_reader, 4, '4 filtered, 0 others');
 $node->safe_psql('postgres', q{REVOKE EXECUTE ON FUNCTION cognito_users(text, text, text, text[]) FROM PUBLIC});
 check_query('without EXECUTE on the overload', $as_reader, 4, '0 filtered, 50 others');
@@ -154,6 +205,9 @@ like(Cognito::error_of($node, "SELECT count(*) $join WHERE o.id < 20"), qr/ERROR
 $cognito->faults({ stall => 'response', skip => 3, times => -1 });
 like(Cognito::error_of($node, "SET statement_timeout = '500ms'; SELECT count(*) $join WHERE o.id < 20"), qr/ERROR:  57014/, 'a cancel in the middle');
 $cognito->faults;
+check_query('a cursor that is closed early, after a listing', "SELECT count(*) FROM cognito_users('srv'); BEGIN; DECLARE c CURSOR FOR SELECT o.id $join;
+	MOVE 100 FROM c; SAVEPOINT s; MOVE 100 FROM c; ROLLBACK TO s; MOVE 100 FROM c; FETCH 1 FROM c; CLOSE c; COMMIT;
+	SELECT count(*) FROM pg_ls_tmpdir()", "3000\n307\n0", '50 filtered, 100 others');
 check_query('offline', "SET client_min_messages = error; SET cognito_srf.offline = on; SELECT count(*) $join WHERE o.id < 20", 0, '0 filtered, 0 others');
 
 
