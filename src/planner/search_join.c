@@ -62,6 +62,18 @@ value_of(const PushedQual *qual)
 	return linitial(values->elements);
 }
 
+/* Return true if a list of RestrictInfos has a clause that is evaluated once, before the join. */
+static bool
+has_pseudoconstant(List *clauses)
+{
+	ListCell *cell;
+
+	foreach (cell, clauses)
+		if (lfirst_node(RestrictInfo, cell)->pseudoconstant)
+			return true;
+	return false;
+}
+
 /*
  * Return true if nothing but columns of a relation is needed of it: neither its whole row, nor
  * an expression that must be computed below the join.
@@ -189,7 +201,7 @@ add_join_path(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outer, RelOptI
 
 /* Return true if a join can be replaced, as far as its type and its relations tell. */
 static bool
-is_supported(PlannerInfo *root, const RelOptInfo *joinrel, const RelOptInfo *inner,
+is_supported(const PlannerInfo *root, const RelOptInfo *joinrel, const RelOptInfo *inner,
 			 JoinType jointype, const JoinPathExtraData *extra)
 {
 	return pushdown_enabled && inner->reloptkind == RELOPT_BASEREL &&
@@ -198,8 +210,8 @@ is_supported(PlannerInfo *root, const RelOptInfo *joinrel, const RelOptInfo *inn
 		   root->rowMarks == NIL &&
 		   (jointype == JOIN_INNER || jointype == JOIN_LEFT || jointype == JOIN_SEMI ||
 			jointype == JOIN_ANTI || jointype == JOIN_UNIQUE_OUTER) &&
-		   needs_only_columns(inner) && !has_pseudoconstant_clauses(root, extra->restrictlist) &&
-		   !has_pseudoconstant_clauses(root, inner->baserestrictinfo) &&
+		   needs_only_columns(inner) && !has_pseudoconstant(extra->restrictlist) &&
+		   !has_pseudoconstant(inner->baserestrictinfo) &&
 		   !contain_volatile_functions((Node *) ((SearchRel *) inner->fdw_private)->call->args);
 }
 
