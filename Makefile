@@ -2,10 +2,12 @@ EXTENSION = cognito_srf
 MODULE_big = cognito_srf
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
 PG_CPPFLAGS = -Isrc
+# No other library replaces the functions of this one, so calls between them can be direct.
+PG_CFLAGS = -fno-semantic-interposition
 DATA = $(wildcard sql/cognito_srf--*.sql)
 
 # Inputs are in test/sql, expected outputs in expected.
-REGRESS = setup options users pushdown memberships entities views secrets
+REGRESS = setup options users pushdown memberships entities views tokens secrets
 REGRESS_OPTS = --inputdir=test
 TAP_TESTS = 1
 PROVE_TESTS = test/t/*.pl test/interop/*.pl
@@ -43,7 +45,9 @@ endif
 
 # From here on: targets that need nothing but git and make, and install the rest themselves.
 
-.PHONY: demo test bench coverage fuzz lint format
+.PHONY: demo test bench coverage fuzz lint format matrix deb dist packaging
+
+sudo = $(if $(filter 0,$(shell id -u)),,sudo)
 
 demo: ready-demo
 	test/as-user test/cluster test/cognito.py run test/demo
@@ -67,6 +71,27 @@ lint:
 	test/packages lint
 	test/lint
 
+# In fresh roots of Debian's releases: all tests, and those of the packages.
+matrix:
+	test/packages matrix
+	$(sudo) test/matrix $(RELEASES)
+
+deb:
+	test/packages deb
+	test/deb
+
+# The archive of the last commit, for PGXN.
+VERSION = $(shell sed -n 's/^  "version": "\(.*\)",$$/\1/p' META.json)
+
+dist:
+	mkdir -p dist
+	rm -f dist/*.zip
+	git archive --prefix=cognito_srf-$(VERSION)/ --output=dist/cognito_srf-$(VERSION).zip HEAD
+
+packaging: deb dist
+	test/packages matrix
+	$(sudo) test/packaging
+
 format:
 	clang-format -i src/*.[ch] src/*/*.[ch] test/*.c test/*/*.[ch]
 
@@ -74,4 +99,4 @@ format:
 ready-%:
 	test/packages $*
 	$(MAKE) -s all
-	$(if $(filter 0,$(shell id -u)),,sudo) $(MAKE) -s install PG_CONFIG='$(PG_CONFIG)'
+	$(sudo) $(MAKE) -s install PG_CONFIG='$(PG_CONFIG)'

@@ -1,17 +1,18 @@
 -- complain if script is sourced in psql, rather than via ALTER EXTENSION
 \echo Use "ALTER EXTENSION cognito_srf UPDATE" to load this file. \quit
 
--- Changing who is in a group needs EXECUTE, beside USAGE on the server, which is enough to read.
+-- Functions that change groups require EXECUTE and USAGE on the server; to read, USAGE is enough.
 
 REVOKE EXECUTE ON FUNCTION cognito_add_user_to_group(text, text, text),
 	cognito_remove_user_from_group(text, text, text) FROM PUBLIC;
 
--- With a REVOKE in a script PostgreSQL records the whole ACL as the extension's own, which
--- pg_dump leaves out.  Grants that an administrator made in 1.0 do not belong there, nor does what
--- PostgreSQL 17 records of their roles.
+-- After a REVOKE in a script, PostgreSQL records the whole ACL as initial privileges of the
+-- extension, which pg_dump leaves out.  Remove from this record the grants that an administrator
+-- made in 1.0, and the dependencies on the grantees that PostgreSQL 17 records with them.
 --
--- A superuser runs this with the extension's schema in the search_path, in which others may create
--- operators: each one here compares two values of the same type, for which pg_catalog has it.
+-- A superuser runs this with the extension's schema in the search_path, in which other roles may
+-- create operators.  So each operator is qualified, and compares two values of the same type, for
+-- which pg_catalog has one.
 
 UPDATE pg_catalog.pg_init_privs AS initial
 SET initprivs = ARRAY[pg_catalog.makeaclitem(
@@ -32,7 +33,7 @@ WHERE dbid OPERATOR(pg_catalog.=) (SELECT oid FROM pg_catalog.pg_database
 		'cognito_add_user_to_group(text, text, text)'::pg_catalog.regprocedure::pg_catalog.oid,
 		'cognito_remove_user_from_group(text, text, text)'::pg_catalog.regprocedure::pg_catalog.oid]);
 
--- Pushdown calls this overload, as it does that of cognito_users.
+-- Pushdown calls this overload, like that of cognito_users.
 
 CREATE FUNCTION cognito_memberships(server_name text, attribute text, operator text, "values" text[])
 	RETURNS TABLE (group_name text, username text)
@@ -177,6 +178,37 @@ COMMENT ON FUNCTION cognito_identity_providers(text, text) IS
 CREATE OR REPLACE FUNCTION cognito_default_server() RETURNS text
 	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL SAFE;
 
+-- Credentials
+
+CREATE FUNCTION cognito_credentials(server_name text)
+	RETURNS TABLE (source text, access_key_id text, role text, expires_at timestamptz)
+	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000 ROWS 1;
+COMMENT ON FUNCTION cognito_credentials(text) IS
+	'credentials with which requests to a server are signed, without secrets';
+
+-- Statistics of the session start anew.
+
+CREATE FUNCTION cognito_statistics_reset() RETURNS void
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION cognito_statistics_reset() IS
+	'sets the counters of cognito_statistics to zero, in this session';
+
+-- One identity provider
+
+CREATE FUNCTION cognito_identity_provider(server_name text, provider_name text)
+	RETURNS TABLE (provider_name text, provider_type text, created_at timestamptz,
+		updated_at timestamptz, details jsonb)
+	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000 ROWS 1;
+COMMENT ON FUNCTION cognito_identity_provider(text, text) IS
+	'an identity provider of the user pool of a server, without the secrets of the provider';
+
+CREATE FUNCTION cognito_identity_provider(server_name text, user_pool_id text, provider_name text)
+	RETURNS TABLE (provider_name text, provider_type text, created_at timestamptz,
+		updated_at timestamptz, details jsonb)
+	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000 ROWS 1;
+COMMENT ON FUNCTION cognito_identity_provider(text, text, text) IS
+	'an identity provider of a user pool, without the secrets of the provider';
+
 -- Comments of 1.0 that were unclear
 
 COMMENT ON FUNCTION cognito_users(text, text, bigint) IS
@@ -215,7 +247,7 @@ COMMENT ON COLUMN cognito_users.attributes IS 'object of all attributes by name,
 COMMENT ON COLUMN cognito_groups.group_name IS 'name of the group, unique in the user pool';
 COMMENT ON COLUMN cognito_groups.description IS 'description of the group';
 COMMENT ON COLUMN cognito_groups.role_arn IS 'ARN of the IAM role of the users in the group';
-COMMENT ON COLUMN cognito_groups.precedence IS 'precedence of the group over others of the same user; the lowest number wins';
+COMMENT ON COLUMN cognito_groups.precedence IS 'precedence among the groups of a user; the lowest number wins';
 COMMENT ON COLUMN cognito_groups.created_at IS 'time at which the group was created';
 COMMENT ON COLUMN cognito_groups.updated_at IS 'time at which the group was last modified';
 
@@ -224,7 +256,7 @@ COMMENT ON COLUMN cognito_memberships.username IS 'name of a user in the group';
 
 COMMENT ON COLUMN cognito_user_pools.id IS 'id of the user pool, such as eu-west-1_AbCdEf123';
 COMMENT ON COLUMN cognito_user_pools.name IS 'name of the user pool, not necessarily unique';
-COMMENT ON COLUMN cognito_user_pools.status IS 'status of the user pool, which AWS no longer fills in';
+COMMENT ON COLUMN cognito_user_pools.status IS 'status of the user pool, no longer set by AWS';
 COMMENT ON COLUMN cognito_user_pools.created_at IS 'time at which the user pool was created';
 COMMENT ON COLUMN cognito_user_pools.updated_at IS 'time at which the user pool was last modified';
 
@@ -273,3 +305,68 @@ COMMENT ON COLUMN cognito_statistics.bytes_received IS 'total size of the respon
 COMMENT ON COLUMN cognito_statistics.connections_opened IS 'number of connections opened';
 COMMENT ON COLUMN cognito_statistics.waited IS 'total time from sending requests to receiving their responses';
 COMMENT ON COLUMN cognito_statistics.last_call IS 'start time of the last call';
+
+-- Synchronization of users into a table
+
+CREATE TABLE cognito_sync_partitions (
+	target regclass NOT NULL,
+	server_name text NOT NULL,
+	user_pool_id text NOT NULL,
+	partition text NOT NULL,
+	synced_at timestamptz NOT NULL,
+	inserted bigint NOT NULL,
+	updated bigint NOT NULL,
+	deleted bigint NOT NULL,
+	unchanged bigint NOT NULL,
+	PRIMARY KEY (target, server_name, user_pool_id, partition)
+);
+SELECT pg_catalog.pg_extension_config_dump('cognito_sync_partitions',
+	'WHERE target IN (SELECT oid FROM pg_catalog.pg_class WHERE relpersistence <> ''t'')');
+COMMENT ON TABLE cognito_sync_partitions IS
+	'when cognito_sync_users has written each partition; see view cognito_syncs';
+
+CREATE VIEW cognito_syncs WITH (security_barrier) AS
+	SELECT target, server_name, user_pool_id, partition, synced_at, inserted, updated, deleted,
+		unchanged
+	FROM cognito_sync_partitions
+	WHERE pg_catalog.has_table_privilege(target::pg_catalog.oid, 'SELECT');
+GRANT SELECT ON cognito_syncs TO PUBLIC;
+COMMENT ON VIEW cognito_syncs IS
+	'last synchronization of each partition into the tables that the current role may read';
+COMMENT ON COLUMN cognito_syncs.target IS 'table into which users were synchronized';
+COMMENT ON COLUMN cognito_syncs.server_name IS 'name of the server';
+COMMENT ON COLUMN cognito_syncs.user_pool_id IS 'id of the user pool';
+COMMENT ON COLUMN cognito_syncs.partition IS 'first digit of the users'' sub';
+COMMENT ON COLUMN cognito_syncs.synced_at IS 'time at which the listing of the partition started';
+COMMENT ON COLUMN cognito_syncs.inserted IS 'number of rows inserted';
+COMMENT ON COLUMN cognito_syncs.updated IS 'number of rows updated';
+COMMENT ON COLUMN cognito_syncs.deleted IS 'number of rows deleted or marked as deleted';
+COMMENT ON COLUMN cognito_syncs.unchanged IS 'number of listed users whose rows did not change';
+
+CREATE PROCEDURE cognito_sync_users(server_name text, target regclass, deletions text DEFAULT 'keep',
+		max_age interval DEFAULT '0', max_deleted float8 DEFAULT 0.1, INOUT inserted bigint DEFAULT 0,
+		INOUT updated bigint DEFAULT 0, INOUT deleted bigint DEFAULT 0, INOUT unchanged bigint DEFAULT 0)
+	AS 'MODULE_PATHNAME' LANGUAGE C;
+COMMENT ON PROCEDURE cognito_sync_users IS
+	'writes the users of the user pool of a server to a table, and only what has changed';
+
+-- Tokens of a user pool. What a session knows of keys, and when it requested them, is not known to
+-- its parallel workers.
+
+CREATE FUNCTION cognito_verify_token(server_name text, token text, token_use text DEFAULT NULL)
+	RETURNS jsonb
+	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL RESTRICTED COST 100;
+COMMENT ON FUNCTION cognito_verify_token(text, text, text) IS
+	'claims of a valid token (id, access, or either) of the user pool of a server; an error if it is not valid';
+
+CREATE FUNCTION cognito_claims(server_name text DEFAULT cognito_default_server())
+	RETURNS jsonb
+	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL RESTRICTED COST 10;
+COMMENT ON FUNCTION cognito_claims(text) IS
+	'claims of the token in setting cognito_srf.token; null without a token, an error if it is not valid';
+
+CREATE FUNCTION cognito_jwks(server_name text)
+	RETURNS jsonb
+	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000;
+COMMENT ON FUNCTION cognito_jwks(text) IS
+	'keys of the tokens of the user pool of a server, for its option jwks';

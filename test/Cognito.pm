@@ -9,6 +9,7 @@ use FindBin;
 use HTTP::Tiny;
 use IPC::Open2;
 use JSON::PP;
+use POSIX ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 
@@ -18,15 +19,24 @@ our $SECRET = 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY';
 # The database that the functions below use.
 our $DATABASE = 'postgres';
 
-# Starts a cluster with the extension; the settings are lines of postgresql.conf.
-sub cluster
+# Starts a cluster; the settings are lines of postgresql.conf.
+sub empty_cluster
 {
 	my ($name, @settings) = @_;
 	my $node = PostgreSQL::Test::Cluster->new($name);
 
 	$node->init;
 	$node->append_conf('postgresql.conf', $_) for @settings;
+	system_or_bail("$FindBin::Bin/../vault-settings", $node->data_dir);
 	$node->start;
+	return $node;
+}
+
+# Starts a cluster with the extension.
+sub cluster
+{
+	my $node = empty_cluster(@_);
+
 	$node->safe_psql('postgres', 'CREATE EXTENSION cognito_srf');
 	return $node;
 }
@@ -221,6 +231,42 @@ sub query_error
 	my ($session, $queries) = @_;
 	query($session, $queries);
 	return $session->{stderr};
+}
+
+# Runs a function in a process of its own; returns its process ID. The process ends without the
+# handlers of PostgreSQL's modules, which would stop the test's clusters.
+sub run_in_child
+{
+	my ($function) = @_;
+	my $pid = fork // die "fork: $!";
+
+	return $pid if $pid;
+	$SIG{TERM} = 'DEFAULT';
+	eval { $function->(); 1 } or warn $@;
+	POSIX::_exit(0);
+}
+
+# Serves each connection of a listener in a process of its own; returns the process group.
+sub serve_connections
+{
+	my ($listener, $handler) = @_;
+
+	return run_in_child(sub {
+		setpgrp;
+		while (my $connection = $listener->accept)
+		{
+			run_in_child(sub { $handler->($connection) });
+		}
+	});
+}
+
+# Stops a process group.
+sub stop_processes
+{
+	my ($group) = @_;
+	kill TERM => -$group;
+	waitpid $group, 0;
+	return;
 }
 
 # Compiles a library of this directory, for the LD_PRELOAD of a cluster; returns its path.

@@ -7,9 +7,11 @@
                                    and print a second URL: the same without TLS
 
 It listens on a free port of 127.0.0.1, and checks each request as strictly as AWS does: its signature with
-botocore's own signer, its body with botocore's models of the services. `GET /_violations` lists what was malformed.
+botocore's own signer, its body with AWS's models of the services, which model.json pins. `GET /_violations` lists what
+was malformed.
 
-Pools: <region>_UsersN has N generated users, for any N; eu-west-1_AbCdEf123 has the 300 people of the demo, and
+Pools: <region>_UsersN has N generated users, for any N, and <region>_OldUsersN too, whose subs are random UUIDs as in
+pools made before 2024; eu-west-1_AbCdEf123 has the 300 people of the demo, and
 eu-west-1:11111111-2222-4333-8444-555555555555 is the demo's identity pool. Tests add others through the control
 interface: the paths that begin with `/_` (see Cognito.handle_control). A region lists all its pools but the generated
 ones.
@@ -41,19 +43,22 @@ from http.server import BaseHTTPRequestHandler
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from botocore.loaders import Loader
 from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
-MODELS = {model.metadata["targetPrefix"]: model
-          for model in (ServiceModel(Loader().load_service_model(name, "service-2"), name)
-                        for name in ("cognito-idp", "cognito-identity"))}
+import aws_credentials
+
+MODEL_FILE = os.path.join(os.path.dirname(os.path.realpath(__file__)), "model.json")  # pin-model writes it
+with open(MODEL_FILE, encoding="ascii") as _file:
+    MODELS = {model["metadata"]["targetPrefix"]: ServiceModel(model, name)
+              for name, model in json.load(_file)["services"].items()}
 CONTENT_TYPE = "application/x-amz-json-1.1"
 SIGNED_ALWAYS = {"content-type", "host", "x-amz-date", "x-amz-target"}
 AUTHORIZATION = re.compile(
     r"AWS4-HMAC-SHA256 Credential=([^/]+)/(\d{8})/([^/]+)/([^/]+)/aws4_request, ?"
     r"SignedHeaders=([a-z0-9;-]+), ?Signature=([0-9a-f]{64})")
 DATE_FORMAT = "%Y%m%dT%H%M%SZ"
+KEYS_PATH = re.compile(r"/([^/]+)/\.well-known/jwks\.json")
 MAX_SKEW = 300  # seconds
 
 
@@ -72,9 +77,20 @@ def digest(username):
     return hashlib.md5(username.encode()).digest()
 
 
-def user_type(username, attributes, status, enabled, created, modified, mfa):
+def new_sub(username):
+    """Return a sub as in pools made since 2024: of the first eight digits, every second one is the pool's."""
+    d = digest(username).hex()
+    return f"{d[0]}4{d[1]}8{d[2]}4{d[3]}8-{d[4]}0{d[5]}1-70{d[6:8]}-{d[8:12]}-{d[12:24]}"
+
+
+def old_sub(username):
+    """Return a sub as in pools made before 2024: a random UUID."""
+    return str(uuid.UUID(bytes=digest(username), version=4))
+
+
+def user_type(username, attributes, status, enabled, created, modified, mfa, make_sub=new_sub):
     """Return a user as ListUsers returns it, without the attributes that are None."""
-    attributes = {"sub": str(uuid.UUID(bytes=digest(username), version=4)), **attributes}
+    attributes = {"sub": make_sub(username), **attributes}
     return {
         "Username": username,
         "Attributes": [{"Name": name, "Value": value} for name, value in attributes.items() if value is not None],
@@ -87,7 +103,7 @@ def user_type(username, attributes, status, enabled, created, modified, mfa):
 
 
 @functools.lru_cache(maxsize=20_000)
-def generated_user(number):
+def generated_user(number, make_sub):
     """Return user `number` of any generated pool."""
     username = f"user{number:06d}"
     attributes = {
@@ -99,21 +115,24 @@ def generated_user(number):
     }
     status = "CONFIRMED" if number % 8 else RARE_STATUSES[number // 8 % len(RARE_STATUSES)]
     created = 1_600_000_000.25 + 60 * number
-    return user_type(username, attributes, status, number % 10 != 0, created, created + 3600.5, number % 25 == 0)
+    return user_type(username, attributes, status, number % 10 != 0, created, created + 3600.5, number % 25 == 0,
+                     make_sub)
 
 
 class GeneratedUsers(Sequence):
     """Users 1 to `count`, each generated on access."""
 
-    def __init__(self, count):
-        self.numbers = range(1, count + 1)
+    def __init__(self, count, make_sub):
+        self.numbers, self.make_sub = range(1, count + 1), make_sub
 
     def __len__(self):
         return len(self.numbers)
 
     def __getitem__(self, index):
         numbers = self.numbers[index]
-        return [generated_user(n) for n in numbers] if isinstance(index, slice) else generated_user(numbers)
+        if isinstance(index, slice):
+            return [generated_user(n, self.make_sub) for n in numbers]
+        return generated_user(numbers, self.make_sub)
 
 
 def demo_user(given, family):
@@ -153,8 +172,12 @@ def demo_pool():
              "ExplicitAuthFlows": ["ALLOW_USER_SRP_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"], "RefreshTokenValidity": 30},
             {"ClientId": "2example34567890", "ClientName": "phone", **DEMO_DATES,
              "ExplicitAuthFlows": ["ALLOW_CUSTOM_AUTH"], "RefreshTokenValidity": 90}],
-        identity_providers=[{"ProviderName": "Google", "ProviderType": "Google", **DEMO_DATES},
-                            {"ProviderName": "example-corp", "ProviderType": "SAML", **DEMO_DATES}],
+        identity_providers=[
+            {"ProviderName": "Google", "ProviderType": "Google", **DEMO_DATES, "AttributeMapping": {"email": "email"},
+             "ProviderDetails": {"client_id": "3example45678901", "client_secret": "8example76543210",
+                                 "authorize_scopes": "email openid"}},
+            {"ProviderName": "example-corp", "ProviderType": "SAML", **DEMO_DATES, "IdpIdentifiers": ["example.com"],
+             "ProviderDetails": {"MetadataURL": "https://login.example.com/metadata"}}],
         details={"Name": "demo", "MfaConfiguration": "OPTIONAL", "DeletionProtection": "ACTIVE", **DEMO_DATES,
                  "Policies": {"PasswordPolicy": {"MinimumLength": 12, "RequireNumbers": True}}})
 
@@ -220,6 +243,7 @@ class Pool(Pages):
         names = [group.get("GroupName") for group in self.groups]
         self.memberships = {name: set(self.memberships.get(name, ())) for name in names}
         self.clients = [{"UserPoolId": self.id, **client} for client in self.clients]
+        self.identity_providers = [{"UserPoolId": self.id, **provider} for provider in self.identity_providers]
         region, _, name = self.id.partition("_")
         self.details = {"Id": self.id, "Name": name, "EstimatedNumberOfUsers": len(self.users),
                         "Arn": f"arn:aws:cognito-idp:{region}:123456789012:userpool/{self.id}", **self.details}
@@ -239,6 +263,12 @@ class Pool(Pages):
                 return client
         raise ServiceError("ResourceNotFoundException", f"User pool client {client_id} does not exist.")
 
+    def identity_provider(self, name):
+        for provider in self.identity_providers:
+            if provider.get("ProviderName") == name:
+                return provider
+        raise ServiceError("ResourceNotFoundException", f"Identity provider {name} does not exist.")
+
     def members(self, group):
         if group not in self.memberships:
             raise ServiceError("ResourceNotFoundException", "Group not found.")
@@ -246,18 +276,18 @@ class Pool(Pages):
 
     @functools.lru_cache(maxsize=1000)
     def search(self, text):
-        """Return the users that match a filter."""
+        """Return the users that match a filter, sorted by its attribute."""
         if not text or self.ignore_filter:
             return self.users
-        matches = parse_filter(text)
-        return [user for user in self.users if matches(user)]
+        name, matches = parse_filter(text)
+        return sorted(filter(matches, self.users), key=lambda user: filter_value(user, name))
 
 
 @functools.cache
 def generated_pool(pool_id):
     """Return the generated pool with that id, or None if the id is not of a generated pool."""
-    generated = re.fullmatch(r"[\w-]+_Users(\d+)", pool_id)
-    return generated and Pool(pool_id, GeneratedUsers(int(generated[1])))
+    generated = re.fullmatch(r"[\w-]+_(Old)?Users(\d+)", pool_id)
+    return generated and Pool(pool_id, GeneratedUsers(int(generated[2]), old_sub if generated[1] else new_sub))
 
 
 # ---- Operations ----
@@ -279,7 +309,7 @@ def filter_value(user, name):
 
 
 def parse_filter(text):
-    """Convert `attribute = "value"` or `attribute ^= "value"` to a predicate on users."""
+    """Return the attribute of `attribute = "value"` or `attribute ^= "value"`, and the predicate on users."""
     parts = FILTER.fullmatch(text)
     if not parts:
         raise ServiceError("InvalidParameterException", "Error while parsing filter.")
@@ -289,8 +319,8 @@ def parse_filter(text):
     if name == "cognito:user_status":  # the only attribute that is compared case-insensitively
         value = value.upper()
     if operator == "=":
-        return lambda user: filter_value(user, name) == value
-    return lambda user: (filter_value(user, name) or "").startswith(value)
+        return name, lambda user: filter_value(user, name) == value
+    return name, lambda user: (filter_value(user, name) or "").startswith(value)
 
 
 def page_token(resource, listing, number):
@@ -313,6 +343,11 @@ def page(resource, parameters, key, items, token_key="NextToken"):
     full, empty = divmod(number, resource.empty_pages + 1)
     more = {token_key: page_token(resource, listing, number + 1)} if number + 1 < pages else {}
     return {key: [] if empty else items[full * size:(full + 1) * size], **more}
+
+
+def parts(items, *keys):
+    """Return these members of each item, as far as it has them."""
+    return [{key: item[key] for key in keys if key in item} for item in items]
 
 
 def list_users(pool, query):
@@ -338,9 +373,12 @@ def get_user(pool, query):
 
 
 def list_clients(pool, query):
-    shown = ("ClientId", "UserPoolId", "ClientName")
-    return page(pool, query, "UserPoolClients",
-                [{key: client[key] for key in shown if key in client} for client in pool.clients])
+    return page(pool, query, "UserPoolClients", parts(pool.clients, "ClientId", "UserPoolId", "ClientName"))
+
+
+def list_identity_providers(pool, query):
+    return page(pool, query, "Providers",
+                parts(pool.identity_providers, "ProviderName", "ProviderType", "CreationDate", "LastModifiedDate"))
 
 
 # Each function takes the resource that the request names (a user pool, an identity pool or an account's region) and the
@@ -358,7 +396,9 @@ OPERATIONS = {
     "DescribeUserPool": lambda pool, query: {"UserPool": pool.details},
     "ListUserPoolClients": list_clients,
     "DescribeUserPoolClient": lambda pool, query: {"UserPoolClient": pool.client(query["ClientId"])},
-    "ListIdentityProviders": lambda pool, query: page(pool, query, "Providers", pool.identity_providers),
+    "ListIdentityProviders": list_identity_providers,
+    "DescribeIdentityProvider":
+        lambda pool, query: {"IdentityProvider": pool.identity_provider(query["ProviderName"])},
     "ListUserPools": lambda account, query: page(account, query, "UserPools", account.user_pools),
     "ListIdentityPools": lambda account, query: page(account, query, "IdentityPools", account.identity_pools),
     "DescribeIdentityPool": lambda pool, query: pool.details,
@@ -389,12 +429,15 @@ class Call:
         self.headers = {name.lower(): value for name, value in headers}
         self.repeats = len(headers) > len(self.headers)
         self.prefix, _, operation = self.headers.get("x-amz-target", "").rpartition(".")
-        self.operation = operation or None
+        keys = KEYS_PATH.fullmatch(path)
+        self.keys_pool = keys and keys[1]
+        self.issues = aws_credentials.operation(method, path, self.headers, body)
+        self.operation = self.issues or ("jwks.json" if keys else operation or None)
         self.model = MODELS.get(self.prefix)
         try:
             self.parameters = json.loads(body)
         except ValueError:
-            self.parameters = None
+            self.parameters = aws_credentials.parameters(body) if self.issues and body else None
         self.record = {"operation": self.operation, "body": self.parameters, "headers": self.headers,
                        "connection": connection, "time": time.time(), "status": None, "error": None}
 
@@ -491,8 +534,8 @@ def check_limits(value, shape, name):
     """Check what botocore's validator ignores: patterns, maxima, and that true is not 1."""
     limits = shape.metadata
     size = value if isinstance(value, (int, float)) else len(value)
-    # Python has no \p{…}: the model uses all of these classes together, for the visible characters
-    pattern = limits.get("pattern", "(?s).*").replace(r"\p{L}\p{M}\p{S}\p{N}\p{P}", r"\S")
+    # Python has no \p{…}: the model uses all of these classes together, for the visible characters; Z are separators
+    pattern = limits.get("pattern", "(?s).*").replace(r"\p{L}\p{M}\p{S}\p{N}\p{P}", r"\S").replace(r"\p{Z}", r"\s")
     mismatch = isinstance(value, str) and not re.fullmatch(pattern, value)
     if mismatch or size > limits.get("max", size) or isinstance(value, bool) != (shape.type_name == "boolean"):
         raise ValueError(f"Value {value!r} at {name} fails to satisfy its constraint")
@@ -528,12 +571,12 @@ def check_age(date, now):
                            f"{text(now + MAX_SKEW)} ({text(now)} + 5 min.)")
 
 
-def check_signature(call, credentials, region, signed, signature):
+def check_signature(call, credentials, service, region, signed, signature):
     """Sign the received request with botocore, and compare the signatures."""
     headers = {name: call.headers[name] for name in signed if name in call.headers}
     request = AWSRequest(call.method, f"http://{call.headers['host']}{call.path}", headers, call.body)
     request.context["timestamp"] = call.headers["x-amz-date"]
-    signer = SigV4Auth(credentials, call.model.endpoint_prefix, region)
+    signer =SigV4Auth(credentials, service, region)
     canonical = signer.canonical_request(request)
     to_sign = signer.string_to_sign(request, canonical)
     if signer.signature(to_sign, request) != signature:
@@ -553,23 +596,31 @@ class Key:
     secret: str
     token: str = None
     expired: bool = False
+    expires: float = None
     denied: Sequence = ()
 
 
 @dataclass
 class Quota:
-    """A token bucket (fields as of `PUT /_quota`): requests per second, and the size of the bucket."""
+    """A token bucket (fields as of `PUT /_quota`): requests per second, and the size of the bucket; or, without a size,
+    a count of the requests in each second of the clock. Another client may take all for the last seconds of every 10."""
 
     rate: float
-    burst: float
+    burst: float = None
+    taken_seconds: float = 0
 
     def __post_init__(self):
-        self.tokens, self.updated = self.burst, time.monotonic()
+        self.tokens, self.updated = self.burst or self.rate, time.monotonic()
 
     def acquire(self):
         """Take a token for a request; return False if there is none."""
         now = time.monotonic()
-        self.tokens = min(self.burst, self.tokens + (now - self.updated) * self.rate)
+        if self.burst:
+            self.tokens = min(self.burst, self.tokens + (now - self.updated) * self.rate)
+        elif int(now) > int(self.updated):
+            self.tokens = self.rate
+        if now % 10 >= 10 - self.taken_seconds:
+            self.tokens = 0
         self.updated = now
         if self.tokens < 1:
             return False
@@ -586,32 +637,40 @@ class Cognito:
         self.identity_pools = {pool.id: pool for pool in [demo_identity_pool()]}
         self.accounts = {}
         self.keys = {"AKIAIOSFODNN7EXAMPLE": Key("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")}
+        self.credentials = aws_credentials.Services(self, check_shape, ServiceError)
         self.faults, self.requests, self.violations = [], [], []
+        self.jwks = {}
         self.ahead = 0
         self.quota = None
 
     def now(self):
         return time.time() + self.ahead
 
-    def authorize(self, call):
+    def add_key(self, key_id, secret, token, expires):
+        """Add an access key that was issued."""
+        self.keys[key_id] = Key(secret, token, expires=expires)
+
+    def authorize(self, call, expected_service=None, signed_always=SIGNED_ALWAYS):
         """Check the signature; return the key, and the region that the request is signed for."""
+        expected_service = expected_service or call.model.endpoint_prefix
         parts = AUTHORIZATION.fullmatch(call.headers.get("authorization", ""))
         if not parts:
             raise MalformedRequest("IncompleteSignatureException", "no Authorization header of Signature Version 4")
         key_id, day, region, service, names, signature = parts.groups()
         signed, date = names.split(";"), call.headers.get("x-amz-date", "")
-        required = SIGNED_ALWAYS | {"x-amz-security-token"} & call.headers.keys()
+        required = signed_always | {"x-amz-security-token"} & call.headers.keys()
         if not required <= set(signed) or signed != sorted(signed):
             raise MalformedRequest("InvalidSignatureException", f"SignedHeaders lacks one of {required}, or is unsorted")
-        if not re.fullmatch(r"\d{8}T\d{6}Z", date) or (day, service) != (date[:8], call.model.endpoint_prefix):
+        if not re.fullmatch(r"\d{8}T\d{6}Z", date) or(day, service) != (date[:8], expected_service):
             raise MalformedRequest("InvalidSignatureException", "Credential lacks x-amz-date's day or the service's name")
         key = self.keys.get(key_id)
         if not key or call.headers.get("x-amz-security-token") != key.token:
             raise ServiceError("UnrecognizedClientException", "The security token included in the request is invalid.")
-        if key.expired:
+        if key.expired or key.expires is not None and key.expires <= self.now():
             raise ServiceError("ExpiredTokenException", "The security token included in the request is expired")
         check_age(date, self.now())
-        check_signature(call, Credentials(key_id, key.secret), region, signed, signature)
+        check_signature(call, Credentials(key_id, key.secret), service, region, signed, signature)
+        call.record["key"] = key_id
         return key, region
 
     def pool(self, pool_id, region):
@@ -657,11 +716,25 @@ class Cognito:
                                f"to perform: {action} because no identity-based policy allows the {action} action")
         return self.resource(call.parameters, region)
 
+    def token_keys(self, call):
+        """Return the keys of a pool's tokens, which everybody may read, and nobody needs to sign for."""
+        if call.method != "GET" or call.body or "authorization" in call.headers:
+            raise MalformedRequest("BadRequest", "not an unsigned GET without a body")
+        if call.keys_pool not in self.jwks:
+            raise ServiceError("ResourceNotFoundException", f"User pool {call.keys_pool} does not exist.")
+        return self.jwks[call.keys_pool]
+
     def perform(self, call, replacement):
         """Return the response to a request. The request is checked even if a fault replaces the response."""
+        if call.issues:
+            status, content_type, body = self.credentials.perform(call)
+            return replacement or Response(status, body, {"content-type": content_type})
         try:
-            resource = self.check(call)
-            content = None if replacement else OPERATIONS[call.operation](resource, call.parameters)
+            if call.keys_pool:
+                content = self.token_keys(call)
+            else:
+                resource = self.check(call)
+                content = None if replacement else OPERATIONS[call.operation](resource, call.parameters)
         except ServiceError as service_error:
             if isinstance(service_error, MalformedRequest):
                 self.violations.append(f"{call.operation}: {service_error}")
@@ -693,6 +766,8 @@ class Cognito:
         match route:
             case ["PUT", "_pool", pool_id]:
                 self.pools[pool_id] = Pool(pool_id, **content)
+            case ["PUT", "_jwks", pool_id]:
+                self.jwks[pool_id] = content
             case ["PUT", "_identity_pool", pool_id]:
                 self.identity_pools[pool_id] = IdentityPool(pool_id, **content)
             case ["PUT", "_account", region]:
@@ -703,6 +778,10 @@ class Cognito:
                 self.ahead = float(content)
             case ["PUT", "_quota"]:
                 self.quota = Quota(**content) if content else None
+            case ["PUT", "_credentials"]:
+                self.credentials.configure(content)
+            case ["PUT", "_credentials", "expire"]:
+                self.credentials.expire()
             case ["PUT", "_keys"]:
                 self.keys |= {key_id: Key(**key) for key_id, key in content.items()}
             case ["GET", "_requests"]:
@@ -816,7 +895,7 @@ def tls_context(folder):
     certificate("ca", "-subj", f"/CN=CA of the local Cognito, {os.path.basename(folder)}",
                 "-addext", "keyUsage=critical,keyCertSign")
     certificate("server", "-subj", "/CN=localhost", "-CA", f"{folder}/ca.pem", "-CAkey", f"{folder}/ca.key",
-                "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-addext", "basicConstraints=CA:FALSE")
+                "-addext", "subjectAltName=DNS:localhost,DNS:*.flaky.test,IP:127.0.0.1", "-addext", "basicConstraints=CA:FALSE")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(f"{folder}/server.pem", f"{folder}/server.key")

@@ -136,6 +136,7 @@ sign(int length)
 	char        *key = make_secret('k', length);
 	char        *token = make_secret('t', length);
 	SigV4Header  headers[] = {{"host", "localhost"}, {"x-amz-security-token", token}};
+	SigV4Key     signing_key = {.day = ""};
 	SigV4Request request = {.access_key_id = "AKIA",
 							.secret_access_key = key,
 							.region = "eu-west-1",
@@ -144,7 +145,8 @@ sign(int length)
 							.headers = headers,
 							.nheaders = 2,
 							.body = "{}",
-							.length = 2};
+							.length = 2,
+							.key = &signing_key};
 
 	secrets[0] = key;
 	secrets[1] = token;

@@ -1,35 +1,45 @@
 /*
  * slow_resolver.c
- *		For LD_PRELOAD: a resolver that takes five seconds to find no host whose
- *		name ends in .stall.test, and is the usual one for all others.
+ *		For LD_PRELOAD: a resolver with other results for some host names.
+ *
+ * .stall.test   no host, after five seconds
+ * .flaky.test   this machine; but no host, once, if the file RESOLVER_FAULT exists,
+ *               which is then removed
  */
 #include <dlfcn.h>
 #include <netdb.h>
+#include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define STALLING ".stall.test"
-
 typedef int (*Resolver)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
 
-/* Does a host name end in STALLING? */
-static int
-stalls(const char *host)
+/* Return true if a host name ends in a suffix. */
+static bool
+ends_in(const char *host, const char *suffix)
 {
 	size_t length = host != NULL ? strlen(host) : 0;
 
-	return length > strlen(STALLING) && strcmp(host + length - strlen(STALLING), STALLING) == 0;
+	return length > strlen(suffix) && strcmp(host + length - strlen(suffix), suffix) == 0;
 }
 
-/* Takes the place of the C library's. */
+/* Take the place of the C library's. */
 int
 getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
 			struct addrinfo **found)
 {
-	Resolver usual = (Resolver) dlsym(RTLD_NEXT, "getaddrinfo");
+	Resolver    usual = (Resolver) dlsym(RTLD_NEXT, "getaddrinfo");
+	const char *fault = getenv("RESOLVER_FAULT");
 
-	if (!stalls(host))
+	if (ends_in(host, ".stall.test"))
+	{
+		sleep(5);
+		return EAI_NONAME;
+	}
+	if (!ends_in(host, ".flaky.test"))
 		return usual(host, service, hints, found);
-	sleep(5);
-	return EAI_NONAME;
+	if (fault != NULL && unlink(fault) == 0)
+		return EAI_AGAIN;
+	return usual("127.0.0.1", service, hints, found);
 }

@@ -1,14 +1,14 @@
 -- Makes a Vault for the tests and the demo, as superuser:
 --	psql -v ON_ERROR_STOP=1 -f test/vault.sql
--- Where the real extension is installed, that one; else a stand-in with its
--- public face, encrypted with pgcrypto, that nobody has been granted anything on.
+-- Where the library of the real extension is preloaded (see test/vault-settings), that one; else a
+-- stand-in with its public face, encrypted with pgcrypto, that nobody has been granted anything on.
 \set QUIET on
 SET client_min_messages = warning;
 
-SELECT count(*) = 1 AS is_available FROM pg_available_extensions WHERE name = 'supabase_vault'
+SELECT current_setting('shared_preload_libraries') ~ '\msupabase_vault\M' AS is_preloaded
 \gset
-\if :is_available
-CREATE EXTENSION supabase_vault CASCADE;
+\if :is_preloaded
+CREATE EXTENSION supabase_vault;
 \else
 
 CREATE SCHEMA vault;

@@ -9,17 +9,17 @@
 #include "lib/stringinfo.h"
 #include "utils/memutils.h"
 
-#include <curl/curl.h>
 #include <math.h>
 #include <openssl/crypto.h>
 #include <time.h>
 
 #include "aws/client.h"
 #include "aws/error.h"
+#include "aws/headers.h"
 #include "aws/http.h"
 #include "aws/json.h"
-#include "aws/sigv4.h"
 #include "clock.h"
+#include "server/quota.h"
 #include "server/session.h"
 
 #define CONTENT_TYPE "application/x-amz-json-1.1"
@@ -29,6 +29,22 @@ const AwsService aws_user_pools = {"cognito-idp", "AWSCognitoIdentityProviderSer
 const AwsService aws_identity_pools = {"cognito-identity", "AWSCognitoIdentityService",
 									   offsetof(CognitoServer, identity_endpoint)};
 
+/* The quotas that AWS documents, in requests per second */
+static const struct
+{
+	const char *category; /* NULL for a quota of the operation's own */
+	double      rate;
+	bool        is_of_pool; /* of each operation in each pool */
+} quotas[] = {
+	[AWS_OPERATION] = {NULL, 5, false},
+	[AWS_USER_LIST] = {"UserList", 30, false},
+	[AWS_USER_RESOURCE_READ] = {"UserResourceRead", 50, false},
+	[AWS_USER_UPDATE] = {"UserUpdate", 25, false},
+	[AWS_USER_POOL_READ] = {"UserPoolRead", 15, false},
+	[AWS_USER_POOL_RESOURCE_READ] = {NULL, 5, true},
+	[AWS_USER_POOL_CLIENT_READ] = {NULL, 5, true},
+};
+
 /* Back-off in milliseconds: the first, and the longest unless the service asks for more. */
 #define FIRST_BACKOFF 100
 #define LONGEST_BACKOFF 5000
@@ -36,7 +52,10 @@ const AwsService aws_identity_pools = {"cognito-identity", "AWSCognitoIdentitySe
 /* The longest Retry-After to comply with, in seconds; after a longer one, the request fails. */
 #define LONGEST_RETRY_AFTER 300
 
-/* How much this machine's clock may differ from the service's, in seconds. */
+/* How long to send throttled requests again while none is accepted, in milliseconds. */
+#define LONGEST_THROTTLING (60 * 1000)
+
+/* The maximum difference between this machine's clock and the service's, in seconds. */
 #define MAX_CLOCK_OFFSET SECS_PER_DAY
 
 /* Room for a time such as 2026-01-31 23:59:59, with a year of up to ten digits. */
@@ -58,26 +77,60 @@ struct AwsRequest
 	const Endpoint *endpoint;
 	char           *target; /* the value of the header x-amz-target */
 	StringInfoData  body;
+	size_t          reply_length; /* of the last response */
+	SigV4Key        key;
 	RequestState    state;
-	double          due;             /* when it may be sent, in clock_now's milliseconds */
+	double          scheduled;       /* when it was to be sent first, in clock_now's milliseconds */
+	double          due;             /* when it may be sent, likewise */
 	double          sent;            /* when it was sent last, likewise */
 	bool            not_found;       /* the response was an error of not_found_type */
-	int             retries;         /* of this body */
+	int             retries;         /* of this body, after failures */
+	int             throttlings;     /* of this body, each of which was retried, too */
 	bool            clock_corrected; /* for this body */
-	time_t          clock_offset;    /* by which the service's clock is ahead, in seconds */
+	int             credentials_version; /* of the provider, with which it was signed */
+	bool            credentials_renewed; /* for this body, because they had expired */
+
+	MemoryContextCallback release;
 };
 
-/* Return the endpoint that a server names for a service, or else the service's own. */
-static const Endpoint *
-find_endpoint(const CognitoServer *server, const AwsService *service)
+const Endpoint *
+aws_endpoint(const CognitoServer *server, const AwsService *service)
 {
 	const Endpoint *named = *(const Endpoint *const *) ((const char *) server + service->endpoint);
-	bool            china = strncmp(server->region, "cn-", strlen("cn-")) == 0;
 
-	if (named != NULL)
-		return named;
-	return endpoint_of_host(
-		psprintf("%s.%s.amazonaws.com%s", service->prefix, server->region, china ? ".cn" : ""));
+	return named != NULL ? named : endpoint_of_service(service->prefix, server->region);
+}
+
+/* Wipe the signing key of a request; callback of its memory context. */
+static void
+release(void *arg)
+{
+	OPENSSL_cleanse(&((AwsRequest *) arg)->key, sizeof(SigV4Key));
+}
+
+/*
+ * Return what stands for the account of a server, which is not known: two access keys of
+ * an account are limited as two sessions are.  Keys of a role are replaced every hour.
+ */
+static const char *
+account_of(const CognitoServer *server)
+{
+	if (server->provider == NULL)
+		return server->access_key_id;
+	return server->role_arn != NULL ? server->role_arn : server->credential_source;
+}
+
+/* Return the limiter of the quota of an operation. */
+static Limiter *
+find_limiter(const CognitoServer *server, const AwsOperation *operation, const Endpoint *endpoint)
+{
+	const char *category = quotas[operation->quota].category;
+	bool        is_of_pool = quotas[operation->quota].is_of_pool;
+	const char *pool = is_of_pool ? server_pool_id(server, operation->pool) : "";
+	char *name = psprintf("%s %s %s %s %s", account_of(server), server->region, endpoint->host,
+						  category != NULL ? category : operation->name, pool);
+
+	return quota_limiter(name, quotas[operation->quota].rate, is_of_pool);
 }
 
 AwsRequest *
@@ -89,9 +142,11 @@ aws_create_request(const CognitoServer *server, const AwsOperation *operation,
 
 	request->call = (AwsCall){.server = server, .operation = operation};
 	request->not_found_type = not_found_type;
+	request->release = (MemoryContextCallback){.func = release, .arg = request};
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, &request->release);
 	request->http = http_create();
-	request->limiter = &server->session->limiter;
-	request->endpoint = find_endpoint(server, operation->service);
+	request->endpoint = aws_endpoint(server, operation->service);
+	request->limiter = find_limiter(server, operation, request->endpoint);
 	request->target = psprintf("%s.%s", operation->service->target, operation->name);
 	initStringInfo(&request->body);
 
@@ -99,18 +154,16 @@ aws_create_request(const CognitoServer *server, const AwsOperation *operation,
 	return request;
 }
 
-/*
- * Append a header line that will be sent.  It may hold a session token, so it is
- * allocated at its final size: a buffer that had to grow would leave a copy.
- */
-static List *
-add_line(List *lines, const char *name, const char *value)
+/* Forget the signing key of a request if the credentials have been replaced since. */
+static void
+check_signing_key(AwsRequest *request)
 {
-	size_t size = strlen(name) + strlen(": ") + strlen(value) + 1;
-	char  *line = palloc(size);
+	const CredentialProvider *provider = request->call.server->provider;
 
-	snprintf(line, size, "%s: %s", name, value);
-	return lappend(lines, line);
+	if (provider == NULL || request->credentials_version == provider->version)
+		return;
+	OPENSSL_cleanse(&request->key, sizeof(SigV4Key));
+	request->credentials_version = provider->version;
 }
 
 /* Sign the body and start its transfer. */
@@ -118,63 +171,58 @@ static void
 sign_and_send(AwsRequest *request)
 {
 	const CognitoServer *server = request->call.server;
-	char                 date[SIGV4_DATE_SIZE];
-	SigV4Header          headers[5];
-	SigV4Request         signing = {.access_key_id = server->access_key_id,
+	SignedMessage        signing = {.access_key_id = server->access_key_id,
 									.secret_access_key = server->secret_access_key,
+									.session_token = server->session_token,
 									.region = server->region,
 									.service = request->call.operation->service->prefix,
-									.date = date,
-									.headers = headers,
+									.host = request->endpoint->host,
+									.content_type = CONTENT_TYPE,
+									.target = request->target,
 									.body = request->body.data,
-									.length = request->body.len};
+									.length = request->body.len,
+									.time = time(NULL) + server->session->clock_offset,
+									.key = &request->key};
 	HttpMessage          message = {.url = request->endpoint->url,
 									.direct = request->endpoint->is_plain_http,
+									.headers = headers_sign(&signing),
 									.body = request->body.data,
 									.length = request->body.len,
 									.connect_timeout = server->connect_timeout,
 									.request_timeout = server->request_timeout};
-	ListCell            *line;
-	int                  n = 0;
 
-	sigv4_date(date, time(NULL) + request->clock_offset);
-	headers[n++] = (SigV4Header){"content-type", CONTENT_TYPE};
-	headers[n++] = (SigV4Header){"host", request->endpoint->host};
-	headers[n++] = (SigV4Header){"x-amz-date", date};
-	if (server->session_token != NULL)
-		headers[n++] = (SigV4Header){"x-amz-security-token", server->session_token};
-	headers[n++] = (SigV4Header){"x-amz-target", request->target};
-	signing.nheaders = n;
-
-	for (int i = 0; i < n; i++)
-		message.headers = add_line(message.headers, headers[i].name, headers[i].value);
-	message.headers = add_line(message.headers, "authorization", sigv4_authorization(&signing));
 	http_send(request->http, &message);
-
-	foreach (line, message.headers)
-		OPENSSL_cleanse(lfirst(line), strlen(lfirst(line)));
-	list_free_deep(message.headers);
+	headers_free(message.headers);
 }
 
-/* Send a request and return 0, or return when to try again if it is not due or held back. */
+/*
+ * Send a request and return 0, or return when to try again if it is not due or held
+ * back.  That is at once if credentials were fetched, because requests in flight may
+ * have had their responses since they were last looked at.
+ */
 static double
 send_if_due(AwsRequest *request)
 {
 	const CognitoServer *server = request->call.server;
-	double               rate = server->max_requests_per_second;
+	Session             *session = server->session;
 	double               now = clock_now();
-	double               again;
+	double               again = Max(request->due, session->next_request);
 
-	if (request->due > now)
-		return request->due;
-	again = limiter_acquire(request->limiter, rate > 0 ? rate : INFINITY, now);
+	if (again > now)
+		return again;
+	if (server->provider != NULL && server->provider->renew(server->provider))
+		return now;
+	again = limiter_acquire(request->limiter, now);
 	if (again > 0)
 		return again;
 
+	if (server->max_requests_per_second > 0)
+		session->next_request = now + 1000.0 / server->max_requests_per_second;
+	check_signing_key(request);
 	sign_and_send(request);
 	request->state = REQUEST_IN_FLIGHT;
 	request->sent = now;
-	server->session->requests++;
+	session->requests++;
 	return 0;
 }
 
@@ -196,11 +244,13 @@ aws_send(AwsRequest *request, const char *const *arguments, const char *members)
 {
 	memcpy(request->call.arguments, arguments, sizeof(request->call.arguments));
 	write_body(&request->body, &request->call, members);
-	request->retries = 0;
+	request->retries = request->throttlings = 0;
 	request->clock_corrected = false;
+	request->credentials_renewed = false;
 	request->state = REQUEST_SCHEDULED;
-	request->due = clock_now();
-	send_if_due(request);
+	request->scheduled = request->due = clock_now();
+	if (request->call.server->session->clock_verified)
+		send_if_due(request);
 }
 
 /* Write a time in UTC, for a message. */
@@ -214,18 +264,17 @@ write_time(char text[MAX_TIME], time_t time)
 }
 
 /*
- * Set the clock offset from a response; return false if it has no date.  Raise an
- * error for an offset of more than MAX_CLOCK_OFFSET: no endpoint may have requests
+ * Set the session's clock offset from a response; return false if it has no date.
+ * Raise an error for an offset of more than MAX_CLOCK_OFFSET: no endpoint may have requests
  * signed for a time of its choice.
  */
 static bool
 correct_clock(AwsRequest *request)
 {
-	const char *date = http_header(request->http, "date");
-	time_t      service_time = date != NULL ? curl_getdate(date, NULL) : -1;
-	time_t      now = time(NULL);
-	char        service_text[MAX_TIME];
-	char        text[MAX_TIME];
+	time_t service_time = http_date(request->http);
+	time_t now = time(NULL);
+	char   service_text[MAX_TIME];
+	char   text[MAX_TIME];
 
 	if (service_time == -1)
 		return false;
@@ -235,44 +284,55 @@ correct_clock(AwsRequest *request)
 		write_time(text, now);
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
-				 errmsg("Cognito's clock differs from this machine's by more than a day for server "
-						"\"%s\"",
+				 errmsg("system clock differs from Cognito's by more than a day for server \"%s\"",
 						request->call.server->name),
-				 errdetail("%s: Cognito's clock shows %s UTC, this machine's %s UTC.",
+				 errdetail("%s: Cognito's clock shows %s UTC, the system clock shows %s UTC.",
 						   request->call.operation->name, service_text, text),
-				 errhint("Set this machine's clock.")));
+				 errhint("Correct the system clock.")));
 	}
-	request->clock_offset = service_time - now;
+	request->call.server->session->clock_offset = service_time - now;
 	return true;
 }
 
-/* Return how long to back off before the next try, in milliseconds. */
+/*
+ * Return how long to back off before the next try, in milliseconds.  After throttling, the
+ * limiter says when to send again.
+ */
 static double
-backoff_delay(const AwsRequest *request)
+backoff_delay(const AwsRequest *request, const AwsError *error)
 {
 	double longest = Min(ldexp(FIRST_BACKOFF, Min(request->retries, 30)), LONGEST_BACKOFF);
 	double jittered = longest * pg_prng_double(&pg_global_prng_state);
 
+	if (error->kind == AWS_ERROR_THROTTLED)
+		jittered = 0;
 	return Max(jittered, 1000.0 * (double) http_retry_after(request->http));
 }
 
-/* Return true if the same request may succeed if it is sent again later. */
+/* Return true if the same request is to be sent again, because it may succeed. */
 static bool
 is_retryable(const AwsRequest *request, const AwsError *error)
 {
-	return (error->kind == AWS_ERROR_THROTTLED || error->kind == AWS_ERROR_TRANSIENT) &&
-		   http_retry_after(request->http) <= LONGEST_RETRY_AFTER;
+	int    max_retries = request->call.server->max_retries;
+	double succeeded = Max(request->scheduled, request->limiter->accepted);
+
+	if (http_retry_after(request->http) > LONGEST_RETRY_AFTER)
+		return false;
+	if (error->kind == AWS_ERROR_THROTTLED)
+		return max_retries > 0 && clock_now() < succeeded + LONGEST_THROTTLING;
+	return error->kind == AWS_ERROR_TRANSIENT && request->retries < max_retries;
 }
 
 /* Count the response of a request, or its failure, and adapt the limiter. */
 static void
-record_response(const AwsRequest *request, const AwsError *error)
+record_response(AwsRequest *request, const AwsError *error)
 {
 	Session *session = request->call.server->session;
 	double   now = clock_now();
 
+	(void) http_body(request->http, &request->reply_length);
 	session->waited += now - request->sent;
-	session->bytes += (int64) aws_reply_length(request);
+	session->bytes += (int64) request->reply_length;
 	session->connections += http_connections(request->http);
 	if (error != NULL && error->kind == AWS_ERROR_THROTTLED)
 	{
@@ -280,25 +340,60 @@ record_response(const AwsRequest *request, const AwsError *error)
 		limiter_throttled(request->limiter, request->sent, now);
 	}
 	else
-		limiter_accepted(request->limiter, request->sent);
+		limiter_accepted(request->limiter, request->sent, now);
+}
+
+/*
+ * Note that the credentials have expired with which a request was signed, unless they
+ * have been replaced since; return false if the request cannot get others.
+ */
+static bool
+expire_credentials(AwsRequest *request)
+{
+	CredentialProvider *provider = request->call.server->provider;
+
+	if (provider == NULL)
+		return false;
+	if (request->credentials_version == provider->version)
+		provider->expired = true;
+	return true;
+}
+
+/* Return true if a request may succeed if it is signed anew at once, which is tried once. */
+static bool
+can_sign_anew(AwsRequest *request, const AwsError *error)
+{
+	if (error->kind == AWS_ERROR_WRONG_CLOCK && !request->clock_corrected)
+	{
+		request->clock_corrected = correct_clock(request);
+		if (request->clock_corrected)
+			request->call.server->session->clock_verified = false;
+		return request->clock_corrected;
+	}
+	if (error->kind == AWS_ERROR_EXPIRED && !request->credentials_renewed)
+		return request->credentials_renewed = expire_credentials(request);
+	return false;
 }
 
 /* Schedule a failed request to be sent again, or raise its error. */
 static void
 retry(AwsRequest *request, const AwsError *error)
 {
+	bool   at_once = can_sign_anew(request, error);
 	double delay = 0;
 
-	if (error->kind == AWS_ERROR_WRONG_CLOCK && !request->clock_corrected && correct_clock(request))
-		request->clock_corrected = true;
-	else if (is_retryable(request, error) && request->retries < request->call.server->max_retries)
+	if (!at_once && is_retryable(request, error))
 	{
-		delay = backoff_delay(request);
-		request->retries++;
+		delay = backoff_delay(request, error);
+		if (error->kind == AWS_ERROR_THROTTLED)
+			request->throttlings++;
+		else
+			request->retries++;
 		request->call.server->session->retries++;
 	}
-	else
-		aws_error_raise(error, &request->call, request->http, request->retries);
+	else if (!at_once)
+		aws_error_raise(error, &request->call, request->http,
+						request->retries + request->throttlings);
 	request->state = REQUEST_SCHEDULED;
 	request->due = clock_now() + delay;
 }
@@ -320,7 +415,10 @@ process_response(AwsRequest *request)
 	if (failed && !request->not_found)
 		retry(request, &error);
 	else
+	{
 		request->state = REQUEST_DONE;
+		request->call.server->session->clock_verified = true;
+	}
 }
 
 /*
@@ -341,6 +439,22 @@ process_responses(AwsRequest **requests, int nrequests)
 }
 
 /*
+ * Return true if requests must wait for the response of another one: a session sends
+ * one at a time until the service has accepted the time of a signature, because it would
+ * refuse all of them for the same wrong clock.
+ */
+static bool
+must_verify_clock(AwsRequest **requests, int nrequests)
+{
+	if (requests[0]->call.server->session->clock_verified)
+		return false;
+	for (int i = 0; i < nrequests; i++)
+		if (requests[i]->state == REQUEST_IN_FLIGHT)
+			return true;
+	return false;
+}
+
+/*
  * Send the requests that are due, in that order.  Return when to go on, infinite if not
  * before a response.
  */
@@ -356,7 +470,7 @@ send_scheduled(AwsRequest **requests, int nrequests)
 			if (requests[i]->state == REQUEST_SCHEDULED &&
 				(next == NULL || requests[i]->due < next->due))
 				next = requests[i];
-		if (next == NULL)
+		if (next == NULL || must_verify_clock(requests, nrequests))
 			return INFINITY;
 		again = send_if_due(next);
 		if (again > 0)
@@ -409,10 +523,7 @@ pg_attribute_noreturn() reject_reply(const AwsRequest *request, int sqlstate, co
 size_t
 aws_reply_length(const AwsRequest *request)
 {
-	size_t length;
-
-	(void) http_body(request->http, &length);
-	return length;
+	return request->reply_length;
 }
 
 const cJSON *

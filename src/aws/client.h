@@ -15,6 +15,9 @@
 
 typedef struct AwsRequest AwsRequest;
 
+/* Return the endpoint that a server names for a service, or else the service's own. */
+extern const Endpoint *aws_endpoint(const CognitoServer *server, const AwsService *service);
+
 /*
  * Return a request that lives, with its transfer's handle, in the server's context.
  * An error of the type not_found_type, which may be NULL, makes the reply NULL instead
@@ -25,8 +28,9 @@ extern AwsRequest *aws_create_request(const CognitoServer *server, const AwsOper
 
 /*
  * Send a request with the arguments of its operation, as AwsCall has them, and
- * further members of the JSON object, without its braces, as soon as the session's
- * limiter allows; return without waiting.
+ * further members of the JSON object, without its braces, as soon as the limiter of
+ * its quota and the server's max_requests_per_second allow; return without waiting.  If
+ * the service has accepted no request of the session yet, aws_wait sends it.
  */
 extern void aws_send(AwsRequest *request, const char *const *arguments, const char *members);
 
@@ -38,12 +42,19 @@ extern AwsRequest *aws_perform(const CognitoServer *server, const AwsOperation *
  * Wait until one of several requests has its reply, and return its index; or until
  * a time of clock_now (negative for never), and return -1.
  *
- * Throttled requests, transient failures and lost connections are retried, up to
- * the server's max_retries.  The back-off is a random part ("full jitter") of
- * 100 ms, doubled each time up to 5 s, but at least what the service asks for.  If
- * the service says that this machine's clock is wrong, the request is signed once
- * more, with the service's time.  Requests that the limiter holds back are sent in the
- * order in which they were due.
+ * Transient failures are retried, up to the server's max_retries: those of the service,
+ * of resolving, connecting and the TLS handshake, lost connections and timeouts, but
+ * never a certificate that is refused.  So an operation may be performed twice.  The
+ * back-off is a random part ("full jitter") of 100 ms, doubled each time up to 5 s, but
+ * at least what the service asks for.  Throttled requests are retried as the limiter
+ * permits, until no request of the same quota was accepted for a minute; not at all if
+ * max_retries is 0.
+ *
+ * If the service says that this machine's clock is wrong, the request is signed once
+ * more, with the service's time, as are all later ones of the session.  Until the service
+ * has accepted a request of the session, there is one in flight, so that a wrong clock
+ * makes no others fail.  Requests that are held back are sent in the order in which they
+ * were due.
  *
  * Raise the error of the first request that fails, of the classes in
  * docs/errors.md; the other requests end with the server's context.
@@ -57,7 +68,7 @@ extern int aws_wait(AwsRequest **requests, int nrequests, double until);
  */
 extern const cJSON *aws_reply(AwsRequest *request);
 
-/* Return the length of a reply's text, in bytes; 0 if no response has come. */
+/* Return the length of the last response's reply, in bytes, also after the request was sent again. */
 extern size_t aws_reply_length(const AwsRequest *request);
 
 /*

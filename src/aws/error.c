@@ -12,10 +12,10 @@
 #include "aws/error.h"
 #include "aws/json.h"
 
-/* How much of a service's message goes into an error, in bytes. */
+/* The maximum length of what an error quotes of a service's message, in bytes. */
 #define MAX_QUOTED 500
 
-/* How much of it is kept to find secrets and names in it, in bytes. */
+/* The maximum length of what is kept of it, to find secrets and names, in bytes. */
 #define MAX_KEPT (MAX_QUOTED + MAX_CREDENTIAL)
 
 /*
@@ -42,7 +42,7 @@ static const struct
 	{0xe0000, 0xe007f}, /* tags */
 };
 
-/* The types that mean something in particular; all others are AWS_ERROR_OTHER. */
+/* The types that are treated specially; all others are AWS_ERROR_OTHER. */
 static const struct
 {
 	const char  *type;
@@ -51,15 +51,23 @@ static const struct
 	{"TooManyRequestsException", AWS_ERROR_THROTTLED},
 	{"ThrottlingException", AWS_ERROR_THROTTLED},
 	{"Throttling", AWS_ERROR_THROTTLED},
+	{"ThrottledException", AWS_ERROR_THROTTLED},
+	{"RequestThrottled", AWS_ERROR_THROTTLED},
+	{"RequestThrottledException", AWS_ERROR_THROTTLED},
+	{"RequestLimitExceeded", AWS_ERROR_THROTTLED},
+	{"SlowDown", AWS_ERROR_THROTTLED},
 	{"InternalErrorException", AWS_ERROR_TRANSIENT},
 	{"InternalFailure", AWS_ERROR_TRANSIENT},
 	{"ServiceUnavailable", AWS_ERROR_TRANSIENT},
 	{"ServiceUnavailableException", AWS_ERROR_TRANSIENT},
+	{"RequestTimeout", AWS_ERROR_TRANSIENT},
+	{"RequestTimeoutException", AWS_ERROR_TRANSIENT},
 	{"RequestTimeTooSkewed", AWS_ERROR_WRONG_CLOCK},
 	{"RequestExpired", AWS_ERROR_WRONG_CLOCK},
 	{"UnrecognizedClientException", AWS_ERROR_CREDENTIALS},
 	{"InvalidClientTokenId", AWS_ERROR_CREDENTIALS},
 	{"InvalidSignatureException", AWS_ERROR_CREDENTIALS},
+	{"SignatureDoesNotMatch", AWS_ERROR_CREDENTIALS},
 	{"MissingAuthenticationToken", AWS_ERROR_CREDENTIALS},
 	{"MissingAuthenticationTokenException", AWS_ERROR_CREDENTIALS},
 	{"IncompleteSignature", AWS_ERROR_CREDENTIALS},
@@ -67,6 +75,7 @@ static const struct
 	{"ExpiredTokenException", AWS_ERROR_EXPIRED},
 	{"ExpiredToken", AWS_ERROR_EXPIRED},
 	{"AccessDeniedException", AWS_ERROR_DENIED},
+	{"AccessDenied", AWS_ERROR_DENIED},
 	{"NotAuthorizedException", AWS_ERROR_DENIED},
 	{"ResourceNotFoundException", AWS_ERROR_NOT_FOUND},
 	{"UserNotFoundException", AWS_ERROR_USER_NOT_FOUND},
@@ -75,6 +84,10 @@ static const struct
 };
 
 #define UNREACHABLE "could not connect to Cognito for server \"%s\""
+#define UNREACHABLE_HINT                                                                  \
+	"Check options \"region\" and \"endpoint_url\" (for identity pools, "                 \
+	"\"identity_endpoint_url\"), and the network.  To trust other certificates than the " \
+	"system's, set \"cognito_srf.ca_file\"."
 
 /* An error that is raised.  The %s in the message is the server; the hint may be NULL. */
 typedef struct ErrorText
@@ -87,29 +100,32 @@ typedef struct ErrorText
 /* The errors of responses */
 static const ErrorText response_errors[] = {
 	[AWS_ERROR_THROTTLED] =
-		{ERRCODE_CONFIGURATION_LIMIT_EXCEEDED, "Cognito throttles the requests of server \"%s\"",
-		 "The account's quota is shared with the application: try again when it is quieter, raise "
-		 "option \"max_retries\", or have the quota raised."},
-	[AWS_ERROR_TRANSIENT] = {ERRCODE_FDW_ERROR, "Cognito is failing for server \"%s\"",
-							 "This is the service's own failure: try again later."},
-	[AWS_ERROR_WRONG_CLOCK] = {ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
-							   "Cognito refused the time of the request for server \"%s\"",
-							   "Set this machine's clock."},
+		{ERRCODE_CONFIGURATION_LIMIT_EXCEEDED, "Cognito throttled the requests for server \"%s\"",
+		 "All applications that use the AWS account share its quota.  Try again later, or send "
+		 "fewer requests with option \"max_requests_per_second\"."},
+	[AWS_ERROR_TRANSIENT] = {ERRCODE_FDW_ERROR,
+							 "Cognito failed to process the request for server \"%s\"",
+							 "The cause is in the service.  Try again later."},
+	[AWS_ERROR_WRONG_CLOCK] =
+		{ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
+		 "Cognito refused the request for server \"%s\" because of its timestamp",
+		 "Correct the system clock."},
 	[AWS_ERROR_CREDENTIALS] =
 		{ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
 		 "Cognito refused the credentials of server \"%s\"",
-		 "Check the access key, its secret and the region, in the server or in the user mapping; "
-		 "temporary keys need \"aws_session_token\" too."},
+		 "Check the access key, its secret and the region, in the server or in the user mapping.  "
+		 "Temporary credentials also need \"aws_session_token\"."},
 	[AWS_ERROR_EXPIRED] = {ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
 						   "the session token of server \"%s\" has expired",
-						   "Set new temporary credentials, or use an access key of a user."},
+						   "Set new temporary credentials, or use the access key of an IAM user."},
 	[AWS_ERROR_DENIED] = {ERRCODE_INSUFFICIENT_PRIVILEGE,
-						  "IAM does not allow the access key of server \"%s\" to do this", NULL},
+						  "permission denied by IAM for the access key of server \"%s\"", NULL},
 	[AWS_ERROR_NOT_FOUND] = {ERRCODE_UNDEFINED_OBJECT,
-							 "Cognito does not find what the request for server \"%s\" asks for",
+							 "resource requested from Cognito for server \"%s\" does not exist",
 							 NULL},
 	[AWS_ERROR_USER_NOT_FOUND] = {ERRCODE_UNDEFINED_OBJECT,
-								  "Cognito does not find the user for server \"%s\"", NULL},
+								  "user requested from Cognito for server \"%s\" does not exist",
+								  NULL},
 	[AWS_ERROR_ARGUMENT] = {ERRCODE_INVALID_PARAMETER_VALUE,
 							"Cognito refused an argument of the request for server \"%s\"", NULL},
 	[AWS_ERROR_OTHER] = {ERRCODE_FDW_ERROR, "Cognito refused the request for server \"%s\"", NULL},
@@ -117,26 +133,24 @@ static const ErrorText response_errors[] = {
 
 /* The errors of transfers without a complete response */
 static const ErrorText transfer_errors[] = {
-	[HTTP_UNREACHABLE] =
-		{ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION, UNREACHABLE,
-		 "Check \"region\", \"endpoint_url\" (of identity pools, \"identity_endpoint_url\"), and "
-		 "what the network allows; \"cognito_srf.ca_file\" names certificates to trust."},
+	[HTTP_UNREACHABLE] = {ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION, UNREACHABLE,
+						  UNREACHABLE_HINT},
+	[HTTP_REFUSED] = {ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION, UNREACHABLE, UNREACHABLE_HINT},
 	[HTTP_TLS_HANDSHAKE_FAILED] = {ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION, UNREACHABLE,
-								   "Check that the port of the endpoint speaks TLS, of version 1.2 "
-								   "or later; one that speaks plain HTTP needs http://."},
+								   "Check that the endpoint supports TLS 1.2 or later.  The URL of "
+								   "an endpoint without TLS must begin with http://."},
 	[HTTP_BAD_CA_FILE] = {ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION, UNREACHABLE,
 						  "Set \"cognito_srf.ca_file\" to the absolute path of a file of "
 						  "certificates in PEM format that the server process can read."},
-	[HTTP_CONNECT_TIMEOUT] =
-		{ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
-		 "timeout expired while connecting to Cognito for server \"%s\"",
-		 "Check what the network allows; option \"connect_timeout\" says how long to try."},
+	[HTTP_CONNECT_TIMEOUT] = {ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
+							  "timeout expired while connecting to Cognito for server \"%s\"",
+							  "Check the network, or increase option \"connect_timeout\"."},
 	[HTTP_RESPONSE_TIMEOUT] =
 		{ERRCODE_FDW_ERROR,
 		 "timeout expired while waiting for Cognito's response for server \"%s\"",
-		 "Option \"request_timeout\" says how long to wait."},
-	[HTTP_CONNECTION_LOST] = {ERRCODE_FDW_ERROR,
-							  "the connection to Cognito for server \"%s\" broke", NULL},
+		 "Try again later, or increase option \"request_timeout\"."},
+	[HTTP_CONNECTION_LOST] = {ERRCODE_FDW_ERROR, "connection to Cognito for server \"%s\" was lost",
+							  NULL},
 	[HTTP_BODY_TOO_LARGE] = {ERRCODE_FDW_ERROR,
 							 "Cognito's response for server \"%s\" is larger than 32 MB", NULL},
 	[HTTP_HEADERS_TOO_LARGE] =
@@ -146,16 +160,18 @@ static const ErrorText transfer_errors[] = {
 		{ERRCODE_FDW_ERROR,
 		 "Cognito's response for server \"%s\" has a transfer encoding other than \"chunked\"",
 		 NULL},
-	[HTTP_BUFFERS_FULL] = {ERRCODE_FDW_ERROR,
-						   "Cognito's responses for server \"%s\" are together larger than 128 MB",
-						   "Lower option \"max_concurrent_requests\"."},
+	[HTTP_BUFFERS_FULL] =
+		{ERRCODE_FDW_ERROR,
+		 "Cognito's concurrent responses for server \"%s\" are larger than 128 MB in total",
+		 "Reduce option \"max_concurrent_requests\"."},
 	[HTTP_TOO_MANY_FILES] =
 		{ERRCODE_INSUFFICIENT_RESOURCES,
-		 "no file descriptor left for a connection to Cognito for server \"%s\"",
-		 "Lower option \"max_concurrent_requests\", or raise setting \"max_files_per_process\"."},
+		 "out of file descriptors for a connection to Cognito for server \"%s\"",
+		 "Reduce option \"max_concurrent_requests\", or increase \"max_files_per_process\"."},
 	[HTTP_OUT_OF_MEMORY] = {ERRCODE_OUT_OF_MEMORY,
 							"out of memory for Cognito's response for server \"%s\"", NULL},
-	[HTTP_FAILED] = {ERRCODE_FDW_ERROR, "Cognito refused the request for server \"%s\"", NULL},
+	[HTTP_FAILED] = {ERRCODE_FDW_ERROR,
+					 "could not complete the request to Cognito for server \"%s\"", NULL},
 };
 
 /*
@@ -170,15 +186,17 @@ static const struct
 	const char  *hint;
 } not_found_rules[] = {
 	{AWS_ERROR_USER_NOT_FOUND, "Username", "user",
-	 "SELECT * FROM cognito_users(%s) lists those there are."},
+	 "To list the users, execute: SELECT * FROM cognito_users(%s);"},
 	{AWS_ERROR_NOT_FOUND, "GroupName", "group",
-	 "SELECT * FROM cognito_groups(%s) lists those there are."},
+	 "To list the groups, execute: SELECT * FROM cognito_groups(%s);"},
 	{AWS_ERROR_NOT_FOUND, "ClientId", "app client",
-	 "SELECT * FROM cognito_app_clients(%s) lists those there are."},
+	 "To list the app clients, execute: SELECT * FROM cognito_app_clients(%s);"},
+	{AWS_ERROR_NOT_FOUND, "ProviderName", "identity provider",
+	 "To list the identity providers, execute: SELECT * FROM cognito_identity_providers(%s);"},
 	{AWS_ERROR_NOT_FOUND, "UserPoolId", "user pool",
-	 "Check \"user_pool_id\", and \"region\", with which the id begins."},
+	 "Check options \"user_pool_id\" and \"region\"; the id begins with the region."},
 	{AWS_ERROR_NOT_FOUND, "IdentityPoolId", "identity pool",
-	 "Check \"identity_pool_id\", and \"region\", with which the id begins."},
+	 "Check options \"identity_pool_id\" and \"region\"; the id begins with the region."},
 };
 
 /* Return the kind of a response whose type is not in the table. */
@@ -189,7 +207,7 @@ kind_of_status(long status)
 	{
 		case 429:
 			return AWS_ERROR_THROTTLED;
-		case 408: /* also what a connection is told that was idle for too long */
+		case 408: /* also sent on a connection that was idle for too long */
 		case 500:
 		case 502:
 		case 503:
@@ -200,19 +218,25 @@ kind_of_status(long status)
 	}
 }
 
-/* Return the kind of a response that is not 200. */
-static AwsErrorKind
-kind_of_response(long status, const AwsError *error)
+/* Return true if a signature is invalid because of its time, which only the message tells. */
+static bool
+is_wrong_time(const char *type, const char *message)
 {
-	/* A signature is also invalid when its time is wrong; only the message tells. */
-	if (error->type != NULL && strcmp(error->type, "InvalidSignatureException") == 0 &&
-		error->message != NULL &&
-		(strstr(error->message, "Signature expired") != NULL ||
-		 strstr(error->message, "not yet current") != NULL))
+	return message != NULL &&
+		   (strcmp(type, "InvalidSignatureException") == 0 ||
+			strcmp(type, "SignatureDoesNotMatch") == 0) &&
+		   (strstr(message, "Signature expired") != NULL ||
+			strstr(message, "not yet current") != NULL);
+}
+
+AwsErrorKind
+aws_error_kind(long status, const char *type, const char *message)
+{
+	if (type != NULL && is_wrong_time(type, message))
 		return AWS_ERROR_WRONG_CLOCK;
 
-	for (size_t i = 0; error->type != NULL && i < lengthof(types); i++)
-		if (strcmp(error->type, types[i].type) == 0)
+	for (size_t i = 0; type != NULL && i < lengthof(types); i++)
+		if (strcmp(type, types[i].type) == 0)
 			return types[i].kind;
 	return kind_of_status(status);
 }
@@ -228,7 +252,7 @@ unqualified_type(const char *type)
 	return pnstrdup(type, strcspn(type, ":"));
 }
 
-/* Return a copy of what is of use in a string of a response, in the current context. */
+/* Return a copy of the first MAX_KEPT bytes of a string of a response, NULL if it is NULL. */
 static char *
 copy_clipped(const char *text)
 {
@@ -262,6 +286,23 @@ parse_error(HttpRequest *http, AwsError *error)
 	MemoryContextDelete(context);
 }
 
+/* Return the kind of a transfer without a complete response. */
+static AwsErrorKind
+kind_of_outcome(HttpOutcome outcome)
+{
+	switch (outcome)
+	{
+		case HTTP_UNREACHABLE:
+		case HTTP_TLS_HANDSHAKE_FAILED:
+		case HTTP_CONNECT_TIMEOUT:
+		case HTTP_RESPONSE_TIMEOUT:
+		case HTTP_CONNECTION_LOST:
+			return AWS_ERROR_TRANSIENT;
+		default:
+			return AWS_ERROR_OTHER;
+	}
+}
+
 bool
 aws_error_of(HttpRequest *http, AwsError *error)
 {
@@ -270,22 +311,29 @@ aws_error_of(HttpRequest *http, AwsError *error)
 	memset(error, 0, sizeof(AwsError));
 	if (outcome != HTTP_RESPONSE)
 	{
-		error->kind = outcome == HTTP_CONNECTION_LOST ? AWS_ERROR_TRANSIENT : AWS_ERROR_OTHER;
+		error->kind = kind_of_outcome(outcome);
 		return true;
 	}
 	if (http_status(http) == 200)
 		return false;
 
 	parse_error(http, error);
-	error->kind = kind_of_response(http_status(http), error);
+	error->kind = aws_error_kind(http_status(http), error->type, error->message);
 	return true;
+}
+
+/* Return the length of a secret, 0 if there is none. */
+static size_t
+secret_length(const char *secret)
+{
+	return secret != NULL ? strlen(secret) : 0;
 }
 
 /* Mask a secret in a copy of a text, wherever it is in the text. */
 static void
 mask(char *copy, const char *text, const char *secret)
 {
-	size_t length = secret != NULL ? strlen(secret) : 0;
+	size_t length = secret_length(secret);
 
 	if (length == 0)
 		return;
@@ -348,20 +396,24 @@ reduce_to_ascii(char *text)
 }
 
 /*
- * Return a text of the service without secrets, which services quote from requests,
- * and without deceptive characters, clipped, and reduced to ASCII where this database
- * cannot hold the rest.  Only the part that is shown is examined, and as much after
- * it as a secret that begins there needs.
+ * Only the part that is shown is examined, and as much after it as a secret that begins
+ * there needs.
  */
-static char *
-quote(const char *words, const CognitoServer *server)
+char *
+aws_error_quote(const char *words, const char *const *secrets, int nsecrets)
 {
-	size_t token = server->session_token != NULL ? strlen(server->session_token) : 0;
-	char  *seen = pnstrdup(words, MAX_QUOTED + Max(strlen(server->secret_access_key), token));
-	char  *text = pstrdup(seen);
+	size_t longest = 0;
+	char  *seen;
+	char  *text;
 
-	mask(text, seen, server->secret_access_key);
-	mask(text, seen, server->session_token);
+	for (int i = 0; i < nsecrets; i++)
+		if (secrets[i] != NULL)
+			longest = Max(longest, strlen(secrets[i]));
+	seen = pnstrdup(words, MAX_QUOTED + longest);
+	text = pstrdup(seen);
+
+	for (int i = 0; i < nsecrets; i++)
+		mask(text, seen, secrets[i]);
 	clip(text);
 
 	if (GetDatabaseEncoding() != PG_UTF8 ||
@@ -369,6 +421,16 @@ quote(const char *words, const CognitoServer *server)
 		reduce_to_ascii(text);
 	replace_deceptive(text);
 	return text;
+}
+
+/* Return a text of the service without secrets, which services quote from requests. */
+static char *
+quote(const char *words, const CognitoServer *server)
+{
+	const char *secrets[] = {server->secret_access_key, server->session_token,
+							 server->replaced_secret, server->replaced_token};
+
+	return aws_error_quote(words, secrets, lengthof(secrets));
 }
 
 /* Return a name in a request, which is valid UTF-8, without deceptive characters. */
@@ -464,12 +526,28 @@ find_not_found_rule(const AwsError *error, const AwsCall *call, const char **nam
 static const char *
 find_hint(const AwsError *error, const AwsCall *call, const ErrorText *text)
 {
+	const CognitoServer *server = call->server;
+
+	if (server->provider != NULL &&
+		(error->kind == AWS_ERROR_CREDENTIALS || error->kind == AWS_ERROR_EXPIRED))
+		return psprintf("SELECT * FROM cognito_credentials(%s) shows where they come from.",
+						quote_literal_cstr(server->name));
+	if (error->kind == AWS_ERROR_DENIED && server->provider != NULL)
+		return psprintf("Allow the action %s:%s in the IAM policy of the credentials that "
+						"cognito_credentials(%s) shows.",
+						call->operation->service->prefix, call->operation->name,
+						quote_literal_cstr(server->name));
 	if (error->kind == AWS_ERROR_DENIED)
-		return psprintf("Allow the action %s:%s in the key's IAM policy.",
+		return psprintf("Allow the action %s:%s in the IAM policy of the access key.",
 						call->operation->service->prefix, call->operation->name);
+	if (error->kind == AWS_ERROR_THROTTLED && call->operation->quota != AWS_OPERATION)
+		return psprintf("%s  %s", text->hint,
+						call->operation->quota == AWS_USER_RESOURCE_READ
+							? "AWS raises this quota on request."
+							: "AWS does not raise this quota.");
 	if (error->kind == AWS_ERROR_ARGUMENT && get_argument(call, "Filter") != NULL)
-		return "A filter is one comparison, such as email = \"a@example.com\" or "
-			   "username ^= \"ab\", of at most 256 characters.";
+		return "A filter must be a single comparison of at most 256 characters, such as "
+			   "email = \"a@example.com\" or username ^= \"ab\".";
 	return text->hint;
 }
 

@@ -18,7 +18,7 @@
 typedef enum AwsErrorKind
 {
 	AWS_ERROR_THROTTLED,
-	AWS_ERROR_TRANSIENT, /* or a lost connection */
+	AWS_ERROR_TRANSIENT, /* or a transfer that may succeed the next time */
 	AWS_ERROR_WRONG_CLOCK,
 	AWS_ERROR_CREDENTIALS,
 	AWS_ERROR_EXPIRED,
@@ -41,6 +41,19 @@ typedef struct AwsError
  * if it has none.  The strings live in the current memory context, in UTF-8.
  */
 extern bool aws_error_of(HttpRequest *http, AwsError *error);
+
+/*
+ * Return the kind of a response that is not 200, from its status, type and message,
+ * which may be NULL.
+ */
+extern AwsErrorKind aws_error_kind(long status, const char *type, const char *message);
+
+/*
+ * Return a text of the service as it may be shown in an error: with the secrets, which
+ * may be NULL, masked, without deceptive characters, clipped, and reduced to ASCII
+ * where this database cannot hold the rest.
+ */
+extern char *aws_error_quote(const char *words, const char *const *secrets, int nsecrets);
 
 /* Raise the error of a request that was retried this many times. */
 extern void aws_error_raise(const AwsError *error, const AwsCall *call, HttpRequest *http,

@@ -1,6 +1,6 @@
 /*
  * http.c
- *		POST requests on libcurl's multi interface, waited for with the latch.
+ *		Requests on libcurl's multi interface, waited for with the latch.
  *
  * libcurl passes to two callbacks which sockets to watch and when to call it next.
  * The callbacks only store that, because no error may be raised inside them;
@@ -40,6 +40,20 @@
 /* The initial size of a response's buffer, in bytes: a page of users takes some 40 kB */
 #define INITIAL_BUFFER (64 * 1024)
 
+/*
+ * The phases of a transfer, in their order; a kept connection skips the first ones.
+ * Only the calls of our callbacks tell them in all versions of libcurl: what its
+ * times and ports mean has changed.
+ */
+typedef enum HttpPhase
+{
+	PHASE_RESOLVING,
+	PHASE_CONNECTING,
+	PHASE_NEGOTIATING_TLS,
+	PHASE_WAITING,
+	PHASE_RECEIVING
+} HttpPhase;
+
 struct HttpRequest
 {
 	CURL                 *easy;
@@ -47,8 +61,9 @@ struct HttpRequest
 	bool                  running;       /* added to the multi handle */
 	bool                  options_valid; /* libcurl has taken all options so far */
 	HttpOutcome           outcome;
+	HttpPhase             phase;
 	struct curl_slist    *headers;
-	char                 *body; /* malloc'd, for it grows inside a callback */
+	char                 *body; /* malloc'd, because it grows inside a callback */
 	size_t                length;
 	size_t                capacity;
 	size_t                header_length; /* of the response's header lines */
@@ -59,7 +74,8 @@ struct HttpRequest
 typedef struct HttpSocket
 {
 	curl_socket_t fd;
-	uint32        events; /* WL_SOCKET_READABLE, WL_SOCKET_WRITEABLE */
+	uint32        events; /* WL_SOCKET_READABLE, WL_SOCKET_WRITEABLE; 0 if libcurl has removed it */
+	uint32        watched; /* those for which it is in the wait set */
 } HttpSocket;
 
 /* A socket that libcurl opened; the inode distinguishes it from later users of its descriptor. */
@@ -74,14 +90,14 @@ typedef struct OpenSocket
 static struct
 {
 	CURLM        *multi;
-	OpenSocket   *open; /* malloc'd, for it grows inside a callback */
+	OpenSocket   *open; /* malloc'd, because it grows inside a callback */
 	int           nopen;
 	int           max_open;
 	dlist_head    running;  /* requests that have been added to the multi handle */
 	size_t        buffered; /* bytes allocated for the responses of all requests */
 	WaitEventSet *wait_set;
-	bool          wait_set_stale; /* it no longer matches the sockets */
-	HttpSocket   *sockets;        /* malloc'd, for it grows inside a callback */
+	bool          wait_set_stale; /* a descriptor in it may be another socket's now */
+	HttpSocket   *sockets;        /* malloc'd, because it grows inside a callback */
 	int           nsockets;
 	int           max_sockets;
 	bool          ended; /* a transfer has ended since http_wait last looked */
@@ -96,21 +112,21 @@ char *http_ca_file;
 	((request)->options_valid &=           \
 	 curl_easy_setopt((request)->easy, CURLOPT_##option, (value)) == CURLE_OK)
 
-/* libcurl's callback: note which events of a socket are to be watched. */
+/* Note which events of a socket are to be watched; a callback of libcurl. */
 static int
 watch_socket(CURL *easy pg_attribute_unused(), curl_socket_t fd, int what,
 			 void *user pg_attribute_unused(), void *per_socket pg_attribute_unused())
 {
 	int i = 0;
 
-	pool.wait_set_stale = true;
 	while (i < pool.nsockets && pool.sockets[i].fd != fd)
 		i++;
 
+	/* Between two requests a kept connection is removed and added again. */
 	if (what == CURL_POLL_REMOVE)
 	{
 		if (i < pool.nsockets)
-			pool.sockets[i] = pool.sockets[--pool.nsockets];
+			pool.sockets[i].events = 0;
 		return 0;
 	}
 
@@ -125,14 +141,13 @@ watch_socket(CURL *easy pg_attribute_unused(), curl_socket_t fd, int what,
 		pool.max_sockets = max;
 	}
 	if (i == pool.nsockets)
-		pool.nsockets++;
-	pool.sockets[i].fd = fd;
+		pool.sockets[pool.nsockets++] = (HttpSocket){.fd = fd};
 	pool.sockets[i].events = ((what & CURL_POLL_IN) ? WL_SOCKET_READABLE : 0) |
 							 ((what & CURL_POLL_OUT) ? WL_SOCKET_WRITEABLE : 0);
 	return 0;
 }
 
-/* libcurl's callback: note when it wants to be called without an event. */
+/* Note when libcurl wants to be called without an event; a callback of libcurl. */
 static int
 set_timer(CURLM *multi pg_attribute_unused(), long milliseconds, void *user pg_attribute_unused())
 {
@@ -186,8 +201,8 @@ remember_socket(curl_socket_t fd)
 }
 
 /*
- * libcurl's callback: create a socket, counted among the files that this backend
- * has open, so that the server closes others when it must.
+ * Create a socket, counted among the files that this backend has open, so that the
+ * server closes others when it must; a callback of libcurl.
  */
 static curl_socket_t
 open_socket(void *user, curlsocktype purpose pg_attribute_unused(), struct curl_sockaddr *address)
@@ -195,6 +210,8 @@ open_socket(void *user, curlsocktype purpose pg_attribute_unused(), struct curl_
 	HttpRequest  *request = user;
 	curl_socket_t fd;
 
+	request->phase = PHASE_CONNECTING;
+	pool.wait_set_stale = true;
 	release_closed_sockets();
 	if (!AcquireExternalFD())
 	{
@@ -210,16 +227,40 @@ open_socket(void *user, curlsocktype purpose pg_attribute_unused(), struct curl_
 	return CURL_SOCKET_BAD;
 }
 
+/* Note that libcurl opens sockets of its own, to resolve a name; a callback of libcurl. */
+static int
+start_resolver(void *resolver pg_attribute_unused(), void *reserved pg_attribute_unused(),
+			   void *user pg_attribute_unused())
+{
+	pool.wait_set_stale = true;
+	return 0;
+}
+
 /*
- * libcurl's callback: make OpenSSL return after each record.  By default it reads
+ * Make OpenSSL return after each record; a callback of libcurl.  By default it reads
  * on while records contain no data, and an endless series of them would block the
  * backend.
  */
 static CURLcode
-set_up_tls(CURL *easy pg_attribute_unused(), void *context, void *user pg_attribute_unused())
+set_up_tls(CURL *easy pg_attribute_unused(), void *context, void *user)
 {
+	HttpRequest *request = user;
+
+	request->phase = PHASE_NEGOTIATING_TLS;
 	SSL_CTX_clear_mode((SSL_CTX *) context, SSL_MODE_AUTO_RETRY);
 	return CURLE_OK;
+}
+
+/* libcurl's callback: note that there is a connection, on which it now sends the message. */
+static int
+note_connection(void *user, char *remote_address pg_attribute_unused(),
+				char *local_address pg_attribute_unused(), int remote_port pg_attribute_unused(),
+				int local_port pg_attribute_unused())
+{
+	HttpRequest *request = user;
+
+	request->phase = PHASE_WAITING;
+	return CURL_PREREQFUNC_OK;
 }
 
 /* Wipe and free the response of a request, which may contain the secret of an app client. */
@@ -270,7 +311,7 @@ reserve_body(HttpRequest *request, size_t length)
 	return HTTP_PENDING;
 }
 
-/* libcurl's callback: append to the response; any return value but the size ends the transfer. */
+/* Append to the response, a callback of libcurl; another return value than the size ends the transfer. */
 static size_t
 receive_body(char *data, size_t size, size_t count, void *user)
 {
@@ -309,8 +350,8 @@ is_encoded(const char *line, size_t length)
 }
 
 /*
- * libcurl's callback: limit the header lines of the response, all of which libcurl
- * keeps, and refuse encodings.
+ * Limit the header lines of the response, all of which libcurl keeps, and refuse
+ * encodings; a callback of libcurl.
  */
 static size_t
 receive_header(char *data, size_t size, size_t count, void *user)
@@ -318,6 +359,9 @@ receive_header(char *data, size_t size, size_t count, void *user)
 	HttpRequest *request = user;
 	size_t       length = size * count;
 
+	/* until there is a connection, they are a proxy's */
+	if (request->phase == PHASE_WAITING)
+		request->phase = PHASE_RECEIVING;
 	request->header_length += length;
 	if (request->header_length > HTTP_MAX_HEADERS)
 		request->outcome = HTTP_HEADERS_TOO_LARGE;
@@ -349,7 +393,7 @@ stop(HttpRequest *request)
 	free_headers(request);
 }
 
-/* Callback of the memory context in which a request lives: free what is not palloc'd. */
+/* Free what is not palloc'd; callback of the memory context in which a request lives. */
 static void
 release(void *arg)
 {
@@ -361,21 +405,21 @@ release(void *arg)
 	release_closed_sockets();
 }
 
-/* Return true if a request reached the point whose time libcurl stores under that name. */
+/* Return true if a proxy refused to connect: by a status of 4xx. */
 static bool
-reached(const HttpRequest *request, CURLINFO time)
+is_refused_by_proxy(const HttpRequest *request)
 {
-	curl_off_t when = 0;
+	long status = 0;
 
-	curl_easy_getinfo(request->easy, time, &when);
-	return when != 0;
+	curl_easy_getinfo(request->easy, CURLINFO_HTTP_CONNECTCODE, &status);
+	return status >= 400 && status < 500;
 }
 
 /* Return the outcome of a transfer from libcurl's result. */
 static HttpOutcome
 outcome_of(const HttpRequest *request, CURLcode result)
 {
-	bool connected = reached(request, CURLINFO_PRETRANSFER_TIME_T);
+	bool connected = request->phase >= PHASE_WAITING;
 
 	switch (result)
 	{
@@ -386,11 +430,13 @@ outcome_of(const HttpRequest *request, CURLcode result)
 		case CURLE_COULDNT_RESOLVE_HOST:
 		case CURLE_COULDNT_CONNECT:
 		case CURLE_PROXY:
+			return HTTP_UNREACHABLE;
+
 		case CURLE_SSL_CIPHER:
 		case CURLE_SSL_ISSUER_ERROR:
 		case CURLE_SSL_INVALIDCERTSTATUS:
 		case CURLE_PEER_FAILED_VERIFICATION:
-			return HTTP_UNREACHABLE;
+			return HTTP_REFUSED;
 
 		case CURLE_SSL_CONNECT_ERROR:
 			return HTTP_TLS_HANDSHAKE_FAILED;
@@ -405,7 +451,12 @@ outcome_of(const HttpRequest *request, CURLcode result)
 		case CURLE_RECV_ERROR:
 		case CURLE_GOT_NOTHING:
 		case CURLE_PARTIAL_FILE:
-			return connected ? HTTP_CONNECTION_LOST : HTTP_UNREACHABLE;
+			if (connected)
+				return HTTP_CONNECTION_LOST;
+			return is_refused_by_proxy(request) ? HTTP_REFUSED : HTTP_UNREACHABLE;
+
+		case CURLE_BAD_CONTENT_ENCODING: /* newer versions find it before is_encoded does */
+			return HTTP_ENCODED;
 
 		case CURLE_OUT_OF_MEMORY:
 			return HTTP_OUT_OF_MEMORY;
@@ -528,6 +579,13 @@ open_pool(void)
 static void
 build_wait_set(void)
 {
+	int kept = 0;
+
+	for (int i = 0; i < pool.nsockets; i++)
+		if (pool.sockets[i].events != 0)
+			pool.sockets[kept++] = pool.sockets[i];
+	pool.nsockets = kept;
+	pool.wait_set_stale = true;
 	if (pool.wait_set != NULL)
 		FreeWaitEventSet(pool.wait_set);
 	pool.wait_set = NULL;
@@ -536,7 +594,10 @@ build_wait_set(void)
 	if (IsUnderPostmaster) /* not in single-user mode */
 		AddWaitEventToSet(pool.wait_set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
 	for (int i = 0; i < pool.nsockets; i++)
+	{
 		AddWaitEventToSet(pool.wait_set, pool.sockets[i].events, pool.sockets[i].fd, NULL, NULL);
+		pool.sockets[i].watched = pool.sockets[i].events;
+	}
 	pool.wait_set_stale = false;
 }
 
@@ -566,6 +627,8 @@ http_wait(double until)
 	}
 
 	CHECK_FOR_INTERRUPTS();
+	for (int i = 0; i < pool.nsockets; i++)
+		pool.wait_set_stale |= pool.sockets[i].events != pool.sockets[i].watched;
 	if (pool.wait_set_stale)
 		build_wait_set();
 	nevents =
@@ -599,6 +662,7 @@ set_constant_options(HttpRequest *request)
 	set_option(request, ERRORBUFFER, request->error);
 	set_option(request, OPENSOCKETFUNCTION, open_socket);
 	set_option(request, OPENSOCKETDATA, request);
+	set_option(request, RESOLVER_START_FUNCTION, start_resolver);
 	set_option(request, WRITEFUNCTION, receive_body);
 	set_option(request, WRITEDATA, request);
 	set_option(request, HEADERFUNCTION, receive_header);
@@ -614,6 +678,9 @@ set_constant_options(HttpRequest *request)
 	set_option(request, SSL_CIPHER_LIST, CIPHERS);
 	set_option(request, SSL_EC_CURVES, GROUPS);
 	set_option(request, SSL_CTX_FUNCTION, set_up_tls);
+	set_option(request, SSL_CTX_DATA, request);
+	set_option(request, PREREQFUNCTION, note_connection);
+	set_option(request, PREREQDATA, request);
 	set_option(request, USERAGENT, "cognito_srf/1.1");
 }
 
@@ -677,17 +744,31 @@ set_certificates(HttpRequest *request)
 	set_option(request, PROXY_CAPATH, NULL);
 }
 
+/* Set the method and the body of a message; a PUT has an empty body. */
+static void
+set_method(HttpRequest *request, const HttpMessage *message)
+{
+	if (message->method != NULL && strcmp(message->method, "GET") == 0)
+	{
+		set_option(request, CUSTOMREQUEST, NULL);
+		set_option(request, HTTPGET, 1L);
+		return;
+	}
+	set_option(request, CUSTOMREQUEST, message->method);
+	set_option(request, POSTFIELDSIZE_LARGE, (curl_off_t) message->length);
+	set_option(request, COPYPOSTFIELDS, message->body != NULL ? message->body : "");
+}
+
 /* Set the options of a message; return false without memory. */
 static bool
 set_message(HttpRequest *request, const HttpMessage *message)
 {
 	set_option(request, URL, message->url);
-	/* Requests to a loopback address ignore the proxy of the environment. */
+	/* Requests to this machine ignore the proxy of the environment. */
 	set_option(request, NOPROXY, message->direct ? "*" : NULL);
 	set_option(request, CONNECTTIMEOUT_MS, (long) message->connect_timeout);
 	set_option(request, TIMEOUT_MS, (long) message->request_timeout);
-	set_option(request, POSTFIELDSIZE_LARGE, (curl_off_t) message->length);
-	set_option(request, COPYPOSTFIELDS, message->body);
+	set_method(request, message);
 	set_certificates(request);
 	return set_headers(request, message->headers) && request->options_valid;
 }
@@ -700,6 +781,7 @@ http_send(HttpRequest *request, const HttpMessage *message)
 	request->header_length = 0;
 	request->error[0] = '\0';
 	request->outcome = HTTP_PENDING;
+	request->phase = PHASE_RESOLVING;
 
 	open_pool();
 	if (!set_message(request, message) ||
@@ -754,6 +836,14 @@ http_retry_after(const HttpRequest *request)
 	return (long) Min(seconds, LONG_MAX);
 }
 
+time_t
+http_date(const HttpRequest *request)
+{
+	const char *date = http_header(request, "date");
+
+	return date != NULL ? curl_getdate(date, NULL) : -1;
+}
+
 const char *
 http_error(const HttpRequest *request)
 {
@@ -763,21 +853,13 @@ http_error(const HttpRequest *request)
 const char *
 http_phase(const HttpRequest *request)
 {
-	long port = 0;
+	static const char *const phases[] = {
+		[PHASE_RESOLVING] = "resolving the host name", [PHASE_CONNECTING] = "connecting",
+		[PHASE_NEGOTIATING_TLS] = "negotiating TLS",   [PHASE_WAITING] = "waiting for the response",
+		[PHASE_RECEIVING] = "receiving the response",
+	};
 
-	/* From the last to the first, because a kept connection skips the first ones. */
-	if (reached(request, CURLINFO_STARTTRANSFER_TIME_T))
-		return "receiving the response";
-	if (reached(request, CURLINFO_PRETRANSFER_TIME_T))
-		return "waiting for the response";
-
-	/* Some versions set the time of the connection only after TLS, but its port at once. */
-	curl_easy_getinfo(request->easy, CURLINFO_LOCAL_PORT, &port);
-	if (port > 0)
-		return "negotiating TLS";
-	if (reached(request, CURLINFO_NAMELOOKUP_TIME_T))
-		return "connecting";
-	return "resolving the host name";
+	return phases[request->phase];
 }
 
 double

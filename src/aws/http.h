@@ -1,6 +1,6 @@
 /*
  * http.h
- *		POST requests on libcurl's multi interface.  They are waited for on the
+ *		Requests on libcurl's multi interface.  They are waited for on the
  *		backend's latch, so that a cancel takes effect at once.
  *
  * Connections belong to the session, are kept between requests, and count among the
@@ -19,6 +19,8 @@
 
 #include "nodes/pg_list.h"
 
+#include <time.h>
+
 /* The largest response that is read, and the largest size of its header lines, in bytes */
 #define HTTP_MAX_RESPONSE (32 * 1024 * 1024)
 #define HTTP_MAX_HEADERS (256 * 1024)
@@ -30,7 +32,8 @@ typedef enum HttpOutcome
 {
 	HTTP_PENDING,              /* in flight */
 	HTTP_RESPONSE,             /* a complete response, of any status */
-	HTTP_UNREACHABLE,          /* no address, no connection, or a certificate that is refused */
+	HTTP_UNREACHABLE,          /* no address, or no connection */
+	HTTP_REFUSED,              /* a certificate that is refused, or a proxy that refuses (4xx) */
 	HTTP_TLS_HANDSHAKE_FAILED, /* a port without TLS, or without a common version */
 	HTTP_BAD_CA_FILE,          /* the file of trusted certificates cannot be read */
 	HTTP_CONNECT_TIMEOUT,      /* no connection in time */
@@ -48,6 +51,7 @@ typedef enum HttpOutcome
 typedef struct HttpMessage
 {
 	const char *url;
+	const char *method;  /* GET or PUT, without a body; NULL for POST */
 	bool        direct;  /* never through a proxy */
 	List       *headers; /* of char *, each "name: value" */
 	const char *body;
@@ -89,6 +93,7 @@ extern long        http_status(const HttpRequest *request);
 extern const char *http_body(const HttpRequest *request, size_t *length);     /* NUL-terminated */
 extern const char *http_header(const HttpRequest *request, const char *name); /* or NULL */
 extern long        http_retry_after(const HttpRequest *request);              /* in seconds, or 0 */
+extern time_t      http_date(const HttpRequest *request);        /* the header, or -1 */
 extern const char *http_error(const HttpRequest *request);       /* libcurl's message, or "" */
 extern const char *http_phase(const HttpRequest *request);       /* the phase that it reached */
 extern int         http_connections(const HttpRequest *request); /* opened for it */

@@ -9,6 +9,8 @@
 #include "utils/json.h"
 #include "utils/memutils.h"
 
+#include <openssl/crypto.h>
+
 #include "aws/json.h"
 
 /*
@@ -20,6 +22,9 @@
 /* The longest string, in bytes: cJSON does not allocate while it copies one */
 #define MAX_STRING (1024 * 1024)
 
+/* The size of the blocks from which values are allocated, in bytes */
+#define BLOCK (8 * 1024)
+
 /* The size of the text that is verified between two checks for interrupts, in bytes */
 #define CHUNK (256 * 1024)
 
@@ -27,6 +32,8 @@
 static struct
 {
 	MemoryContext context;         /* holds the tree */
+	char         *block;           /* what is left of the last block: from here, */
+	size_t        left;            /* so many bytes */
 	int64         allocations;     /* so far */
 	int64         min_allocations; /* before an interrupt that does not end the query counts */
 	bool          interrupted;     /* parsing was stopped to process an interrupt */
@@ -34,23 +41,39 @@ static struct
 } parsing;
 
 /*
- * Allocate memory for cJSON while it parses.  Return NULL to stop it: no error may be
- * raised through its frames.  It does nothing that takes long between two allocations.
+ * Allocate memory for cJSON while it parses, from blocks: values are small, and many.
+ * Return NULL to stop it: no error may be raised through its frames.  It does nothing that
+ * takes long between two allocations.
  */
 static void *
 allocate(size_t size)
 {
-	bool is_early = parsing.allocations++ < parsing.min_allocations;
-
+	parsing.allocations++;
+	size = MAXALIGN(size);
 	if (INTERRUPTS_PENDING_CONDITION() && INTERRUPTS_CAN_BE_PROCESSED() &&
-		(!is_early || QueryCancelPending || ProcDiePending))
+		(parsing.allocations > parsing.min_allocations || QueryCancelPending || ProcDiePending))
 		parsing.interrupted = true;
+	else if (size <= parsing.left)
+	{
+		parsing.left -= size;
+		return (parsing.block += size) - size;
+	}
 	else if (size > MAX_STRING)
-		parsing.problem = "The reply holds a string of more than 1 MB.";
+		parsing.problem = "The reply contains a string of more than 1 MB.";
 	else if (parsing.context->mem_allocated > MAX_TREE)
-		parsing.problem = "The reply holds too many values.";
+		parsing.problem = "The reply contains too many values.";
 	else
-		return MemoryContextAllocExtended(parsing.context, size, MCXT_ALLOC_NO_OOM);
+	{
+		char *block =
+			MemoryContextAllocExtended(parsing.context, Max(size, BLOCK), MCXT_ALLOC_NO_OOM);
+
+		if (block != NULL)
+		{
+			parsing.block = block + size;
+			parsing.left = Max(size, BLOCK) - size;
+		}
+		return block;
+	}
 	return NULL;
 }
 
@@ -96,6 +119,7 @@ parse_into(MemoryContext context, const char *text, size_t length)
 	cJSON      *root;
 
 	parsing.context = context;
+	parsing.left = 0;
 	parsing.allocations = 0;
 	parsing.interrupted = false;
 	parsing.problem = NULL;
@@ -180,7 +204,7 @@ json_parse(const char *text, size_t length, JsonError *problem)
 	if (has_escaped_nul(text))
 	{
 		*problem = (JsonError){ERRCODE_UNTRANSLATABLE_CHARACTER,
-							   "The reply holds \\u0000, which cannot be converted to text."};
+							   "The reply contains \\u0000, which cannot be converted to text."};
 		return NULL;
 	}
 
@@ -188,19 +212,6 @@ json_parse(const char *text, size_t length, JsonError *problem)
 	if (root == NULL)
 		*problem = (JsonError){ERRCODE_FDW_ERROR, parsing.problem};
 	return root;
-}
-
-const cJSON *
-json_first(const cJSON *parent)
-{
-	return parent != NULL ? parent->child : NULL;
-}
-
-const cJSON *
-json_next(const cJSON *child)
-{
-	CHECK_FOR_INTERRUPTS();
-	return child->next;
 }
 
 const cJSON *
@@ -212,6 +223,22 @@ json_member(const cJSON *object, const char *name)
 		if (member->string != NULL && strcmp(member->string, name) == 0)
 			return member;
 	return NULL;
+}
+
+void
+json_remove_secrets(const cJSON *object, const char *text)
+{
+	const cJSON *next;
+
+	for (const cJSON *member = json_first(object); member != NULL; member = next)
+	{
+		next = json_next(member);
+		if (member->string == NULL || strcasestr(member->string, text) == NULL)
+			continue;
+		if (member->valuestring != NULL)
+			OPENSSL_cleanse(member->valuestring, strlen(member->valuestring));
+		cJSON_DetachItemViaPointer(unconstify(cJSON *, object), unconstify(cJSON *, member));
+	}
 }
 
 void

@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
 
 #include <cjson/cJSON.h>
 
@@ -37,13 +38,30 @@ extern cJSON *json_parse(const char *text, size_t length, JsonError *problem);
  * the parent is NULL or neither.  Each step does CHECK_FOR_INTERRUPTS, because the
  * service decides how many there are: use no other way to iterate.
  */
-extern const cJSON *json_first(const cJSON *parent);
-extern const cJSON *json_next(const cJSON *child);
+static inline const cJSON *
+json_first(const cJSON *parent)
+{
+	return parent != NULL ? parent->child : NULL;
+}
+
+static inline const cJSON *
+json_next(const cJSON *child)
+{
+	CHECK_FOR_INTERRUPTS();
+	return child->next;
+}
+
 #define json_for_each(child, parent) \
 	for ((child) = json_first(parent); (child) != NULL; (child) = json_next(child))
 
 /* Return the first member of a name, or NULL. */
 extern const cJSON *json_member(const cJSON *object, const char *name);
+
+/*
+ * Wipe and remove the members of an object whose names contain a text, in upper or lower
+ * case.  Their values are secrets, strings in general.
+ */
+extern void json_remove_secrets(const cJSON *object, const char *text);
 
 /* Return true if a value is a list or an object. */
 extern bool json_is_container(const cJSON *value);

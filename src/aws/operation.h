@@ -25,12 +25,28 @@ typedef struct AwsService
 extern const AwsService aws_user_pools;
 extern const AwsService aws_identity_pools;
 
+/*
+ * The categories for which AWS limits the requests of an account in a region.  All
+ * operations of a category share its quota, but for those that are limited in each pool.
+ */
+typedef enum AwsQuota
+{
+	AWS_OPERATION, /* a quota of the operation's own, as all of identity pools have */
+	AWS_USER_LIST,
+	AWS_USER_RESOURCE_READ,
+	AWS_USER_UPDATE,
+	AWS_USER_POOL_READ,
+	AWS_USER_POOL_RESOURCE_READ, /* a quota for each operation in each pool */
+	AWS_USER_POOL_CLIENT_READ    /* likewise */
+} AwsQuota;
+
 typedef struct AwsOperation
 {
 	const AwsService *service;
 	const char       *name;                           /* such as ListUsersInGroup */
 	PoolKind          pool;                           /* whose id is the first parameter, if any */
 	const char       *parameters[AWS_MAX_PARAMETERS]; /* names of those that are strings */
+	AwsQuota          quota;
 } AwsOperation;
 
 /*

@@ -7,6 +7,7 @@
 #include "lib/stringinfo.h"
 
 #include <openssl/crypto.h>
+#include <openssl/core_names.h>
 #include <openssl/evp.h>
 
 #include "aws/sigv4.h"
@@ -21,6 +22,26 @@
 
 /* Method, path and query of every canonical request */
 #define CANONICAL_BEGIN "POST\n/\n\n"
+
+/* OpenSSL's SHA-256, and its HMAC without a key: fetched once, because that is slow */
+static EVP_MD      *sha256_digest;
+static EVP_MAC_CTX *sha256_hmac;
+
+/* Fetch the algorithms, in a session's first call. */
+static void
+fetch_algorithms(void)
+{
+	OSSL_PARAM parameters[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, "SHA256", 0),
+							   OSSL_PARAM_END};
+	EVP_MAC   *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+
+	sha256_digest = EVP_MD_fetch(NULL, "SHA256", NULL);
+	sha256_hmac = mac != NULL ? EVP_MAC_CTX_new(mac) : NULL;
+	if (sha256_digest == NULL || sha256_hmac == NULL ||
+		EVP_MAC_CTX_set_params(sha256_hmac, parameters) != 1)
+		elog(ERROR, "could not find SHA-256");
+	EVP_MAC_free(mac);
+}
 
 /* Write a digest in lower-case hexadecimal. */
 static void
@@ -42,7 +63,7 @@ sha256(char hex[HEX_SIZE], const char *data, size_t length)
 {
 	unsigned char digest[DIGEST_SIZE];
 
-	if (EVP_Digest(data, length, digest, NULL, EVP_sha256(), NULL) != 1)
+	if (EVP_Digest(data, length, digest, NULL, sha256_digest, NULL) != 1)
 		elog(ERROR, "could not compute SHA-256");
 	hex_digest(hex, digest);
 }
@@ -51,10 +72,14 @@ sha256(char hex[HEX_SIZE], const char *data, size_t length)
 static bool
 hmac_sha256(unsigned char mac[DIGEST_SIZE], const void *key, size_t key_length, const char *data)
 {
-	size_t length;
+	EVP_MAC_CTX *context = EVP_MAC_CTX_dup(sha256_hmac);
+	size_t       length;
+	bool         done = context != NULL && EVP_MAC_init(context, key, key_length, NULL) == 1 &&
+				EVP_MAC_update(context, (const unsigned char *) data, strlen(data)) == 1 &&
+				EVP_MAC_final(context, mac, &length, DIGEST_SIZE) == 1;
 
-	return EVP_Q_mac(NULL, "HMAC", NULL, "SHA256", NULL, key, key_length,
-					 (const unsigned char *) data, strlen(data), mac, DIGEST_SIZE, &length) != NULL;
+	EVP_MAC_CTX_free(context);
+	return done;
 }
 
 /* Return the names of the signed headers, as in the canonical request and the header. */
@@ -110,29 +135,35 @@ hash_canonical_request(char hex[HEX_SIZE], const SigV4Request *request, const ch
 	pfree(canonical.data);
 }
 
-/* Sign with the key that is derived from the secret for one day, region and service. */
-static void
-sign(char hex[HEX_SIZE], const SigV4Request *request, const char *day, const char *string_to_sign)
+/* Derive the key for one day, region and service from the secret; return false on failure. */
+static bool
+derive_key(unsigned char key[DIGEST_SIZE], const SigV4Request *request, const char *day)
 {
-	unsigned char key[DIGEST_SIZE];
-	unsigned char signature[DIGEST_SIZE];
-	size_t        length = strlen(KEY_PREFIX) + strlen(request->secret_access_key);
-	char         *secret = palloc(length + 1);
-	bool          done;
+	size_t length = strlen(KEY_PREFIX) + strlen(request->secret_access_key);
+	char  *secret = palloc(length + 1);
+	bool   done;
 
 	/* psprintf could leave a copy of a part. */
 	snprintf(secret, length + 1, KEY_PREFIX "%s", request->secret_access_key);
 	done = hmac_sha256(key, secret, length, day) &&
 		   hmac_sha256(key, key, DIGEST_SIZE, request->region) &&
 		   hmac_sha256(key, key, DIGEST_SIZE, request->service) &&
-		   hmac_sha256(key, key, DIGEST_SIZE, "aws4_request") &&
-		   hmac_sha256(signature, key, DIGEST_SIZE, string_to_sign);
-
-	OPENSSL_cleanse(key, sizeof(key));
+		   hmac_sha256(key, key, DIGEST_SIZE, "aws4_request");
 	OPENSSL_cleanse(secret, length);
 	pfree(secret);
+	return done;
+}
 
-	if (!done)
+/* Sign with the key of the day, which is derived unless it is there. */
+static void
+sign(char hex[HEX_SIZE], const SigV4Request *request, const char *day, const char *string_to_sign)
+{
+	SigV4Key     *key = request->key;
+	unsigned char signature[DIGEST_SIZE];
+
+	if (strcmp(key->day, day) != 0)
+		strlcpy(key->day, derive_key(key->key, request, day) ? day : "", sizeof(key->day));
+	if (key->day[0] == '\0' || !hmac_sha256(signature, key->key, DIGEST_SIZE, string_to_sign))
 		elog(ERROR, "could not compute HMAC-SHA-256");
 	hex_digest(hex, signature);
 }
@@ -157,6 +188,8 @@ sigv4_authorization(const SigV4Request *request)
 	char  signature[HEX_SIZE];
 	char *string_to_sign;
 
+	if (sha256_digest == NULL || sha256_hmac == NULL)
+		fetch_algorithms();
 	hash_canonical_request(request_hash, request, names);
 	string_to_sign = psprintf(ALGORITHM "\n%s\n%s\n%s", request->date, scope, request_hash);
 	sign(signature, request, day, string_to_sign);

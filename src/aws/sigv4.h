@@ -21,6 +21,13 @@ typedef struct SigV4Header
 	const char *value; /* without white space around it */
 } SigV4Header;
 
+/* The key of a day that is derived from the secret; an empty day for none. */
+typedef struct SigV4Key
+{
+	char          day[sizeof("YYYYMMDD")];
+	unsigned char key[32];
+} SigV4Key;
+
 typedef struct SigV4Request
 {
 	const char        *access_key_id;
@@ -32,6 +39,7 @@ typedef struct SigV4Request
 	int                nheaders;
 	const char        *body;
 	size_t             length; /* of the body, in bytes */
+	SigV4Key          *key;    /* of earlier requests with the same secret, region and service */
 } SigV4Request;
 
 /*
@@ -43,7 +51,8 @@ extern void sigv4_date(char date[SIGV4_DATE_SIZE], time_t now);
 /*
  * Return the value of the header Authorization, palloc'd; it reveals no secret.  All
  * buffers with the secret, with keys derived from it, or with header values are
- * wiped, whatever their length; OpenSSL wipes its own.  Raise XX000 if a digest
+ * wiped, whatever their length; OpenSSL wipes its own.  The key remains, for the
+ * caller to use again and to wipe.  Raise XX000 if a digest
  * cannot be computed.
  */
 extern char *sigv4_authorization(const SigV4Request *request);

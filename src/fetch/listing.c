@@ -4,6 +4,10 @@
  *
  * Each active part has one request.  The pages of a part follow one another, because
  * each has the token of the next; parts are independent.
+ *
+ * A large part is replaced by its partitions, which return the items of its first pages
+ * again: these are remembered by their keys.  How many pages there are is not known
+ * before the last one, so the first page of a partition is the sample that decides.
  */
 #include "postgres.h"
 
@@ -11,12 +15,16 @@
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
 #include "utils/formatting.h"
+#include "utils/hsearch.h"
 #include "utils/memutils.h"
 
 #include "aws/json.h"
 #include "clock.h"
 #include "fetch/listing.h"
 #include "server/session.h"
+
+/* The pages of a part that are requested before it is partitioned. */
+#define UNPARTITIONED_PAGES 2
 
 /* Memory that a page of users usually needs, in bytes; it is kept from page to page. */
 #define PAGE_BLOCK (1024 * 1024)
@@ -27,22 +35,32 @@ typedef struct ActivePart
 	const ListingPart *part;
 	char              *token; /* with which the current page was requested; NULL for the first */
 	int64 request_number;     /* of the current page, in the order of all pages' requests */
+	int   npages;             /* received so far */
 } ActivePart;
 
 typedef struct ListingState
 {
 	const Listing       *listing;
 	const CognitoServer *server;
-	List                *parts;      /* parts that are not started yet */
-	int64                rows_left;  /* rows that may still be appended, or LISTING_ALL */
-	int                  page_size;  /* constant, as a token is valid for one page size only */
-	int64                nrequested; /* pages requested so far */
+	List                *parts;         /* parts that are not started yet */
+	int64                rows_left;     /* rows that may still be appended, or LISTING_ALL */
+	int64                expected_rows; /* rows of all parts; 0 if unknown */
+	int                  page_size;     /* constant, as a token is valid for one page size only */
+	int64                nrequested;    /* pages requested so far */
 
 	/*
 	 * The value of nrequested when a part was last found missing; 0 if none was, or if
 	 * a page that was requested afterwards has arrived.
 	 */
 	int64 missing_at;
+
+	/*
+	 * The keys of the items that were listed before the part was partitioned, or may be;
+	 * NULL if no part is.
+	 */
+	HTAB      *listed;
+	ActivePart whole;      /* the part that waits for the sample; without a part if none does */
+	List      *partitions; /* the other partitions, which the sample may start */
 
 	ActivePart      *active;   /* the first nactive are used */
 	AwsRequest     **requests; /* of the active parts; others are kept for reuse, or NULL */
@@ -171,47 +189,128 @@ has_enough(const ListingState *state, const ListingPart *part, const cJSON *item
 	return n >= state->rows_left;
 }
 
+/* Return true if an item of a partition was listed before it was partitioned. */
+static bool
+was_listed(const ListingState *state, const ListingPart *part, const cJSON *item)
+{
+	return state->listed != NULL && part->make_partitions == NULL && cJSON_IsObject(item) &&
+		   hash_search(state->listed, part->key(item), HASH_FIND, NULL) != NULL;
+}
+
 /* Append rows for the items of a page, up to the limit. */
 static void
 append_rows(ListingState *state, const ListingPart *part, const AwsRequest *request,
 			const cJSON *items)
 {
-	Row          row = {.request = request, .arg = part->arg};
+	const void *arg = state->listing->row_arg != NULL ? state->listing->row_arg : part->arg;
+	Row         row = {.arg = arg,
+					   .request = request,
+					   .server_name = state->server->name,
+					   .key = state->listing->key};
+	ErrorContextCallback context = {
+		.previous = error_context_stack, .callback = row_error_context, .arg = &row};
 	const cJSON *item;
 
+	error_context_stack = &context;
 	json_for_each (item, items)
 	{
 		row.number++;
-		if (!belongs(part, item))
+		row.item = item;
+		row.member = NULL;
+		if (!belongs(part, item) || was_listed(state, part, item))
 			continue;
 		if (state->rows_left == 0)
 			break;
 		if (state->rows_left != LISTING_ALL)
 			state->rows_left--;
 
-		row.item = item;
 		if (!cJSON_IsObject(item))
 			aws_reject_reply(request, psprintf("Item %d is not an object.", row.number));
 		row_append(&row, state->listing->make_row, state->rows, state->columns);
 		state->server->session->rows++;
 	}
+	error_context_stack = context.previous;
 }
 
-/* Replace a part that has more pages by smaller ones; return false if it is not split. */
-static bool
-split_active_part(ListingState *state, const ListingPart *part, const cJSON *items)
+/* Create the table of listed items, if the listing may be partitioned. */
+static HTAB *
+create_listed(const CognitoServer *server, const List *parts, int64 max_rows)
 {
-	int           nrequests = state->server->max_concurrent_requests;
+	HASHCTL control = {
+		.keysize = LISTING_KEY_SIZE, .entrysize = LISTING_KEY_SIZE, .hcxt = server->context};
+
+	if (parts == NIL || ((ListingPart *) linitial(parts))->make_partitions == NULL ||
+		server->max_concurrent_requests == 1 || max_rows != LISTING_ALL)
+		return NULL;
+	return hash_create("cognito listed items", UNPARTITIONED_PAGES * LISTING_PAGE_SIZE, &control,
+					   HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+}
+
+/* Remember the items of a page; return false if one belongs to no partition. */
+static bool
+remember_items(const ListingState *state, const ListingPart *part, const cJSON *items)
+{
+	const cJSON *item;
+
+	json_for_each (item, items)
+	{
+		const char *key = part->key(item);
+
+		if (key == NULL)
+			return false;
+		(void) hash_search(state->listed, key, HASH_ENTER, NULL);
+	}
+	return true;
+}
+
+/*
+ * Prepare to partition a part that has more pages after the current one.  After its
+ * last unpartitioned page, replace it by the sample.
+ */
+static void
+prepare_partitions(ListingState *state, ActivePart *active, const cJSON *items)
+{
 	MemoryContext caller;
-	bool          result;
 
-	if (part->split == NULL || nrequests == 1 || state->rows_left != LISTING_ALL)
-		return false;
+	if (state->listed == NULL || active->part->make_partitions == NULL)
+		return;
+	if (!remember_items(state, active->part, items))
+		state->listed = NULL;
+	else if (active->npages == UNPARTITIONED_PAGES)
+	{
+		caller = MemoryContextSwitchTo(state->server->context);
+		state->whole = *active;
+		state->partitions = active->part->make_partitions(active->part->arg);
+		*active = (ActivePart){.part = linitial(state->partitions)};
+		state->partitions = list_delete_first(state->partitions);
+		MemoryContextSwitchTo(caller);
+	}
+}
 
-	caller = MemoryContextSwitchTo(state->server->context);
-	result = part->split(items, nrequests, part->arg, &state->parts);
-	MemoryContextSwitchTo(caller);
-	return result;
+/*
+ * Process the sample: start the other partitions if the part is large and the service
+ * heeds filters.  Otherwise return false and go on with the part.
+ */
+static bool
+process_sample(ListingState *state, ActivePart *active, const cJSON *items, bool more)
+{
+	const cJSON *item;
+	bool         is_large = more;
+
+	json_for_each (item, items)
+		is_large = is_large && belongs(active->part, item);
+	if (is_large)
+	{
+		state->parts = state->partitions;
+		start_parts(state);
+	}
+	else
+	{
+		*active = state->whole;
+		state->listed = NULL;
+	}
+	state->whole.part = NULL;
+	return is_large;
 }
 
 /* Process the response to an active part's request; return false if the part is finished. */
@@ -236,10 +335,16 @@ process_page(ListingState *state, int index)
 	if (active->request_number > state->missing_at)
 		state->missing_at = 0;
 	state->server->session->pages++;
+	active->npages++;
 	items = aws_reply_member(request, reply, state->listing->items, cJSON_IsArray, "a list");
 	more = read_token(state, request, reply, active);
-	if (first && more && split_active_part(state, part, items))
-		return false;
+	if (state->whole.part != NULL && !process_sample(state, active, items, more))
+	{
+		request_page(state, index);
+		return true;
+	}
+	if (more)
+		prepare_partitions(state, active, items);
 
 	more = more && !has_enough(state, part, items);
 	if (more)
@@ -252,9 +357,26 @@ process_page(ListingState *state, int index)
 static char *
 format_number(int64 n)
 {
-	return text_to_cstring(DatumGetTextPP(
-		DirectFunctionCall2(int8_to_char, Int64GetDatum(n),
-							PointerGetDatum(cstring_to_text("FM999,999,999,999,999,990")))));
+	text *format = cstring_to_text("FM999,999,999,999,999,990");
+
+	return TextDatumGetCString(
+		DirectFunctionCall2(int8_to_char, Int64GetDatum(n), PointerGetDatum(format)));
+}
+
+/* Return a number and the noun that agrees with it. */
+static char *
+format_count(int64 n, const char *singular, const char *plural)
+{
+	return psprintf("%s %s", format_number(n), n == 1 ? singular : plural);
+}
+
+/* Return the number of rows so far, and of all as long as the estimate is not exceeded. */
+static char *
+format_rows(int64 n, int64 expected)
+{
+	if (expected == 0 || n > expected)
+		return format_count(n, "row", "rows");
+	return psprintf("%s of about %s", format_number(n), format_count(expected, "row", "rows"));
 }
 
 /* Send a progress message if it is time for one. */
@@ -267,10 +389,13 @@ report_progress(ListingState *state)
 
 	if (state->notice_time < 0 || now < state->notice_time)
 		return;
-	ereport(NOTICE, (errmsg("%s: %s %s, %s pages, %s throttled, %.0f s", state->listing->function,
-							format_number(session->rows - before->rows), state->listing->noun,
-							format_number(session->pages - before->pages),
-							format_number(session->throttled - before->throttled),
+	ereport(NOTICE, (errmsg("%s for server \"%s\": %s of %s, %s, %s, %.0f s",
+							state->listing->function, state->server->name,
+							format_count(session->pages - before->pages, "page", "pages"),
+							state->listing->noun,
+							format_rows(session->rows - before->rows, state->expected_rows),
+							format_count(session->throttled - before->throttled,
+										 "throttled request", "throttled requests"),
 							(now - state->start_time) / 1000.0)));
 	state->notice_time = now + listing_progress_interval;
 }
@@ -315,7 +440,7 @@ check_pool(const CognitoServer *server, const Listing *of_pool)
 
 void
 listing_fetch(const Listing *listing, const CognitoServer *server, List *parts, int64 max_rows,
-			  Tuplestorestate *rows, TupleDesc columns)
+			  int64 expected_rows, Tuplestorestate *rows, TupleDesc columns)
 {
 	MemoryContext caller = MemoryContextSwitchTo(server->context);
 	ListingState *state = palloc0(sizeof(ListingState));
@@ -328,7 +453,9 @@ listing_fetch(const Listing *listing, const CognitoServer *server, List *parts, 
 			.server = server,
 			.parts = list_copy(parts),
 			.rows_left = max_rows,
+			.expected_rows = expected_rows,
 			.page_size = choose_page_size(parts, max_rows),
+			.listed = create_listed(server, parts, max_rows),
 			.active = palloc0(server->max_concurrent_requests * sizeof(ActivePart)),
 			.requests = palloc0(server->max_concurrent_requests * sizeof(AwsRequest *)),
 			.page = AllocSetContextCreate(server->context, "cognito page", 0, PAGE_BLOCK,

@@ -18,6 +18,9 @@
 /* The most items of a page, for all operations of Cognito. */
 #define LISTING_PAGE_SIZE 60
 
+/* The size of an item's key with its final NUL, in bytes. */
+#define LISTING_KEY_SIZE 64
+
 /* As max_rows: no limit. */
 #define LISTING_ALL PG_INT64_MAX
 
@@ -29,9 +32,11 @@ typedef struct Listing
 	const char  *token;     /* name of the parameter, and of the response's member, for the
 							 * token of the next page */
 	const char  *items;     /* name of the response's member with the list of items */
+	const char  *key;       /* name of the member that identifies an item, for errors */
 	const char  *function;  /* name of the SQL function, for progress messages */
 	const char  *noun;      /* plural of the items, for progress messages */
 	RowMaker     make_row;  /* sets the columns of an item's row */
+	void        *row_arg;   /* argument of make_row; NULL: that of the part */
 
 	/* The type of the error for a part that does not exist and so has no items; may be NULL. */
 	const char *missing;
@@ -57,12 +62,18 @@ typedef struct ListingPart
 	const void *arg; /* argument of the callbacks; also that of the rows */
 
 	/*
-	 * Split the part into smaller ones that together list the same items: append them
-	 * to the list and return true, or return false if that is not possible.  It is
-	 * called with the items of the first page if that is not the last one and up to
-	 * nrequests requests may be in flight, in the server's memory context.  May be NULL.
+	 * Return the string that identifies an item, of less than LISTING_KEY_SIZE bytes, or
+	 * NULL if the item belongs to no partition.  NULL for a part that is neither
+	 * partitioned nor a partition.
 	 */
-	bool (*split)(const cJSON *items, int nrequests, const void *arg, List **parts);
+	const char *(*key)(const cJSON *item);
+
+	/*
+	 * Return partitions: parts of about the same size that together list the same items.
+	 * They are made in the current memory context.  NULL for a part that is not
+	 * partitioned; others must be the only part of their listing.
+	 */
+	List *(*make_partitions)(const void *arg);
 } ListingPart;
 
 /* Setting cognito_srf.progress_interval, in milliseconds; 0 for no messages. */
@@ -78,10 +89,18 @@ extern int listing_progress_interval;
  * does not exist, and no later page shows that it does, of_pool is requested, which
  * raises the error if it is the pool.
  *
+ * Progress messages name expected_rows as the total, 0 if it is unknown.
+ *
+ * A part is partitioned if the server allows several concurrent requests, there is no
+ * limit, and it is large: if it has more than two pages, and the first partition more
+ * than one, all of whose items belong to it.  So a small part costs one request more
+ * than its pages at most.  An item of the first two pages is not appended again.
+ *
  * The next page of a part is requested before the rows of the current one are made.
  * Memory use is one parsed page, and one response for each request in flight.
  */
-extern void listing_fetch(const Listing *listing, const CognitoServer *server, List *parts,
-						  int64 max_rows, Tuplestorestate *rows, TupleDesc columns);
+extern void
+listing_fetch(const Listing *listing, const CognitoServer *server, List *parts, int64 max_rows,
+			  int64 expected_rows, Tuplestorestate *rows, TupleDesc columns);
 
 #endif

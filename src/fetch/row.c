@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -25,6 +26,9 @@
  */
 #define MAX_ITEM (4 * 1024 * 1024)
 
+/* How much of a name goes into an error, in bytes; no name of Cognito has more characters. */
+#define MAX_NAME 128
+
 /* Size of the buffer for a number; cJSON prints at most 25 characters and wants spare room. */
 #define MAX_NUMBER 64
 
@@ -34,6 +38,53 @@ row_reject(const Row *row, const char *problem, const char *member)
 	const char *place = row->number > 0 ? psprintf("Item %d: member", row->number) : "Member";
 
 	aws_reject_reply(row->request, psprintf("%s \"%s\" %s.", place, member, problem));
+}
+
+/*
+ * Return the start of a string of a reply, with what is not printable ASCII escaped, for
+ * the string may be what cannot be converted.
+ */
+static char *
+escape_non_ascii(const char *utf8)
+{
+	StringInfoData escaped;
+	const char    *end = utf8 + strnlen(utf8, MAX_NAME);
+
+	initStringInfo(&escaped);
+	for (const char *c = utf8; c < end; c += pg_encoding_mblen(PG_UTF8, c))
+		if (*c >= ' ' && *c <= '~')
+			appendStringInfoChar(&escaped, *c);
+		else
+			appendStringInfo(&escaped, "\\u%04X", utf8_to_unicode((const unsigned char *) c));
+	return escaped.data;
+}
+
+/* Return what identifies the item of a row. */
+static const char *
+item_name(const Row *row)
+{
+	const char *name = row->key != NULL ? json_string(row->item, row->key) : NULL;
+
+	if (name != NULL)
+		return psprintf("the item with %s \"%s\"", row->key, escape_non_ascii(name));
+	return row->number > 0 ? psprintf("item %d", row->number) : "the object";
+}
+
+void
+row_error_context(void *arg)
+{
+	const Row *row = arg;
+	int        sqlstate = geterrcode();
+
+	if (sqlstate != ERRCODE_UNTRANSLATABLE_CHARACTER &&
+		sqlstate != ERRCODE_CHARACTER_NOT_IN_REPERTOIRE)
+		return;
+	if (row->member != NULL)
+		errcontext("converting \"%s\" of %s of server \"%s\"", escape_non_ascii(row->member),
+				   item_name(row), row->server_name);
+	else
+		errcontext("converting %s of server \"%s\"", item_name(row), row->server_name);
+	errhint("Use a database with encoding UTF8, or change the value in Cognito.");
 }
 
 /*
@@ -79,14 +130,15 @@ row_to_server(const char *utf8)
 
 /*
  * Return a member of the row's item, NULL if it is missing or null; raise HV000, with
- * a problem, if it is of another type.
+ * a problem, if it is of another type.  It is the member that is converted next.
  */
 static const cJSON *
-find_member(const Row *row, const char *member, cJSON_bool (*is_type)(const cJSON *value),
+find_member(Row *row, const char *member, cJSON_bool (*is_type)(const cJSON *value),
 			const char *problem)
 {
 	const cJSON *value = json_member(row->item, member);
 
+	row->member = member;
 	if (value == NULL || cJSON_IsNull(value))
 		return NULL;
 	if (!is_type(value))
@@ -122,7 +174,7 @@ is_integer(const cJSON *value)
 void
 row_integer(Row *row, int column, const char *member)
 {
-	const cJSON *value = find_member(row, member, is_integer, "is not an integer of 32 bits");
+	const cJSON *value = find_member(row, member, is_integer, "is not a 32-bit integer");
 
 	if (value != NULL)
 		row_set(row, column, Int32GetDatum(value->valueint));
@@ -215,6 +267,8 @@ row_item(Row *row, int column)
 	json_begin(&walk, row->item);
 	do
 	{
+		if (walk.value->string != NULL)
+			row->member = walk.value->string;
 		if (walk.ends)
 			whole = pushJsonbValue(
 				&state, cJSON_IsObject(walk.value) ? WJB_END_OBJECT : WJB_END_ARRAY, NULL);

@@ -4,8 +4,8 @@
  *
  * A missing or null member becomes NULL.  A member of the wrong type raises HV000,
  * naming it.  Strings are converted from UTF-8 to the database's encoding, which
- * raises 22P05 for a character that the encoding lacks.  What is allocated for a row is
- * in the current memory context.
+ * raises 22P05 for a character that the encoding lacks; row_error_context names the
+ * place.  What is allocated for a row is in the current memory context.
  */
 #ifndef COGNITO_FETCH_ROW_H
 #define COGNITO_FETCH_ROW_H
@@ -23,20 +23,25 @@
 
 typedef struct Row
 {
-	const AwsRequest *request; /* whose reply has the item; for errors */
-	int          number; /* of the item on its page, from 1; 0 for a single object; for errors */
 	const cJSON *item;
-	const void  *arg;    /* of the ListingPart */
+	const void  *arg;    /* of the Listing or the ListingPart */
 	Datum       *values; /* of the columns */
 	bool        *nulls;  /* initially all true */
+
+	/* For errors */
+	const AwsRequest *request; /* whose reply has the item */
+	const char       *server_name;
+	int               number; /* of the item on its page, from 1; 0 for a single object */
+	const char       *key;    /* name of the member that identifies an item; may be NULL */
+	const char       *member; /* name of what is converted, in UTF-8; may be NULL */
 } Row;
 
 /* Set the columns of a row from its item. */
 typedef void (*RowMaker)(Row *row);
 
 /*
- * Make a row and append it.  The caller has set request, number, item and arg.  Raise
- * HV000 for an item of more than 4 MB in the count of json_size.
+ * Make a row and append it.  The caller has set the item, arg, and what is for errors.
+ * Raise HV000 for an item of more than 4 MB in the count of json_size.
  */
 extern void row_append(Row *row, RowMaker make_row, Tuplestorestate *rows, TupleDesc columns);
 
@@ -60,6 +65,12 @@ extern void row_set(Row *row, int column, Datum value);
 
 /* Return a string of a reply in the database's encoding; it may be the argument itself. */
 extern char *row_to_server(const char *utf8);
+
+/*
+ * Name the item and its member, and a remedy, in an error about characters that cannot
+ * be converted; callback of an ErrorContextCallback, with the Row as argument.
+ */
+extern void row_error_context(void *row);
 
 /* Raise HV000 for a member of the item, with the detail: Item N: member "…" <problem>. */
 extern void

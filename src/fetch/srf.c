@@ -10,6 +10,7 @@
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
+#include "credentials/credentials.h"
 #include "fetch/srf.h"
 
 bool srf_offline;
@@ -64,22 +65,28 @@ srf_max_rows_arg(FunctionCallInfo fcinfo, int number)
 	max_rows = PG_GETARG_INT64(number);
 	if (max_rows < 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("max_users must not be negative")));
+						errmsg("argument \"max_users\" must not be negative")));
 	return max_rows;
 }
 
 CognitoServer *
 srf_open(const char *server_name, PoolKind pool, const char *pool_id, bool writes)
 {
+	CognitoServer *server;
+
 	if (!srf_offline)
-		return server_open(server_name, pool, pool_id);
+	{
+		server = server_open(server_name, pool, pool_id);
+		credentials_attach(server);
+		return server;
+	}
 	if (writes)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("cannot write to Cognito while cognito_srf.offline is on")));
 	ereport(WARNING,
 			(errmsg("no rows from server \"%s\" while cognito_srf.offline is on", server_name),
-			 errhint("Use REFRESH MATERIALIZED VIEW to fill materialized views after turning it "
-					 "off.")));
+			 errhint("To fill materialized views, turn the setting off and use REFRESH "
+					 "MATERIALIZED VIEW.")));
 	return NULL;
 }
 
@@ -128,7 +135,7 @@ fetch_listing(const void *listing, const CognitoServer *server, const char *cons
 	ListingPart all = {0};
 
 	memcpy(all.arguments, arguments, sizeof(all.arguments));
-	listing_fetch(listing, server, list_make1(&all), LISTING_ALL, rows, columns);
+	listing_fetch(listing, server, list_make1(&all), LISTING_ALL, 0, rows, columns);
 }
 
 /* Append the row of a single object, a RowFetcher. */
@@ -139,12 +146,16 @@ fetch_description(const void *arg, const CognitoServer *server, const char *cons
 	const Description *description = arg;
 	MemoryContext      caller = MemoryContextSwitchTo(server->context);
 	AwsRequest        *request = aws_perform(server, &description->operation, arguments);
-	Row                row = {.request = request, .item = aws_reply(request)};
+	Row row = {.item = aws_reply(request), .request = request, .server_name = server->name};
+	ErrorContextCallback context = {
+		.previous = error_context_stack, .callback = row_error_context, .arg = &row};
 
 	if (description->object != NULL)
 		row.item =
 			aws_reply_member(request, row.item, description->object, cJSON_IsObject, "an object");
+	error_context_stack = &context;
 	row_append(&row, description->make_row, rows, columns);
+	error_context_stack = context.previous;
 	server->session->rows++;
 	MemoryContextSwitchTo(caller);
 }

@@ -7,8 +7,6 @@
 
 #include "fmgr.h"
 
-#include <openssl/crypto.h>
-
 #include "aws/json.h"
 #include "fetch/srf.h"
 
@@ -20,28 +18,11 @@ make_client_row(Row *row)
 	row_text(row, 1, "ClientName");
 }
 
-/* Wipe and remove the client secret from a description: readers of the pool must not see it. */
-static void
-remove_secret(const cJSON *client)
-{
-	const cJSON *next;
-
-	for (const cJSON *member = json_first(client); member != NULL; member = next)
-	{
-		next = json_next(member);
-		if (strcmp(member->string, "ClientSecret") != 0)
-			continue;
-		if (member->valuestring != NULL)
-			OPENSSL_cleanse(member->valuestring, strlen(member->valuestring));
-		cJSON_DetachItemViaPointer(unconstify(cJSON *, client), unconstify(cJSON *, member));
-	}
-}
-
-/* Set the columns of a described app client; a RowMaker. */
+/* Set the columns of a described app client, whose secret readers must not see; a RowMaker. */
 static void
 make_description_row(Row *row)
 {
-	remove_secret(row->item);
+	json_remove_secrets(row->item, "ClientSecret");
 	row_text(row, 0, "ClientId");
 	row_text(row, 1, "ClientName");
 	row_timestamp(row, 2, "CreationDate");
@@ -50,17 +31,26 @@ make_description_row(Row *row)
 }
 
 static const Listing clients_listing = {
-	.operation = {&aws_user_pools, "ListUserPoolClients", POOL_USER, {"UserPoolId"}},
+	.operation = {&aws_user_pools,
+				  "ListUserPoolClients",
+				  POOL_USER,
+				  {"UserPoolId"},
+				  AWS_USER_POOL_CLIENT_READ},
 	.page_size = "MaxResults",
 	.token = "NextToken",
 	.items = "UserPoolClients",
+	.key = "ClientId",
 	.function = "cognito_app_clients",
 	.noun = "app clients",
 	.make_row = make_client_row,
 };
 
 static const Description client_description = {
-	.operation = {&aws_user_pools, "DescribeUserPoolClient", POOL_USER, {"UserPoolId", "ClientId"}},
+	.operation = {&aws_user_pools,
+				  "DescribeUserPoolClient",
+				  POOL_USER,
+				  {"UserPoolId", "ClientId"},
+				  AWS_USER_POOL_CLIENT_READ},
 	.object = "UserPoolClient",
 	.make_row = make_description_row,
 };

@@ -20,6 +20,7 @@ PG_FUNCTION_INFO_V1(cognito_default_server);
 Datum
 cognito_default_server(PG_FUNCTION_ARGS)
 {
+	(void) fcinfo;
 	PG_RETURN_TEXT_P(
 		cstring_to_text(default_server_name[0] != '\0' ? default_server_name : DEFAULT_SERVER));
 }

@@ -24,20 +24,27 @@ make_group_row(Row *row)
 }
 
 const Listing groups_listing = {
-	.operation = {&aws_user_pools, "ListGroups", POOL_USER, {"UserPoolId"}},
+	.operation =
+		{&aws_user_pools, "ListGroups", POOL_USER, {"UserPoolId"}, AWS_USER_POOL_RESOURCE_READ},
 	.page_size = "Limit",
 	.token = "NextToken",
 	.items = "Groups",
+	.key = "GroupName",
 	.function = "cognito_groups",
 	.noun = "groups",
 	.make_row = make_group_row,
 };
 
 const Listing group_users_listing = {
-	.operation = {&aws_user_pools, "ListUsersInGroup", POOL_USER, {"UserPoolId", "GroupName"}},
+	.operation = {&aws_user_pools,
+				  "ListUsersInGroup",
+				  POOL_USER,
+				  {"UserPoolId", "GroupName"},
+				  AWS_USER_LIST},
 	.page_size = "Limit",
 	.token = "NextToken",
 	.items = "Users",
+	.key = "Username",
 	.function = "cognito_group_users",
 	.noun = "users",
 	.make_row = users_make_row,
@@ -46,10 +53,15 @@ const Listing group_users_listing = {
 };
 
 const Listing user_groups_listing = {
-	.operation = {&aws_user_pools, "AdminListGroupsForUser", POOL_USER, {"UserPoolId", "Username"}},
+	.operation = {&aws_user_pools,
+				  "AdminListGroupsForUser",
+				  POOL_USER,
+				  {"UserPoolId", "Username"},
+				  AWS_USER_RESOURCE_READ},
 	.page_size = "Limit",
 	.token = "NextToken",
 	.items = "Groups",
+	.key = "GroupName",
 	.function = "cognito_user_groups",
 	.noun = "groups",
 	.make_row = make_group_row,
@@ -57,17 +69,13 @@ const Listing user_groups_listing = {
 };
 
 static const AwsOperation add_user_to_group = {
-	&aws_user_pools,
-	"AdminAddUserToGroup",
-	POOL_USER,
-	{"UserPoolId", "Username", "GroupName"},
+	&aws_user_pools, "AdminAddUserToGroup", POOL_USER, {"UserPoolId", "Username", "GroupName"},
+	AWS_USER_UPDATE,
 };
 
 static const AwsOperation remove_user_from_group = {
-	&aws_user_pools,
-	"AdminRemoveUserFromGroup",
-	POOL_USER,
-	{"UserPoolId", "Username", "GroupName"},
+	&aws_user_pools, "AdminRemoveUserFromGroup", POOL_USER, {"UserPoolId", "Username", "GroupName"},
+	AWS_USER_UPDATE,
 };
 
 PG_FUNCTION_INFO_V1(cognito_groups);

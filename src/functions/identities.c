@@ -19,10 +19,12 @@ make_identity_row(Row *row)
 }
 
 static const Listing identities_listing = {
-	.operation = {&aws_identity_pools, "ListIdentities", POOL_IDENTITY, {"IdentityPoolId"}},
+	.operation =
+		{&aws_identity_pools, "ListIdentities", POOL_IDENTITY, {"IdentityPoolId"}, AWS_OPERATION},
 	.page_size = "MaxResults",
 	.token = "NextToken",
 	.items = "Identities",
+	.key = "IdentityId",
 	.function = "cognito_identities",
 	.noun = "identities",
 	.make_row = make_identity_row,

@@ -30,17 +30,22 @@ make_description_row(Row *row)
 }
 
 static const Listing identity_pools_listing = {
-	.operation = {&aws_identity_pools, "ListIdentityPools", POOL_NONE, {NULL}},
+	.operation = {&aws_identity_pools, "ListIdentityPools", POOL_NONE, {NULL}, AWS_OPERATION},
 	.page_size = "MaxResults",
 	.token = "NextToken",
 	.items = "IdentityPools",
+	.key = "IdentityPoolId",
 	.function = "cognito_identity_pools",
 	.noun = "identity pools",
 	.make_row = make_identity_pool_row,
 };
 
 static const Description identity_pool_description = {
-	.operation = {&aws_identity_pools, "DescribeIdentityPool", POOL_IDENTITY, {"IdentityPoolId"}},
+	.operation = {&aws_identity_pools,
+				  "DescribeIdentityPool",
+				  POOL_IDENTITY,
+				  {"IdentityPoolId"},
+				  AWS_OPERATION},
 	.make_row = make_description_row,
 };
 

@@ -138,7 +138,7 @@ list_names(const Listing *listing, const CognitoServer *server, List *parts, int
 
 	TupleDescInitEntry(column, 1, "name", TEXTOID, -1, 0);
 	slot = MakeSingleTupleTableSlot(column, &TTSOpsMinimalTuple);
-	listing_fetch(listing, server, parts, max_names, rows, column);
+	listing_fetch(listing, server, parts, max_names, 0, rows, column);
 	while (tuplestore_gettupleslot(rows, true, false, slot))
 	{
 		slot_getallattrs(slot);
@@ -163,15 +163,15 @@ make_part(const CognitoServer *server, const char *name)
 
 /* Append the memberships of users or groups of some names, of which some may be missing. */
 static void
-list_each(const Listing *listing, const CognitoServer *server, List *names, Tuplestorestate *rows,
-		  TupleDesc columns)
+list_each(const Listing *listing, const CognitoServer *server, List *names, int64 expected_rows,
+		  Tuplestorestate *rows, TupleDesc columns)
 {
 	List     *parts = NIL;
 	ListCell *name;
 
 	foreach (name, names)
 		parts = lappend(parts, make_part(server, lfirst(name)));
-	listing_fetch(listing, server, parts, LISTING_ALL, rows, columns);
+	listing_fetch(listing, server, parts, LISTING_ALL, expected_rows, rows, columns);
 }
 
 /*
@@ -193,7 +193,7 @@ list_groups(const CognitoServer *server)
 
 /*
  * Return those values of a search that are names of users.  The operations on one user
- * also accept a sub or an alias, which must not become a row's username.  Raises HV000
+ * also accept a sub or an alias, which must not become a row's username.  Raise HV000
  * if the service returns a name twice, because names are kept in memory.
  */
 static List *
@@ -207,25 +207,26 @@ find_users(const CognitoServer *server, const Search *search)
 	found = list_names(names, server, users_search_parts(server, &users), search->nvalues + 1);
 	if (list_length(found) > search->nvalues)
 		ereport(ERROR, (errcode(ERRCODE_FDW_ERROR),
-						errmsg("Cognito returned several users of the same name for server \"%s\"",
+						errmsg("Cognito returned several users with the same name for "
+							   "server \"%s\"",
 							   server->name)));
 	return found;
 }
 
 /* Append the memberships of some groups. */
 static void
-list_groups_users(const CognitoServer *server, List *groups, Tuplestorestate *rows,
-				  TupleDesc columns)
+list_groups_users(const CognitoServer *server, List *groups, int64 expected_rows,
+				  Tuplestorestate *rows, TupleDesc columns)
 {
 	list_each(derive_listing(server, &group_users_listing, "memberships", make_user_of_group_row),
-			  server, groups, rows, columns);
+			  server, groups, expected_rows, rows, columns);
 }
 
 /* Append all memberships. */
 static void
-list_all(const CognitoServer *server, Tuplestorestate *rows, TupleDesc columns)
+list_all(const CognitoServer *server, int64 expected_rows, Tuplestorestate *rows, TupleDesc columns)
 {
-	list_groups_users(server, list_groups(server), rows, columns);
+	list_groups_users(server, list_groups(server), expected_rows, rows, columns);
 }
 
 /* Append the memberships of the users or groups of a search. */
@@ -239,12 +240,12 @@ list_found(const CognitoServer *server, const Search *search, Tuplestorestate *r
 	{
 		list_each(
 			derive_listing(server, &user_groups_listing, "memberships", make_group_of_user_row),
-			server, find_users(server, search), rows, columns);
+			server, find_users(server, search), 0, rows, columns);
 		return;
 	}
 	for (int i = 0; i < search->nvalues; i++)
 		groups = lappend(groups, search->filters[i]);
-	list_groups_users(server, groups, rows, columns);
+	list_groups_users(server, groups, 0, rows, columns);
 }
 
 PG_FUNCTION_INFO_V1(cognito_memberships);

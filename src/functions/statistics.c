@@ -17,6 +17,7 @@
 #define STATISTICS_COLUMNS 12
 
 PG_FUNCTION_INFO_V1(cognito_statistics);
+PG_FUNCTION_INFO_V1(cognito_statistics_reset);
 
 /* Convert milliseconds to an interval. */
 static Datum
@@ -71,4 +72,13 @@ cognito_statistics(PG_FUNCTION_ARGS)
 			append_statistics(session, server->servername, result);
 	}
 	return (Datum) 0;
+}
+
+/* cognito_statistics_reset(): start counting anew, for all servers. */
+Datum
+cognito_statistics_reset(PG_FUNCTION_ARGS)
+{
+	(void) fcinfo;
+	session_reset_counters();
+	PG_RETURN_VOID();
 }

@@ -36,17 +36,19 @@ make_description_row(Row *row)
 }
 
 static const Listing user_pools_listing = {
-	.operation = {&aws_user_pools, "ListUserPools", POOL_NONE, {NULL}},
+	.operation = {&aws_user_pools, "ListUserPools", POOL_NONE, {NULL}, AWS_USER_POOL_READ},
 	.page_size = "MaxResults",
 	.token = "NextToken",
 	.items = "UserPools",
+	.key = "Id",
 	.function = "cognito_user_pools",
 	.noun = "user pools",
 	.make_row = make_user_pool_row,
 };
 
 static const Description user_pool_description = {
-	.operation = {&aws_user_pools, "DescribeUserPool", POOL_USER, {"UserPoolId"}},
+	.operation =
+		{&aws_user_pools, "DescribeUserPool", POOL_USER, {"UserPoolId"}, AWS_USER_POOL_READ},
 	.object = "UserPool",
 	.make_row = make_description_row,
 };

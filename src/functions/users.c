@@ -77,10 +77,10 @@ users_search_parts(const CognitoServer *server, const Search *search)
 
 /* Append all users. */
 static void
-list_all(const CognitoServer *server, Tuplestorestate *rows, TupleDesc columns)
+list_all(const CognitoServer *server, int64 expected_rows, Tuplestorestate *rows, TupleDesc columns)
 {
-	listing_fetch(&users_listing, server, list_make1(users_pool_part(server)), LISTING_ALL, rows,
-				  columns);
+	listing_fetch(&users_listing, server, list_make1(users_pool_part(server)), LISTING_ALL,
+				  expected_rows, rows, columns);
 }
 
 /* Append the users who match a search. */
@@ -88,7 +88,7 @@ static void
 list_found(const CognitoServer *server, const Search *search, Tuplestorestate *rows,
 		   TupleDesc columns)
 {
-	listing_fetch(&users_listing, server, users_search_parts(server, search), search->max_rows,
+	listing_fetch(&users_listing, server, users_search_parts(server, search), search->max_rows, 0,
 				  rows, columns);
 }
 
@@ -102,7 +102,7 @@ PG_FUNCTION_INFO_V1(cognito_users_of_pool_matching);
 PG_FUNCTION_INFO_V1(cognito_users_of_pool_matching_limited);
 PG_FUNCTION_INFO_V1(cognito_users_support);
 
-/* How Cognito compares prefixes of a status is not documented, so they are not sent. */
+/* Prefixes of a status are not sent, because it is not documented how Cognito compares them. */
 static const SearchAttribute attributes[] = {
 	{"username", USER_USERNAME, SEARCH_TEXT, 1, .prefixes = true},
 	{"sub", USER_ATTRIBUTES, SEARCH_MEMBER, 1, .prefixes = true, .is_uuid = true},
@@ -153,7 +153,7 @@ list_users(FunctionCallInfo fcinfo, int user_pool_id, int filter, int max_users)
 		listing_fetch(
 			&users_listing, server,
 			list_make1(users_filter_part(server, filter > 0 ? srf_text_arg(fcinfo, filter) : NULL)),
-			max_rows, result->setResult, result->setDesc);
+			max_rows, 0, result->setResult, result->setDesc);
 	server_close(server);
 	return (Datum) 0;
 }
@@ -162,7 +162,7 @@ list_users(FunctionCallInfo fcinfo, int user_pool_id, int filter, int max_users)
 Datum
 cognito_users(PG_FUNCTION_ARGS)
 {
-	return PG_NARGS() > 1 ? list_users(fcinfo, 0, 1, 2) : list_users(fcinfo, 0, 0, 0);
+	return PG_NARGS() == 3 ? list_users(fcinfo, 0, 1, 2) : list_users(fcinfo, 0, 0, 0);
 }
 
 /* cognito_users(server_name, max_users) */

@@ -49,14 +49,14 @@ filter_make(const char *attribute, const char *op, const char *value)
 
 	if (has_unsupported_character(value))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("attribute \"%s\" cannot be searched for this value", attribute),
+						errmsg("invalid value for a filter on attribute \"%s\"", attribute),
 						errdetail("Filters cannot contain control characters or backslashes.")));
 
 	filter = format_filter(attribute, op, value);
 	length = pg_mbstrlen(filter);
 	if (length > MAX_FILTER)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("attribute \"%s\" cannot be searched for this value", attribute),
+						errmsg("invalid value for a filter on attribute \"%s\"", attribute),
 						errdetail("The filter would have %d characters; the maximum is %d.", length,
 								  MAX_FILTER)));
 	return filter;

@@ -3,11 +3,13 @@
  *		Listings of users: operation ListUsers.
  *
  * The pages of a listing can only be requested one after another, so a large pool is
- * partitioned into several listings by the first digits of sub, a UUID in lower-case
- * hexadecimal: filters on prefixes of it return every user exactly once.
+ * partitioned into 16 listings by the first digit of sub, a UUID in lower-case
+ * hexadecimal: filters on it return every user exactly once.  Further digits are the
+ * same for many users of a pool, or for all, so they would only add empty listings.
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
@@ -18,74 +20,109 @@
 
 #define HEX_DIGITS "0123456789abcdef"
 
-/* The length of the longest prefixes of sub by which a pool is partitioned. */
-#define MAX_SUB_DIGITS 2
-
 const Listing users_listing = {
-	.operation = {&aws_user_pools, "ListUsers", POOL_USER, {"UserPoolId", "Filter"}},
+	.operation = {&aws_user_pools, "ListUsers", POOL_USER, {"UserPoolId", "Filter"}, AWS_USER_LIST},
 	.page_size = "Limit",
 	.token = "PaginationToken",
 	.items = "Users",
+	.key = "Username",
 	.function = "cognito_users",
 	.noun = "users",
 	.make_row = users_make_row,
 };
 
-/* Return a member of an attribute; raise HV000 if it is not a string. */
-static const char *
-attribute_string(const Row *row, const cJSON *attribute, const char *member)
+/* Convert an attribute to a member of a jsonb object; raise HV000 if it is malformed. */
+static void
+read_attribute(Row *row, const cJSON *attribute, JsonbPair *pair)
 {
-	const char *value = json_string(attribute, member);
+	const cJSON *name = NULL;
+	const cJSON *value = NULL;
+	const cJSON *member;
 
-	if (value == NULL)
-		row_reject(row, psprintf("has an element whose \"%s\" is not a string", member),
-				   "Attributes");
-	return value;
+	json_for_each (member, cJSON_IsObject(attribute) ? attribute : NULL)
+	{
+		if (name == NULL && strcmp(member->string, "Name") == 0)
+			name = member;
+		else if (value == NULL && strcmp(member->string, "Value") == 0)
+			value = member;
+	}
+	if (name == NULL || name->valuestring == NULL)
+		row_reject(row, "has an element whose \"Name\" is not a string", "Attributes");
+	row->member = name->valuestring;
+	if (value == NULL || value->valuestring == NULL)
+		row_reject(row, "has an element whose \"Value\" is not a string", "Attributes");
+	pair->key = row_jsonb_string(name->valuestring);
+	pair->value = row_jsonb_string(value->valuestring);
 }
+
+/* Compare the names of two members of a jsonb object, in the order of jsonb. */
+static int
+compare_pairs(const JsonbPair *a, const JsonbPair *b)
+{
+	int length = a->key.val.string.len;
+
+	if (length != b->key.val.string.len)
+		return length - b->key.val.string.len;
+	return memcmp(a->key.val.string.val, b->key.val.string.val, length);
+}
+
+#define ST_SORT sort_pairs
+#define ST_ELEMENT_TYPE JsonbPair
+#define ST_COMPARE(a, b) compare_pairs((a), (b))
+#define ST_CHECK_FOR_INTERRUPTS
+#define ST_SCOPE static
+#define ST_DEFINE
+#include "lib/sort_template.h"
 
 /* Set the columns that contain attributes of a user: email, and the object of all. */
 static void
 set_attributes(Row *row)
 {
-	const cJSON     *attributes = json_member(row->item, "Attributes");
-	const cJSON     *attribute;
-	JsonbParseState *state = NULL;
-	JsonbValue      *object;
-	int              n = 0;
+	const cJSON *attributes = json_member(row->item, "Attributes");
+	const cJSON *attribute;
+	JsonbValue   object;
+	JsonbPair   *pairs;
+	int          n = 0;
 
 	if (attributes == NULL || cJSON_IsNull(attributes))
 		return;
 	if (!cJSON_IsArray(attributes))
 		row_reject(row, "is not a list", "Attributes");
 
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	json_for_each (attribute, attributes)
+		n++;
+	pairs = palloc(n * sizeof(JsonbPair));
+	n = 0;
 	json_for_each (attribute, attributes)
 	{
-		JsonbValue key = row_jsonb_string(attribute_string(row, attribute, "Name"));
-		JsonbValue value = row_jsonb_string(attribute_string(row, attribute, "Value"));
-
-		pushJsonbValue(&state, WJB_KEY, &key);
-		pushJsonbValue(&state, WJB_VALUE, &value);
-		if (strcmp(key.val.string.val, "email") == 0)
-			row_set(row, USER_EMAIL, CStringGetTextDatum(value.val.string.val));
+		read_attribute(row, attribute, &pairs[n]);
+		if (pairs[n].key.val.string.len == strlen("email") &&
+			strcmp(pairs[n].key.val.string.val, "email") == 0)
+			row_set(row, USER_EMAIL, CStringGetTextDatum(pairs[n].value.val.string.val));
 		n++;
 	}
-	object = pushJsonbValue(&state, WJB_END_OBJECT, NULL);
-
-	/* A jsonb object keeps only one of two members of the same name. */
-	if (object->val.object.nPairs != n)
-		row_reject(row, "holds the same attribute twice", "Attributes");
-	row_set(row, USER_ATTRIBUTES, JsonbPGetDatum(JsonbValueToJsonb(object)));
+	sort_pairs(pairs, n);
+	for (int i = 1; i < n; i++)
+		if (compare_pairs(&pairs[i - 1], &pairs[i]) == 0)
+			row_reject(row, "contains the same attribute twice", "Attributes");
+	object = (JsonbValue){.type = jbvObject, .val.object = {.nPairs = n, .pairs = pairs}};
+	row_set(row, USER_ATTRIBUTES, JsonbPGetDatum(JsonbValueToJsonb(&object)));
 }
 
 void
-users_make_row(Row *row)
+users_set_fields(Row *row)
 {
 	row_text(row, USER_USERNAME, "Username");
 	row_text(row, USER_STATUS, "UserStatus");
 	row_boolean(row, USER_ENABLED, "Enabled");
 	row_timestamp(row, USER_CREATED_AT, "UserCreateDate");
 	row_timestamp(row, USER_UPDATED_AT, "UserLastModifiedDate");
+}
+
+void
+users_make_row(Row *row)
+{
+	users_set_fields(row);
 	set_attributes(row);
 }
 
@@ -104,22 +141,21 @@ users_attribute(const cJSON *user, const char *name)
 	return NULL;
 }
 
-/* The users whose sub starts with a prefix; the argument of a part's callbacks. */
+/* The users whose sub starts with a digit; the argument of a partition's callbacks. */
 typedef struct SubPartition
 {
 	const CognitoServer *server;
-	const char          *prefix; /* empty for the whole pool */
+	char                 digit;
 } SubPartition;
-
-static ListingPart *make_sub_part(const CognitoServer *server, const char *prefix);
 
 /* Return a user's sub; NULL if it does not show to which partition the user belongs. */
 static const char *
-get_partition_sub(const cJSON *user)
+partition_key(const cJSON *user)
 {
 	const char *sub = users_attribute(user, "sub");
 
-	return sub != NULL && strspn(sub, HEX_DIGITS) >= MAX_SUB_DIGITS ? sub : NULL;
+	return sub != NULL && strspn(sub, HEX_DIGITS) > 0 && strlen(sub) < LISTING_KEY_SIZE ? sub
+																						: NULL;
 }
 
 /*
@@ -127,77 +163,63 @@ get_partition_sub(const cJSON *user)
  * none, who would be missing from the result.
  */
 static bool
-has_sub_prefix(const cJSON *user, const void *arg)
+is_in_partition(const cJSON *user, const void *arg)
 {
 	const SubPartition *partition = arg;
-	const char         *sub = get_partition_sub(user);
+	const char         *sub = partition_key(user);
 
 	if (sub == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FDW_ERROR),
-				 errmsg("could not list the users of server \"%s\" in several concurrent requests",
-						partition->server->name),
-				 errdetail("The \"sub\" of a user is missing or does not start with "
-						   "hexadecimal digits, by which the users are partitioned."),
-				 errhint("Set option \"max_concurrent_requests\" to 1.")));
-	return strncmp(sub, partition->prefix, strlen(partition->prefix)) == 0;
+		ereport(ERROR, (errcode(ERRCODE_FDW_ERROR),
+						errmsg("could not list the users of server \"%s\" in concurrent requests",
+							   partition->server->name),
+						errdetail("The \"sub\" of a user is missing or does not start with a "
+								  "hexadecimal digit, by which the users are partitioned."),
+						errhint("Set option \"max_concurrent_requests\" to 1.")));
+	return sub[0] == partition->digit;
 }
 
-/* Return true if each of some users belongs to a partition. */
-static bool
-all_have_sub(const cJSON *users)
+ListingPart *
+users_partition_part(const CognitoServer *server, char digit)
 {
-	const cJSON *user;
-
-	json_for_each (user, users)
-		if (get_partition_sub(user) == NULL)
-			return false;
-	return true;
-}
-
-/*
- * Split a partition by the next digit of sub; the callback of ListingPart.  More than
- * 16 concurrent requests need two digits.  Users without a valid sub are returned by
- * no filter, so they cannot be noticed later: that all users of the first page have
- * one is taken to be true of the whole pool, as Cognito assigns it.
- */
-static bool
-split_by_sub(const cJSON *users, int nrequests, const void *arg, List **parts)
-{
-	const SubPartition *partition = arg;
-	size_t              digits = nrequests > 16 ? MAX_SUB_DIGITS : 1;
-
-	if (strlen(partition->prefix) == digits || !all_have_sub(users))
-		return false;
-	for (const char *digit = HEX_DIGITS; *digit != '\0'; digit++)
-		*parts = lappend(
-			*parts, make_sub_part(partition->server, psprintf("%s%c", partition->prefix, *digit)));
-	return true;
-}
-
-/*
- * Return the part of the users whose sub starts with a prefix.  It is not split if
- * option pushdown is off, as that says that the service ignores filters.
- */
-static ListingPart *
-make_sub_part(const CognitoServer *server, const char *prefix)
-{
-	bool          whole = prefix[0] == '\0';
+	char          prefix[] = {digit, '\0'};
 	SubPartition *partition = palloc(sizeof(SubPartition));
-	ListingPart  *part =
-		users_filter_part(server, whole ? NULL : filter_make("sub", SEARCH_STARTS_WITH, prefix));
+	ListingPart  *part = users_filter_part(server, filter_make("sub", SEARCH_STARTS_WITH, prefix));
 
-	*partition = (SubPartition){.server = server, .prefix = prefix};
-	part->belongs = whole ? NULL : has_sub_prefix;
-	part->split = server->pushdown ? split_by_sub : NULL;
+	*partition = (SubPartition){.server = server, .digit = digit};
+	part->belongs = is_in_partition;
+	part->key = partition_key;
 	part->arg = partition;
 	return part;
 }
 
+/*
+ * Return the partitions of a user pool.  Users without a valid sub are returned by no
+ * filter, so they cannot be noticed later: that all users of the first pages have one is
+ * taken to be true of the whole pool, as Cognito assigns it.
+ */
+static List *
+make_partitions(const void *arg)
+{
+	List *parts = NIL;
+
+	for (const char *digit = HEX_DIGITS; *digit != '\0'; digit++)
+		parts = lappend(parts, users_partition_part(arg, *digit));
+	return parts;
+}
+
+/* It is not partitioned if option pushdown is off: that says that the service ignores filters. */
 ListingPart *
 users_pool_part(const CognitoServer *server)
 {
-	return make_sub_part(server, "");
+	ListingPart *part = users_filter_part(server, NULL);
+
+	if (server->pushdown)
+	{
+		part->key = partition_key;
+		part->make_partitions = make_partitions;
+		part->arg = server;
+	}
+	return part;
 }
 
 ListingPart *

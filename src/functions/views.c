@@ -3,22 +3,28 @@
  *		Views over one server in a schema: cognito_create_views.
  *
  * They have the columns and comments of the extension's default views, and replace
- * only views that were created in the same way.
+ * only views that were created in the same way.  Their definitions hold the server's
+ * name as text; that they depend on the server is recorded beside it, for DROP SERVER.
  */
 #include "postgres.h"
 
 #include "access/relation.h"
+#include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_foreign_server.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_rewrite.h"
 #include "catalog/pg_type.h"
 #include "commands/comment.h"
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "foreign/foreign.h"
 #include "funcapi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "parser/parse_func.h"
+#include "rewrite/rewriteSupport.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -142,6 +148,22 @@ find_replaced(const ViewDefinition *view, bool replace)
 	return true;
 }
 
+/*
+ * Record that a view depends on its server.  As with all dependencies of a view, it is
+ * the rule's, so it ends when anybody replaces the definition.
+ */
+static void
+record_dependency(const ViewDefinition *view)
+{
+	Oid           relid = get_relname_relid(view->name, view->schema);
+	ObjectAddress rule;
+	ObjectAddress server;
+
+	ObjectAddressSet(rule, RewriteRelationId, get_rewrite_oid(relid, ViewSelectRuleName, false));
+	ObjectAddressSet(server, ForeignServerRelationId, get_foreign_server_oid(view->server, false));
+	recordDependencyOn(&rule, &server, DEPENDENCY_NORMAL);
+}
+
 /* Create a view, or replace an existing one. */
 static void
 create(const ViewDefinition *view, bool replace)
@@ -157,6 +179,7 @@ create(const ViewDefinition *view, bool replace)
 								   get_func_name(view->function)),
 		quote_literal_cstr(view->server));
 	SPI_execute(statement.data, false, 0);
+	record_dependency(view);
 }
 
 /* Comment on a view as on its function, and on its columns as on those of the default view. */
@@ -185,6 +208,37 @@ find_function(Oid schema, const char *name)
 	return LookupFuncName(names, 1, &argument, false);
 }
 
+/* Append a view to a list of names, if it exists and cognito_create_views has created it. */
+static void
+append_leftover(StringInfo names, const ViewDefinition *view)
+{
+	Oid      relid = get_relname_relid(view->name, view->schema);
+	Relation relation;
+
+	if (!OidIsValid(relid))
+		return;
+	relation = relation_open(relid, AccessShareLock);
+	if (is_created_here(relation, view->function))
+		appendStringInfo(names, "%s%s", names->len > 0 ? ", " : "",
+						 quote_qualified_identifier(get_namespace_name(view->schema), view->name));
+	relation_close(relation, NoLock);
+}
+
+/*
+ * Raise the error for views in a schema, a list of their names, that would go on to read
+ * the server that they were created for.
+ */
+static void
+pg_attribute_noreturn() reject_leftovers(const char *schema, const char *server, const char *names)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("schema \"%s\" has views of a pool that server \"%s\" does not have", schema,
+					server),
+			 errdetail("These views would not be replaced, and continue to read another pool."),
+			 errhint("To drop them, execute: DROP VIEW %s;", names)));
+}
+
 /* cognito_create_views(server_name, schema_name, replace) */
 Datum
 cognito_create_views(PG_FUNCTION_ARGS)
@@ -194,6 +248,7 @@ cognito_create_views(PG_FUNCTION_ARGS)
 	NameData       name;
 	Oid            schema;
 	bool           replace;
+	StringInfoData leftovers; /* views of pools that the server does not have */
 
 	srf_require_arg(fcinfo, 1);
 	srf_require_arg(fcinfo, 2);
@@ -202,21 +257,27 @@ cognito_create_views(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 
 	SPI_connect();
+	initStringInfo(&leftovers);
 	for (size_t i = 0; i < lengthof(views); i++)
 	{
 		ViewDefinition view = {.name = views[i].name, .schema = schema, .server = server};
 		Datum          values[1] = {NameGetDatum(&name)};
 		bool           nulls[1] = {false};
 
-		if (!server_has_pool(server, views[i].pool))
-			continue;
 		view.function =
 			find_function(get_func_namespace(fcinfo->flinfo->fn_oid), views[i].function);
+		if (!server_has_pool(server, views[i].pool))
+		{
+			append_leftover(&leftovers, &view);
+			continue;
+		}
 		create(&view, replace);
 		comment(&view);
 		namestrcpy(&name, view.name);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
+	if (leftovers.len > 0)
+		reject_leftovers(get_namespace_name(schema), server, leftovers.data);
 	SPI_finish();
 	return (Datum) 0;
 }

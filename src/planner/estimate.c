@@ -144,11 +144,13 @@ estimate_values(PlannerInfo *root, const FuncExpr *call, const SearchEntity *ent
 	char    *op = estimate_text(root, call, "operator");
 	double   nvalues = expected_values(call_argument(call, "values"));
 	Estimate estimate = {.rows = expected_of_all(root, call, entity), .requests = nvalues};
+	const SearchAttribute *attribute = name != NULL ? search_attribute(entity, name) : NULL;
 
 	if (name != NULL)
-		estimate.rows =
-			expected_of_values(estimate.rows, search_attribute(entity, name),
-							   op != NULL && strcmp(op, SEARCH_STARTS_WITH) == 0, nvalues);
+		estimate.rows = expected_of_values(
+			estimate.rows, attribute, op != NULL && strcmp(op, SEARCH_STARTS_WITH) == 0, nvalues);
+	if (attribute != NULL)
+		estimate.requests *= 1 + attribute->extra_requests;
 	if (pages > 0)
 		estimate.requests = Min(estimate.requests, (double) pages);
 	return estimate;

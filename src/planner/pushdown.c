@@ -267,7 +267,7 @@ find_limit(const PlannerInfo *root, const RelOptInfo *rel)
 static void
 push_qual(const SearchRel *search_rel, RelOptInfo *rel, RangeTblEntry *rte, const FuncExpr *call)
 {
-	PushedQual    qual;
+	PushedQual    qual = {0};
 	RestrictInfo *best = find_best_qual(search_rel, rel, &qual);
 	Node         *limit = NULL;
 
@@ -297,7 +297,7 @@ push_limit(const SearchRel *search_rel, RelOptInfo *rel, RangeTblEntry *rte, con
 	(void) set_call(search_rel, rel, rte, call, lappend(arguments, limit), NULL);
 }
 
-/* The hook: push down what is possible, after the core has made the paths of a relation. */
+/* Push down what is possible; the hook, called when the core has made a relation's paths. */
 static void
 push_down(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
 {

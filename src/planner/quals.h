@@ -11,7 +11,7 @@
 
 #include "planner/search.h"
 
-/* How selective a qual is, from the least to the most selective. */
+/* The selectivity of a qual, from the least to the most selective. */
 typedef enum QualSelectivity
 {
 	QUAL_FRACTION, /* a fraction of all rows */

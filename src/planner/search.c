@@ -197,9 +197,11 @@ void
 search_list_all(const SearchEntity *entity, const CognitoServer *server, Tuplestorestate *rows,
 				TupleDesc columns)
 {
-	int64 pages = server->session->pages;
+	int64         pages = server->session->pages;
+	SessionExtent extent =
+		session_extent(server->session->serverid, server->user_pool_id, entity->listing);
 
-	entity->list_all(server, rows, columns);
+	entity->list_all(server, extent.rows, rows, columns);
 	session_set_extent(server->session->serverid, server->user_pool_id, entity->listing,
 					   (SessionExtent){.rows = tuplestore_tuple_count(rows),
 									   .pages = server->session->pages - pages});

@@ -23,7 +23,7 @@
 #define SEARCH_EQUALS "="
 #define SEARCH_STARTS_WITH "^="
 
-/* How a column contains an attribute. */
+/* The form in which a column contains an attribute. */
 typedef enum SearchForm
 {
 	SEARCH_TEXT,    /* as the column's text */
@@ -53,18 +53,13 @@ typedef struct Search Search;
  *
  * Its SQL functions have the same name and schema, and take
  *
- *		(server_name, attribute text, operator text, "values" text[])
- *		(server_name, max_users bigint, attribute, operator, "values")
  *		(server_name)
- *		(server_name, filter text, max_users)
+ *		(server_name, filter, max_users)
+ *		(server_name, user_pool_id [, max_users])
+ *		(server_name, [user_pool_id,] [max_users,] attribute, operator, "values")
  *
- * the first two also with user_pool_id as the second argument, and the others so as
- *
- *		(server_name, user_pool_id)
- *		(server_name, user_pool_id, max_users)
- *
- * Any but (server_name) may be missing.  An overload without an operator searches for
- * equal values.
+ * of which all but the first may be missing.  max_users is a bigint, "values" a text[],
+ * the others are strings.  An overload without an operator searches for equal values.
  */
 typedef struct SearchEntity
 {
@@ -89,8 +84,9 @@ typedef struct SearchEntity
 	 */
 	char *(*make_filter)(const SearchAttribute *attribute, const char *op, const char *value);
 
-	/* Append all rows. */
-	void (*list_all)(const CognitoServer *server, Tuplestorestate *rows, TupleDesc columns);
+	/* Append all rows, of which the last listing had this number; 0 if it is unknown. */
+	void (*list_all)(const CognitoServer *server, int64 expected_rows, Tuplestorestate *rows,
+					 TupleDesc columns);
 
 	/* Append the rows that match a search, whose filters have been made. */
 	void (*list_found)(const CognitoServer *server, const Search *search, Tuplestorestate *rows,

@@ -1,6 +1,6 @@
 /*
  * limiter.c
- *		The number and the rate of requests to a service.
+ *		The number and the rate of requests under a quota.
  */
 #include "postgres.h"
 
@@ -9,106 +9,142 @@
 #include "server/limiter.h"
 
 /* The initial window, and its growth for each response before the first throttling */
-#define FIRST_WINDOW 8
-#define FIRST_WINDOW_GROWTH 0.25
+#define FIRST_WINDOW 4
+#define WINDOW_GROWTH 0.125
 
-/* The first finite rate, and its growth for each request that it holds back */
-#define FIRST_RATE 30
-#define FIRST_RATE_GROWTH 1.5
+/* How many responses since the last pause make the next throttling a single one */
+#define ENOUGH_RESPONSES 12
 
-/* The bounds of the factor by which the rate falls */
-#define MIN_FACTOR 0.5
-#define MAX_FACTOR 0.96
+/* The part by which the rate falls, and the pause after a single throttling and after others */
+#define SINGLE_DROP 0.04
+#define SINGLE_PAUSE 200
+#define REPEATED_DROP 0.25
+#define REPEATED_PAUSE 430
 
-/* The number of requests held back in which the rate doubles from its top */
-#define SPAN 500.0
+/* The time in which the rate returns to what it was: that of some requests, within limits */
+#define RETURN_REQUESTS 300
+#define MIN_RETURN (10 * 1000)
+#define MAX_RETURN (45 * 1000)
+
+/* The part of the quota, or of a higher rate, by which the rate grows in as much time again */
+#define GROWTH 0.1
+
+/* How many refused probes show that somebody else has used up the quota */
+#define OUTAGE_PROBES 3
 
 /* The lowest rate */
-#define MIN_RATE 2
+#define MIN_RATE 0.1
+
+/* How long a limiter must be idle to return to the quota */
+#define LONG_IDLE (60 * 1000)
 
 void
-limiter_init(Limiter *limiter, double now)
+limiter_init(Limiter *limiter, double quota, bool limited, double now)
 {
 	*limiter = (Limiter){.window = FIRST_WINDOW,
-						 .top = INFINITY,
-						 .bottom = INFINITY,
-						 .fell = -INFINITY,
-						 .rate = INFINITY,
-						 .tokens = 1,
-						 .refilled = now};
+						 .quota = quota,
+						 .rate = limited ? quota : INFINITY,
+						 .throttled = -INFINITY,
+						 .resumed = now,
+						 .next = now,
+						 .accepted = -INFINITY};
 }
 
-/* Return the current adaptive rate limit. */
+/* Return the time from the end of a pause until the rate is what it was before it. */
 static double
-current_rate(const Limiter *limiter)
+return_time(const Limiter *limiter)
 {
-	double x;
+	double time = RETURN_REQUESTS * 1000.0 / limiter->rate;
 
-	if (isinf(limiter->bottom) || limiter->responses == 0)
-		return limiter->bottom;
-	if (isinf(limiter->top))
-		return limiter->bottom + limiter->held_back * FIRST_RATE_GROWTH;
-	x = limiter->held_back / SPAN - cbrt(1 - limiter->bottom / limiter->top);
-	return limiter->top * (1 + x * x * x);
+	return Min(Max(time, MIN_RETURN), MAX_RETURN);
+}
+
+/* Return the rate at a time: a cubic function, which is flat where the rate is what it was. */
+static double
+current_rate(const Limiter *limiter, double now)
+{
+	double x = (now - limiter->resumed) / return_time(limiter) - 1;
+	double scale =
+		x < 0 ? limiter->drop * limiter->rate : GROWTH * Max(limiter->rate, limiter->quota);
+
+	return Max(limiter->rate + scale * x * x * x, MIN_RATE);
+}
+
+/*
+ * Adapt to a time in which nothing was held back: the rate has not been tried, so it may
+ * return to what it was, but not exceed it.
+ */
+static void
+adapt_to_idling(Limiter *limiter, double now)
+{
+	if (now - limiter->next > LONG_IDLE)
+		limiter->rate = Max(limiter->rate, limiter->quota);
+	limiter->resumed = Max(limiter->resumed, now - return_time(limiter));
 }
 
 double
-limiter_acquire(Limiter *limiter, double configured, double now)
+limiter_acquire(Limiter *limiter, double now)
 {
-	double rate = Min(current_rate(limiter), configured);
-
-	limiter->is_full = limiter->in_flight >= (int) limiter->window;
-	if (limiter->is_full)
-		return INFINITY;
-
-	if (!isinf(rate))
+	if (isinf(limiter->rate))
 	{
-		limiter->tokens += rate * (now - limiter->refilled) / 1000.0;
-		limiter->refilled = now;
-		if (limiter->tokens < 1)
-			return now + (1 - limiter->tokens) / rate * 1000.0;
-		if (limiter->tokens < 2)
-			limiter->held_back++; /* it was sent as soon as permitted */
-		limiter->tokens = 0;
+		if (limiter->in_flight >= (int) limiter->window)
+			return INFINITY;
+		limiter->in_flight++;
+		return 0;
 	}
-	limiter->rate = rate;
+
+	if (limiter->probing && limiter->in_flight > 0)
+		return INFINITY;
+	if (now < limiter->next)
+		return limiter->next;
+	if (now - limiter->next > 1000.0 / current_rate(limiter, now))
+		adapt_to_idling(limiter, now);
+	limiter->next = now + 1000.0 / current_rate(limiter, now);
+	limiter->probing = limiter->paused;
 	limiter->in_flight++;
-	limiter->is_full = limiter->in_flight >= (int) limiter->window;
 	return 0;
 }
 
 void
-limiter_accepted(Limiter *limiter, double sent)
+limiter_accepted(Limiter *limiter, double sent, double now)
 {
-	if (limiter->is_full)
-		limiter->window += isinf(limiter->bottom) ? FIRST_WINDOW_GROWTH : 1 / limiter->window;
 	limiter->in_flight--;
+	limiter->accepted = now;
+	if (isinf(limiter->rate))
+		limiter->window += WINDOW_GROWTH;
+	if (sent < limiter->throttled)
+		return;
 
-	if (sent >= limiter->fell)
-		limiter->responses++;
+	if (limiter->paused)
+	{
+		limiter->paused = limiter->probing = false;
+		limiter->resumed = limiter->drop > 0 ? now : now - return_time(limiter);
+		limiter->next = Max(sent + 1000.0 / current_rate(limiter, now), now);
+	}
+	limiter->responses++;
 }
 
 void
 limiter_throttled(Limiter *limiter, double sent, double now)
 {
+	bool is_first = isinf(limiter->rate);
+	bool is_single = is_first || limiter->responses >= ENOUGH_RESPONSES;
+
 	limiter->in_flight--;
-	if (sent < limiter->fell)
+	if (sent < limiter->throttled)
 		return;
 
-	limiter->top = limiter->rate;
-	if (isinf(limiter->top))
-		limiter->bottom = FIRST_RATE;
-	else
+	if (!limiter->paused)
 	{
-		/* Half a response more, because a part of a token may have been left. */
-		double accepted = (limiter->responses + 0.5) * 1000.0 / (sent - limiter->fell);
-
-		limiter->bottom = Min(accepted, MAX_FACTOR * limiter->top);
-		limiter->bottom = Max(limiter->bottom, MIN_FACTOR * limiter->top);
-		limiter->bottom = Max(limiter->bottom, MIN_RATE);
+		limiter->rate = is_first ? limiter->quota : current_rate(limiter, sent);
+		limiter->drop = is_single ? SINGLE_DROP : REPEATED_DROP;
+		limiter->refused = 0;
 	}
-	limiter->window = Max(limiter->window / 2, 1);
-	limiter->fell = limiter->refilled = now;
-	limiter->responses = limiter->held_back = 0;
-	limiter->tokens = 0;
+	else if (++limiter->refused >= OUTAGE_PROBES && limiter->drop == SINGLE_DROP)
+		limiter->drop = 0;
+	limiter->paused = true;
+	limiter->probing = false;
+	limiter->throttled = now;
+	limiter->next = now + Max(is_single ? SINGLE_PAUSE : REPEATED_PAUSE, 1000.0 / limiter->rate);
+	limiter->responses = 0;
 }

@@ -1,26 +1,35 @@
 /*
  * limiter.h
- *		The number and the rate of requests to a service: limited by what is
- *		configured, and adaptively by what the service accepts.
+ *		The number and the rate of requests under a quota, adapted to what the service
+ *		accepts.
  *
- * The window is the number of requests that may be in flight.  It starts with 8
- * and grows by one for every four responses, until a request is throttled.  Then
- * it is halved, to no less than one, and from then on it grows by one for each
- * window of responses.  It grows only while it is the limit.
+ * Until a request is throttled, only the requests in flight are limited, by a window: 4
+ * at first, and one more for every eight responses.  From then on requests follow each
+ * other evenly, at a rate that begins with the quota that AWS documents.
  *
- * The rate is unlimited until a request is throttled.  Then it is 30 a second,
- * AWS's default quota, and grows by 1.5 for each request that it holds back,
- * until one is throttled again.  From then on, whenever one is throttled,
- * - the rate falls to the rate of the responses since its last fall, but to no more
- *   than 96 % and no less than 50 % of itself, and not below 2 a second, and
- * - it grows back to what it was, quickly at first, stays near there, and then
- *   exceeds it, ever faster: after n requests that it held back it is
- *   top * (1 + (n / 500 - k)^3), where top is what it was and k is such that n = 0
- *   gives the rate to which it fell (as in TCP CUBIC).
- * Requests pass a token bucket of size one, so that they follow evenly.
+ * When a request is throttled, nothing is sent for a while, and then one request, the
+ * probe, again and again until one is accepted.  That ends the pause.
+ * - Refusals of what was in flight already tell nothing new: a burst of them counts once.
+ * - After 12 responses or more since the last pause, a refusal is what it costs to probe for
+ *   a higher rate: the rate falls by 4 %, and the first probe follows after 200 ms.
+ * - An earlier refusal shows that the rate is far too high: it falls by 25 %, and the probe
+ *   follows after 430 ms.  So do all further probes of a pause.
+ * - When the third probe is refused, somebody else has used up the quota.  That says nothing
+ *   about the rate, and if it would fall by 4 %, it does not fall at all.
  *
- * Requests that were in flight when window and rate fell do not make them fall
- * again, and the rate grows only after a response to a request sent since.
+ * The rate grows with time, as the window of TCP CUBIC does.  In the time of 300 requests,
+ * but 10 s at least and 45 s at most, it returns to what it was, quickly at first; it stays
+ * near there, and then exceeds it, ever faster.  While it holds nothing back, it does not
+ * exceed what it was.  After a minute without requests, it is the documented quota at least.
+ *
+ * Considered, and not chosen: AIMD, and the adaptive mode of the AWS SDKs, lower the rate for
+ * each refusal by a large part, so that it falls to nothing while another client uses up the
+ * quota.  TCP BBR, and the gradient limiters of Netflix and Envoy, look for the rise of the
+ * latency that comes before a loss; a service that throttles does not become slower.  And a
+ * rate measured from responses is too high after a bucket was full, and too low after a
+ * second's count was used up.
+ *
+ * test/limiter/simulator.c shows what part of a quota this uses in many situations.
  *
  * All times are in milliseconds of a monotonic clock, rates in requests per second.
  * These functions neither allocate, nor wait, nor raise errors.
@@ -32,31 +41,32 @@
 
 typedef struct Limiter
 {
-	double window;    /* requests that may be in flight */
 	int    in_flight; /* requests in flight; callers may correct it */
-	bool   is_full;   /* the window is what holds requests back */
-	double top;       /* the rate before its last fall; infinite if unknown */
-	double bottom;    /* the rate after its last fall; infinite if it never fell */
-	double fell;      /* when window and rate fell last */
-	int    responses; /* to requests sent since */
-	int    held_back; /* requests that the rate has held back since */
-	double rate;      /* when the last request was sent */
-	double tokens;    /* in the bucket */
-	double refilled;  /* when tokens were added last */
+	double window;    /* requests that may be in flight, before the first throttling */
+	double quota;     /* the rate that AWS documents */
+	double rate;      /* before it fell last, to which it returns; infinite if it never fell */
+	double drop;      /* the part by which it fell */
+	bool   paused;    /* the service has accepted nothing since then */
+	bool   probing;   /* a probe is in flight */
+	int    refused;   /* probes of this pause */
+	double throttled; /* the time of the last throttling */
+	double resumed;   /* when the last pause ended: from then on the rate grows */
+	double next;      /* when the next request may be sent */
+	int    responses; /* since the last pause */
+	double accepted;  /* the time of the last response that was not throttled */
 } Limiter;
 
-/* Initialize a limiter, without limits. */
-extern void limiter_init(Limiter *limiter, double now);
+/* Initialize a limiter for a quota: without a rate, or one that is limited to the quota at once. */
+extern void limiter_init(Limiter *limiter, double quota, bool limited, double now);
 
 /*
- * Try to acquire permission to send a request, at a configured rate (infinite for
- * none).  Return 0 if it may be sent now, or else when to try again: infinite if
- * not before a request in flight has ended.
+ * Try to acquire permission to send a request.  Return 0 if it may be sent now, or else
+ * when to try again: infinite if not before a request in flight has ended.
  */
-extern double limiter_acquire(Limiter *limiter, double configured, double now);
+extern double limiter_acquire(Limiter *limiter, double now);
 
 /* Record that a request was not throttled, or was, and when it had been sent. */
-extern void limiter_accepted(Limiter *limiter, double sent);
+extern void limiter_accepted(Limiter *limiter, double sent, double now);
 extern void limiter_throttled(Limiter *limiter, double sent, double now);
 
 #endif

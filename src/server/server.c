@@ -20,25 +20,25 @@
 #include "server/server.h"
 #include "server/vault.h"
 
-/* What the reset callback of a server's memory context needs. */
+/* The state of the reset callback of a server's memory context. */
 typedef struct ServerCleanup
 {
 	CognitoServer        *server;
 	List                 *server_options;
 	List                 *mapping_options;
+	char                 *vault_secret; /* or NULL */
 	MemoryContextCallback release;
 } ServerCleanup;
 
-/* Callback of a server's memory context: wipe every copy of a secret, and count a failed call. */
+/* Wipe every copy of a secret, and count a failed call; callback of a server's memory context. */
 static void
 release(void *arg)
 {
 	ServerCleanup *cleanup = arg;
 	CognitoServer *server = cleanup->server;
 
-	if (server->secret_access_key != NULL)
-		OPENSSL_cleanse(unconstify(char *, server->secret_access_key),
-						strlen(server->secret_access_key));
+	if (cleanup->vault_secret != NULL)
+		OPENSSL_cleanse(cleanup->vault_secret, strlen(cleanup->vault_secret));
 	options_wipe(cleanup->server_options);
 	options_wipe(cleanup->mapping_options);
 	if (server->session != NULL)
@@ -66,23 +66,23 @@ caller_name(void)
 	return quote_identifier(GetUserNameFromId(GetUserId(), false));
 }
 
-/* Return a server that the calling role may use, or raise an error. */
-static ForeignServer *
-find_server(const char *name)
+Oid
+server_find(const char *name)
 {
-	ForeignServer *server = GetForeignServerByName(name, true);
+	Oid server = get_foreign_server_oid(name, true);
 
-	if (server == NULL)
+	if (!OidIsValid(server))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("server \"%s\" does not exist", name),
-				 errhint("CREATE SERVER makes one, \\des lists those there are; the views "
-						 "read the one that \"cognito_srf.default_server\" names.")));
+				 errhint("Use CREATE SERVER to create it, or \\des in psql to list the existing "
+						 "servers.  The views read the server that "
+						 "\"cognito_srf.default_server\" names.")));
 
-	if (server_aclcheck(server->serverid, GetUserId()) != ACLCHECK_OK)
+	if (server_aclcheck(server, GetUserId()) != ACLCHECK_OK)
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-						errmsg("permission denied for server \"%s\"", server->servername),
-						errhint("GRANT USAGE ON FOREIGN SERVER %s TO %s.",
-								quote_identifier(server->servername), caller_name())));
+						errmsg("permission denied for server \"%s\"", name),
+						errhint("To allow this, execute: GRANT USAGE ON FOREIGN SERVER %s TO %s;",
+								quote_identifier(name), caller_name())));
 	return server;
 }
 
@@ -148,13 +148,13 @@ check_options(const CognitoServer *server, PoolKind pool)
 	if (names.len == 0)
 		return;
 
-	ereport(
-		ERROR,
-		(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
-		 errmsg_plural("missing required option %s for server \"%s\"",
-					   "missing required options %s for server \"%s\"",
-					   strchr(names.data, ',') != NULL ? 2 : 1, names.data, server->name),
-		 errhint("ALTER SERVER %s OPTIONS (%s).", quote_identifier(server->name), additions.data)));
+	ereport(ERROR,
+			(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
+			 errmsg_plural("missing required option %s for server \"%s\"",
+						   "missing required options %s for server \"%s\"",
+						   strchr(names.data, ',') != NULL ? 2 : 1, names.data, server->name),
+			 errhint("To add what is missing, execute: ALTER SERVER %s OPTIONS (%s);",
+					 quote_identifier(server->name), additions.data)));
 }
 
 /* Raise the error for a role that has credentials neither of its own nor of the server. */
@@ -162,32 +162,33 @@ static void
 pg_attribute_noreturn() reject_no_credentials(const ForeignServer *catalog)
 {
 	const char *server = quote_identifier(catalog->servername);
-	const char *owner = quote_identifier(GetUserNameFromId(catalog->owner, false));
+	const char *caller = GetUserNameFromId(GetUserId(), false);
+	const char *owner = GetUserNameFromId(catalog->owner, false);
 	const char *other =
 		has_privs_of_role(GetUserId(), catalog->owner)
-			? ", or FOR PUBLIC"
-			: psprintf(", or ask the server's owner %s for a mapping FOR PUBLIC", owner);
+			? " for the role or for PUBLIC"
+			: psprintf(", or ask role \"%s\", the owner of the server, to create one for PUBLIC",
+					   owner);
 
-	ereport(
-		ERROR,
-		(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
-		 errmsg("no credentials for role %s on server \"%s\"", caller_name(), catalog->servername),
-		 errdetail("Neither the server nor a user mapping of role %s or PUBLIC has any.",
-				   caller_name()),
-		 errhint("CREATE USER MAPPING FOR %s SERVER %s OPTIONS (aws_access_key_id '...', "
-				 "aws_secret_access_key '...')%s.",
-				 caller_name(), server, other)));
+	ereport(ERROR,
+			(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
+			 errmsg("no credentials for role \"%s\" on server \"%s\"", caller, catalog->servername),
+			 errdetail("Neither the server nor a user mapping of role \"%s\" or PUBLIC has any.",
+					   caller),
+			 errhint("Create a user mapping%s: CREATE USER MAPPING FOR %s SERVER %s OPTIONS "
+					 "(aws_access_key_id '...', aws_secret_access_key '...');",
+					 other, caller_name(), server)));
 }
 
 /*
  * Return the role as which Vault is read for credentials in a user mapping, or
  * in the server itself if that is NULL.
  *
- * The server's owner chooses the endpoint, and may make user mappings for any
- * role, without knowing what the secrets hold that these name.  So Vault is read
- * as the owner, except for a role's own mapping: that may also be the role's own
- * doing, who must not use the owner's secrets.  It is read as the role, but only
- * if the owner has the role's privileges, and could read the same secrets anyway.
+ * The server's owner chooses the endpoint, and can create user mappings for any
+ * role that name secrets which the owner may not read.  So Vault is read as the
+ * owner, except for a role's own mapping: the role may have created it itself, and
+ * must not use the owner's secrets.  For that, it is read as the role, but only if
+ * the owner has the role's privileges, and could read the same secrets anyway.
  */
 static Oid
 find_vault_reader(const ForeignServer *catalog, const UserMapping *mapping)
@@ -199,53 +200,93 @@ find_vault_reader(const ForeignServer *catalog, const UserMapping *mapping)
 	if (has_privs_of_role(catalog->owner, mapping->userid))
 		return mapping->userid;
 
-	reader = quote_identifier(GetUserNameFromId(mapping->userid, false));
+	reader = GetUserNameFromId(mapping->userid, false);
 	ereport(
 		ERROR,
 		(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-		 errmsg("Vault is not read as role %s for server \"%s\"", reader, catalog->servername),
-		 errdetail("The server belongs to role %s, which chooses the endpoint and does not have "
-				   "the privileges of role %s.",
-				   quote_identifier(GetUserNameFromId(catalog->owner, false)), reader),
-		 errhint("Use a server that belongs to role %s or to a superuser; or DROP USER MAPPING "
-				 "FOR %s SERVER %s, to use the credentials of PUBLIC or of the server.",
-				 reader, reader, quote_identifier(catalog->servername))));
+		 errmsg("permission denied to read Vault as role \"%s\" for server \"%s\"", reader,
+				catalog->servername),
+		 errdetail("Role \"%s\" owns the server and chooses its endpoint, but does not have the "
+				   "privileges of role \"%s\".",
+				   GetUserNameFromId(catalog->owner, false), reader),
+		 errhint("Use a server that is owned by role \"%s\" or by a superuser.  To use the "
+				 "credentials of PUBLIC or of the server instead, execute: DROP USER MAPPING "
+				 "FOR %s SERVER %s;",
+				 reader, quote_identifier(reader), quote_identifier(catalog->servername))));
 }
 
 /* Set the secret from Vault, which the server or a user mapping names. */
 static void
-read_vault(CognitoServer *server, const ForeignServer *catalog, const UserMapping *mapping)
+read_vault(ServerCleanup *cleanup, const ForeignServer *catalog, const UserMapping *mapping)
 {
-	Oid         reader = find_vault_reader(catalog, mapping);
-	const char *server_name = quote_identifier(server->name);
-	const char *alternative;
+	CognitoServer *server = cleanup->server;
+	Oid            reader = find_vault_reader(catalog, mapping);
+	const char    *server_name = quote_identifier(server->name);
+	const char    *alternative;
 
 	if (mapping != NULL && OidIsValid(mapping->userid))
-		alternative = psprintf("DROP USER MAPPING FOR %s SERVER %s, to use the credentials of "
-							   "PUBLIC or of the server",
+		alternative = psprintf("To use the credentials of PUBLIC or of the server instead, "
+							   "execute: DROP USER MAPPING FOR %s SERVER %s;",
 							   caller_name(), server_name);
 	else
 		alternative =
-			psprintf("have a superuser own the server: ALTER SERVER %s OWNER TO ...", server_name);
+			psprintf("To read Vault as a superuser instead, make a superuser the owner of "
+					 "the server: ALTER SERVER %s OWNER TO ...;",
+					 server_name);
 
-	server->secret_access_key =
+	cleanup->vault_secret =
 		vault_secret(server->vault_secret_name, reader, server->name, alternative);
-	option_check_secret(server->secret_access_key, server->name);
+	option_check_secret(cleanup->vault_secret, server->name);
+	server->secret_access_key = cleanup->vault_secret;
 }
 
-/* Set the credentials from the user mapping if there is one, and else from the server. */
+/*
+ * Raise an error unless a superuser owns a server with a credential source.  Its owner
+ * chooses the endpoints, and could have the machine's identity sign any request to them.
+ */
+static void
+check_source_owner(const CognitoServer *server, Oid owner)
+{
+	if (superuser_arg(owner))
+		return;
+
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied for the credential source of server \"%s\"", server->name),
+			 errdetail("The server is owned by role \"%s\", which is not a superuser.",
+					   GetUserNameFromId(owner, false)),
+			 errhint("Use a user mapping, or make a superuser the owner of the server: "
+					 "ALTER SERVER %s OWNER TO ...;",
+					 quote_identifier(server->name))));
+}
+
+/*
+ * Set the credentials from the user mapping if there is one, and else from the server.
+ * A mapping replaces all credentials of the server, their source and role included.
+ */
 static void
 resolve_credentials(ServerCleanup *cleanup, const ForeignServer *catalog)
 {
 	CognitoServer *server = cleanup->server;
 	UserMapping   *mapping = find_user_mapping(catalog);
+	bool           found;
 
+	server->uses_mapping = mapping != NULL;
 	cleanup->mapping_options = mapping != NULL ? mapping->options : NIL;
-	if (!options_read_credentials(mapping != NULL ? mapping->options : catalog->options,
-								  mapping != NULL, server))
+	found = options_read_credentials(mapping != NULL ? mapping->options : catalog->options,
+									 mapping != NULL, server);
+	if (mapping != NULL)
+	{
+		server->credential_source = NULL;
+		server->role_arn = NULL;
+	}
+	options_check_source(server);
+	if (server->credential_source != NULL)
+		check_source_owner(server, catalog->owner);
+	else if (!found)
 		reject_no_credentials(catalog);
 	if (server->vault_secret_name != NULL)
-		read_vault(server, catalog, mapping);
+		read_vault(cleanup, catalog, mapping);
 }
 
 /*
@@ -259,25 +300,25 @@ check_endpoints(const CognitoServer *server, Oid owner)
 	if (superuser_arg(owner) || !options_have_plain_http(server))
 		return;
 
-	ereport(
-		ERROR,
-		(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-		 errmsg("permission denied for the plain HTTP endpoint of server \"%s\"", server->name),
-		 errdetail("The server belongs to role %s, which is not a superuser.",
-				   quote_identifier(GetUserNameFromId(owner, false))),
-		 errhint("Use https://, or have a superuser own the server: ALTER SERVER %s OWNER TO ...",
-				 quote_identifier(server->name))));
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied for the plain HTTP endpoint of server \"%s\"", server->name),
+			 errdetail("The server is owned by role \"%s\", which is not a superuser.",
+					   GetUserNameFromId(owner, false)),
+			 errhint("Use https://, or make a superuser the owner: ALTER SERVER %s OWNER TO ...;",
+					 quote_identifier(server->name))));
 }
 
-CognitoServer *
-server_open(const char *name, PoolKind pool, const char *pool_id)
+/* Open a server, with the credentials of the calling role or without any. */
+static CognitoServer *
+open_server(const char *name, PoolKind pool, const char *pool_id, bool with_credentials)
 {
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "cognito server", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext  caller = MemoryContextSwitchTo(context);
 	ServerCleanup *cleanup = create_server();
 	CognitoServer *server = cleanup->server;
-	ForeignServer *catalog = find_server(name);
+	ForeignServer *catalog = GetForeignServer(server_find(name));
 
 	cleanup->server_options = catalog->options;
 	server->name = catalog->servername;
@@ -289,10 +330,23 @@ server_open(const char *name, PoolKind pool, const char *pool_id)
 	if (pool_id != NULL)
 		choose_pool(server, pool, pool_id);
 	check_options(server, pool);
-	resolve_credentials(cleanup, catalog);
+	if (with_credentials)
+		resolve_credentials(cleanup, catalog);
 
 	MemoryContextSwitchTo(caller);
 	return server;
+}
+
+CognitoServer *
+server_open(const char *name, PoolKind pool, const char *pool_id)
+{
+	return open_server(name, pool, pool_id, true);
+}
+
+CognitoServer *
+server_open_public(const char *name, PoolKind pool)
+{
+	return open_server(name, pool, NULL, false);
 }
 
 const char *
@@ -313,7 +367,7 @@ server_close(CognitoServer *server)
 bool
 server_has_pool(const char *name, PoolKind pool)
 {
-	ForeignServer *catalog = find_server(name);
+	ForeignServer *catalog = GetForeignServer(server_find(name));
 	CognitoServer  server;
 	bool           has_pool;
 

@@ -6,7 +6,6 @@
 
 #include "utils/hsearch.h"
 
-#include "clock.h"
 #include "server/session.h"
 
 /* A user pool, as a server reads it */
@@ -40,10 +39,7 @@ session_get(Oid serverid)
 
 	session = hash_search(sessions, &serverid, HASH_ENTER, &found);
 	if (!found)
-	{
 		*session = (Session){.serverid = serverid};
-		limiter_init(&session->limiter, clock_now());
-	}
 	return session;
 }
 
@@ -96,4 +92,27 @@ session_list(void)
 	while ((session = hash_seq_search(&scan)) != NULL)
 		list = lappend(list, session);
 	return list;
+}
+
+void
+session_reset_counters(void)
+{
+	ListCell *cell;
+
+	foreach (cell, session_list())
+	{
+		Session *session = lfirst(cell);
+
+		session->calls = 0;
+		session->requests = 0;
+		session->pages = 0;
+		session->rows = 0;
+		session->retries = 0;
+		session->throttled = 0;
+		session->errors = 0;
+		session->bytes = 0;
+		session->connections = 0;
+		session->waited = 0;
+		session->last_call = 0;
+	}
 }

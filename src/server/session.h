@@ -1,7 +1,7 @@
 /*
  * session.h
- *		The state of the session for each server: counters, the sizes of pools, and
- *		the limiter, for the quota to which it has adapted is the next call's too.
+ *		The state of the session for each server: counters, the sizes of pools, and the
+ *		service's clock.
  */
 #ifndef COGNITO_SERVER_SESSION_H
 #define COGNITO_SERVER_SESSION_H
@@ -11,7 +11,7 @@
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 
-#include "server/limiter.h"
+#include <time.h>
 
 /* The complete listings whose sizes are kept */
 typedef enum SessionListing
@@ -42,7 +42,9 @@ typedef struct Session
 	int64       connections; /* opened */
 	double      waited;      /* for responses, in milliseconds */
 	TimestampTz last_call;
-	Limiter     limiter; /* of all requests to the server */
+	time_t      clock_offset;   /* by which the service's clock is ahead, in seconds */
+	bool        clock_verified; /* the service has accepted a request signed with it */
+	double      next_request;   /* when max_requests_per_second permits one, in clock_now's time */
 } Session;
 
 /* Return the state for a server, which is created at its first use and lasts as long as the session. */
@@ -55,5 +57,8 @@ extern SessionExtent session_extent(Oid serverid, const char *user_pool_id, Sess
 
 /* Return a list of the states for all servers, in the current memory context. */
 extern List *session_list(void);
+
+/* Set the counters of all servers to zero; the sizes of pools stay. */
+extern void session_reset_counters(void);
 
 #endif

@@ -33,12 +33,12 @@
 #define VAULT_VIEW "decrypted_secrets"
 #define SELECT_SECRET "SELECT decrypted_secret::text FROM vault.decrypted_secrets WHERE "
 
-/* Who reads which secret, for the error messages. */
+/* The role that reads a secret, and the server that names it, for error messages. */
 typedef struct VaultReader
 {
 	Oid         role;
-	const char *role_name;   /* quoted */
-	const char *server_name; /* not quoted */
+	const char *role_name;
+	const char *server_name;
 	const char *alternative; /* see vault.h */
 } VaultReader;
 
@@ -50,44 +50,47 @@ pg_attribute_noreturn() reject_absent_vault(const VaultReader *reader)
 			(errcode(ERRCODE_UNDEFINED_TABLE),
 			 errmsg("server \"%s\" names a Vault secret, but this database has no Vault",
 					reader->server_name),
-			 errdetail("There is no view " VAULT_SCHEMA "." VAULT_VIEW "."),
-			 errhint("CREATE EXTENSION supabase_vault, or give \"aws_secret_access_key\" instead "
-					 "of \"api_key_id\".")));
+			 errdetail("View \"" VAULT_SCHEMA "." VAULT_VIEW "\" does not exist."),
+			 errhint("Use CREATE EXTENSION supabase_vault to install Vault, or replace option "
+					 "\"api_key_id\" with \"aws_secret_access_key\".")));
 }
 
 /* Set message and hint of the error for a role that may not read Vault; return a dummy. */
 static int
 errdenied(const VaultReader *reader)
 {
+	const char *role = quote_identifier(reader->role_name);
+
 	errcode(ERRCODE_INSUFFICIENT_PRIVILEGE);
 	errmsg("permission denied for the Vault secret of server \"%s\"", reader->server_name);
-	return errhint("GRANT USAGE ON SCHEMA " VAULT_SCHEMA " TO %s; GRANT SELECT ON " VAULT_SCHEMA
-				   "." VAULT_VIEW
-				   " TO %s; and GRANT EXECUTE ON the function with which this view decrypts.  The "
-				   "role can then read every secret in Vault.  Or %s.",
-				   reader->role_name, reader->role_name, reader->alternative);
+	return errhint("To allow role \"%s\" to read all secrets in Vault, grant it EXECUTE on the "
+				   "function with which the view decrypts, and execute: GRANT USAGE ON SCHEMA "
+				   "vault TO %s; GRANT SELECT ON vault.decrypted_secrets TO %s;  %s",
+				   reader->role_name, role, role, reader->alternative);
 }
 
 /* Raise the error for a role without a privilege on the schema or the view. */
 static void
 pg_attribute_noreturn() reject_role(const VaultReader *reader, const char *privilege)
 {
-	ereport(ERROR, (errdenied(reader), errdetail("Role %s, which reads it, does not have %s.",
-												 reader->role_name, privilege)));
+	ereport(ERROR,
+			(errdenied(reader), errdetail("Vault is read as role \"%s\", which does not have %s.",
+										  reader->role_name, privilege)));
 }
 
 /* Raise the error for a view that belongs to somebody who could steal the reader's privileges. */
 static void
 pg_attribute_noreturn() reject_view(Oid owner, const VaultReader *reader)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("view \"" VAULT_SCHEMA "." VAULT_VIEW "\" is not trusted"),
-			 errdetail("It belongs to role %s, which is neither a superuser nor role %s, which "
-					   "reads it; nor does it belong to the extension supabase_vault.",
-					   quote_identifier(GetUserNameFromId(owner, false)), reader->role_name),
-			 errhint("Check the view and the functions that it calls, then ALTER VIEW " VAULT_SCHEMA
-					 "." VAULT_VIEW " OWNER TO a superuser.")));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+		 errmsg("view \"" VAULT_SCHEMA "." VAULT_VIEW "\" is not trusted"),
+		 errdetail("It is owned by role \"%s\".  It must belong to extension \"supabase_vault\", "
+				   "or be owned by a superuser or by role \"%s\", as which it is read.",
+				   GetUserNameFromId(owner, false), reader->role_name),
+		 errhint("Check the view and the functions that it calls, then make a superuser its "
+				 "owner: ALTER VIEW " VAULT_SCHEMA "." VAULT_VIEW " OWNER TO ...;")));
 }
 
 /* Return the owner of a relation. */
@@ -127,13 +130,13 @@ check_vault(const VaultReader *reader)
 	if (!OidIsValid(schema))
 		reject_absent_vault(reader);
 	if (schema_aclcheck(schema, reader->role) != ACLCHECK_OK)
-		reject_role(reader, "USAGE on schema " VAULT_SCHEMA);
+		reject_role(reader, "USAGE on schema \"" VAULT_SCHEMA "\"");
 
 	view = RangeVarGetRelid(makeRangeVar(VAULT_SCHEMA, VAULT_VIEW, -1), AccessShareLock, true);
 	if (!OidIsValid(view))
 		reject_absent_vault(reader);
 	if (pg_class_aclcheck(view, reader->role, ACL_SELECT) != ACLCHECK_OK)
-		reject_role(reader, "SELECT on view " VAULT_SCHEMA "." VAULT_VIEW);
+		reject_role(reader, "SELECT on view \"" VAULT_SCHEMA "." VAULT_VIEW "\"");
 	check_trust(view, reader);
 }
 
@@ -167,7 +170,7 @@ query_secret(const char *query, Oid type, Datum key)
 	SPIPlanPtr plan = SPI_prepare_cursor(query, 1, &type, CURSOR_OPT_GENERIC_PLAN);
 
 	if (plan == NULL || SPI_execute_plan(plan, &key, NULL, true, 2) != SPI_OK_SELECT)
-		elog(ERROR, "could not read the Vault");
+		elog(ERROR, "could not read Vault");
 	return SPI_processed;
 }
 
@@ -210,21 +213,21 @@ find_secret(const char *name, const char *server_name, MemoryContext owner)
 			ERROR,
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
 			 errmsg("Vault has no secret for option \"api_key_id\" of server \"%s\"", server_name),
-			 errdetail("The option is compared with a secret's id and key_id if it is a UUID, "
-					   "and with its name if not."),
-			 errhint("SELECT id, name, key_id FROM vault.secrets shows what there is.")));
+			 errdetail("If the option is a UUID, it must be the id or the key_id of a secret, and "
+					   "otherwise the name of a secret."),
+			 errhint("To list the secrets, execute: SELECT id, name, key_id FROM vault.secrets;")));
 	if (found > 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("Vault has several secrets for option \"api_key_id\" of server \"%s\"",
 						server_name),
-				 errdetail("A key_id may be shared by several secrets."),
+				 errdetail("Several secrets can have the same key_id."),
 				 errhint("Set option \"api_key_id\" to the id or the name of one of them.")));
 
 	secret = copy_secret(owner);
 	if (secret == NULL)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-						errmsg("the Vault secret of server \"%s\" is NULL", server_name)));
+						errmsg("the Vault secret of server \"%s\" is null", server_name)));
 	return secret;
 }
 
@@ -248,14 +251,15 @@ pg_attribute_noreturn() rethrow(MemoryContext owner, const VaultReader *reader)
 	error = CopyErrorData();
 	FlushErrorState();
 	if (sqlstate == ERRCODE_INSUFFICIENT_PRIVILEGE)
-		ereport(ERROR, (errdenied(reader),
-						errdetail("Role %s reads it: %s.", reader->role_name, error->message)));
+		ereport(ERROR, (errdenied(reader), errdetail("Vault is read as role \"%s\": %s.",
+													 reader->role_name, error->message)));
 	ereport(ERROR,
 			(errcode(ERRCODE_EXTERNAL_ROUTINE_INVOCATION_EXCEPTION),
 			 errmsg("could not decrypt the Vault secret of server \"%s\"", reader->server_name),
-			 errdetail("Vault says: %s.", error->message),
-			 errhint("If the key of Vault has changed, as after a restore without it, store the "
-					 "secret again with vault.update_secret.")));
+			 errdetail("Vault reports: %s.", error->message),
+			 errhint("If Vault's encryption key has changed, as after a restore without the key, "
+					 "delete the secret from vault.secrets, and store it again with "
+					 "vault.create_secret.")));
 }
 
 /* Return a secret of a Vault that has been checked, in a memory context, through SPI. */
@@ -278,19 +282,19 @@ read_secret(const char *name, const VaultReader *reader, MemoryContext owner)
 	return secret;
 }
 
-/* Callback of the error context, for all errors on the way. */
+/* Add the context to all errors on the way; callback of the error context. */
 static void
 vault_error_context(void *server_name)
 {
 	errcontext("reading the Vault secret of server \"%s\"", (char *) server_name);
 }
 
-/* If this raises an error, the abort restores user, settings and SPI. */
+/* Restore nothing after an error: the abort restores user, settings and SPI. */
 char *
 vault_secret(const char *name, Oid role, const char *server_name, const char *alternative)
 {
 	VaultReader          reader = {.role = role,
-								   .role_name = quote_identifier(GetUserNameFromId(role, false)),
+								   .role_name = GetUserNameFromId(role, false),
 								   .server_name = server_name,
 								   .alternative = alternative};
 	ErrorContextCallback context = {.callback = vault_error_context,

@@ -15,8 +15,8 @@
  * Raise 42P01 without Vault; 42501 if the role may not read it, or if the view is
  * not trusted; 42704 if it has no such secret or several; 39000
  * (external_routine_invocation_exception) if the secret cannot be decrypted.  The
- * alternative is the end of a hint, without a period, that names a remedy other than
- * to grant the role the right to read Vault.
+ * alternative is the end of a hint: a sentence that names a remedy other than to grant
+ * the role the right to read Vault.
  */
 extern char *
 vault_secret(const char *name, Oid role, const char *server_name, const char *alternative);

@@ -2,17 +2,21 @@
  * pages.c
  *		A user pool that is never the bottleneck: ListUsers pages, ready-made.
  *
- * Usage: pages USERS [--delay-ms N] [--quota R]
+ * Usage: pages USERS [--delay-ms N] [--quota R [--burst B | --per-second] [--taken P,S]]
+ *					 [--attributes N]
  *
  * Prints its URL, and serves on a free loopback port until its stdin ends; for
  * each byte that comes there it prints how many requests it has answered and
  * how many it has throttled.
  *
  * --delay-ms holds back every answer, on its own connection only.  --quota
- * throttles what goes beyond R requests a second and R saved up.
+ * throttles what goes beyond R requests a second and R saved up, or B; or, with
+ * --per-second, beyond R in each second of the clock.  With --taken, another client takes
+ * the part P of the quota for the last S of every ten seconds.  --attributes is how many
+ * of the ten attributes a user has.
  *
  * An answer is a page of 60 users of those that the request's filter matches:
- * sub ^= "one or two hexadecimal digits", username = "…", or none for all.  The
+ * sub ^= "a hexadecimal digit", username = "…", or none for all.  The
  * token, "pageNNNNN:" and the digits, chooses which page.  ListGroups has groups
  * of 200 users, one page of them at the most; a request that names one is
  * answered with its users, page by page.  Neither the pool nor the signature is
@@ -27,6 +31,7 @@
 #include <err.h>
 #include <errno.h>
 #include <getopt.h>
+#include <math.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -47,7 +52,10 @@
 #define MAX_GROUPS 60
 
 /* A smaller pool would have no user for some digits. */
-#define MIN_USERS 300
+#define MIN_USERS 16
+
+/* Those that a user has at most */
+#define MAX_ATTRIBUTES 10
 
 /* A larger pool repeats the pages of these users, so that memory stays small. */
 #define MAX_USERS 60000
@@ -74,7 +82,7 @@ typedef struct Request
 	int  end;       /* up to, and without, this one */
 	int  repeats;   /* how often the pool has their pages */
 	int  page;      /* which page, from 0 */
-	char digits[3]; /* that all their subs begin with, or the group's number */
+	char digits[3]; /* the one that all their subs begin with, or the group's number */
 	bool in_group;  /* they are asked for as those of a group */
 } Request;
 
@@ -89,13 +97,20 @@ static char groups[MAX_GROUPS * sizeof("{\"GroupName\":\"group00\"},")];
 
 static long delay_ms;
 
+static int n_attributes = MAX_ATTRIBUTES;
+
 /* The token bucket of the quota, and what came of it. */
 static struct
 {
 	pthread_mutex_t lock;
-	double          rate; /* requests a second, and as many saved up; 0 if there is no quota */
+	double          rate;  /* requests a second; 0 if there is no quota */
+	double          burst; /* how many can be saved up */
+	bool            per_second;
+	double          taken;         /* the part that another client takes, */
+	double          taken_seconds; /* for how long of every ten seconds */
 	double          allowance;
 	double          refilled; /* when the allowance was reckoned */
+	double          possible; /* requests that would have been answered until then */
 	long            answered;
 	long            throttled;
 } quota = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -112,9 +127,28 @@ mix(uint64_t user, uint64_t salt)
 }
 
 /*
- * Writes the user with that number to dst, which holds MAX_USER bytes.  The sub
- * begins with the user's place in the pool, in 256ths, and ends with the number.
+ * Writes a user's sub, as in pools since 2024: of the first eight digits, every second one
+ * is the pool's.  It begins with the user's place in the pool, in 16ths, and ends with
+ * the number.
  */
+static void
+write_sub(char sub[SUB_LENGTH + 1], int user, uint64_t r)
+{
+	snprintf(sub, SUB_LENGTH + 1, "%x4%x8%x4%x8-%x0%x1-70%02x-%04x-%06x%06x",
+			 (unsigned) ((long) user * 16 / n_users) & 0xF, (unsigned) (r >> 60),
+			 (unsigned) (r >> 56) & 0xF, (unsigned) (r >> 52) & 0xF, (unsigned) (r >> 48) & 0xF,
+			 (unsigned) (r >> 44) & 0xF, (unsigned) (r >> 36) & 0xFF, (unsigned) (r >> 20) & 0xFFFF,
+			 (unsigned) r & 0xFFFFF, (unsigned) user & 0xFFFFFF);
+}
+
+/* Writes an attribute to dst; returns its length. */
+static size_t
+write_attribute(char *dst, const char *name, const char *value)
+{
+	return snprintf(dst, MAX_USER, "{\"Name\":\"%s\",\"Value\":\"%s\"}", name, value);
+}
+
+/* Writes the user with that number to dst, which holds MAX_USER bytes. */
 static size_t
 write_user(char *dst, int user)
 {
@@ -127,33 +161,44 @@ write_user(char *dst, int user)
 	const char              *given_name = given[r % 6];
 	const char              *family_name = family[(r >> 8) % 5];
 	unsigned                 created = 500000000 + (unsigned) (s % 200000000);
-	char                     sub[37];
+	char                     sub[SUB_LENGTH + 1];
+	char                     name[32];
+	char                     phone_number[16];
+	char                     tenant[16];
+	char                     email[48];
+	const char              *attributes[MAX_ATTRIBUTES][2] = {
+					 {"sub", sub},
+					 {"email_verified", r & 1 ? "true" : "false"},
+					 {"name", name},
+					 {"given_name", given_name},
+					 {"family_name", family_name},
+					 {"locale", locale[(r >> 16) % 5]},
+					 {"email", email},
+					 {"custom:tenant", tenant},
+					 {"phone_number_verified", s & 1 ? "true" : "false"},
+					 {"phone_number", phone_number}};
+	size_t length;
 
-	snprintf(sub, sizeof(sub), "%02x%06x-%04x-4%03x-%04x-%06x%06x", user * 256 / n_users,
-			 (unsigned) (r >> 40), (unsigned) (r >> 16) & 0xFFFF, (unsigned) r & 0xFFF,
-			 0x8000 | ((unsigned) s & 0x3FFF), (unsigned) (s >> 40), user);
+	write_sub(sub, user, r);
+	snprintf(name, sizeof(name), "%s %s", given_name, family_name);
+	snprintf(phone_number, sizeof(phone_number), "+4420%08d", user);
+	snprintf(tenant, sizeof(tenant), "tenant-%05d", (int) ((s >> 8) % 10000));
+	snprintf(email, sizeof(email), "user.%06d@mail%d.example.com", user, (int) ((r >> 24) % 100));
 
-	return snprintf(
-		dst, MAX_USER,
-		"{\"Attributes\":["
-		"{\"Name\":\"sub\",\"Value\":\"%s\"},"
-		"{\"Name\":\"email_verified\",\"Value\":\"%s\"},"
-		"{\"Name\":\"name\",\"Value\":\"%s %s\"},"
-		"{\"Name\":\"phone_number_verified\",\"Value\":\"%s\"},"
-		"{\"Name\":\"phone_number\",\"Value\":\"+4420%08d\"},"
-		"{\"Name\":\"given_name\",\"Value\":\"%s\"},"
-		"{\"Name\":\"family_name\",\"Value\":\"%s\"},"
-		"{\"Name\":\"locale\",\"Value\":\"%s\"},"
-		"{\"Name\":\"custom:tenant\",\"Value\":\"tenant-%05d\"},"
-		"{\"Name\":\"email\",\"Value\":\"user.%06d@mail%d.example.com\"}],"
-		"\"Enabled\":%s,"
-		"\"UserCreateDate\":1.%09u%03uE9,"
-		"\"UserLastModifiedDate\":1.%09u%03uE9,"
-		"\"UserStatus\":\"%s\",\"Username\":\"%s\"}",
-		sub, r & 1 ? "true" : "false", given_name, family_name, s & 1 ? "true" : "false", user,
-		given_name, family_name, locale[(r >> 16) % 5], (int) ((s >> 8) % 10000), user,
-		(int) ((r >> 24) % 100), user % 50 ? "true" : "false", created, (unsigned) (r % 1000),
-		created + (unsigned) (r % 50000000), (unsigned) (s % 1000), status[(r >> 20) % 3], sub);
+	length = snprintf(dst, MAX_USER, "{\"Attributes\":[");
+	for (int i = 0; i < n_attributes; i++)
+	{
+		length += write_attribute(dst + length, attributes[i][0], attributes[i][1]);
+		dst[length++] = i + 1 < n_attributes ? ',' : ']';
+	}
+	return length + snprintf(dst + length, MAX_USER - length,
+							 ",\"Enabled\":%s,"
+							 "\"UserCreateDate\":1.%09u%03uE9,"
+							 "\"UserLastModifiedDate\":1.%09u%03uE9,"
+							 "\"UserStatus\":\"%s\",\"Username\":\"%s\"}",
+							 user % 50 ? "true" : "false", created, (unsigned) (r % 1000),
+							 created + (unsigned) (r % 50000000), (unsigned) (s % 1000),
+							 status[(r >> 20) % 3], sub);
 }
 
 /* Writes all users. */
@@ -194,27 +239,25 @@ make_groups(void)
 			snprintf(groups + length, sizeof(groups) - length, "{\"GroupName\":\"group%02d\"},", i);
 }
 
-/* The first user whose sub begins with this byte or a higher one. */
+/* The first user whose sub begins with this digit or a higher one. */
 static int
-first_user(int byte)
+first_user(int digit)
 {
-	return (byte * n_users + 255) / 256;
+	return (digit * n_users + 15) / 16;
 }
 
-/* Matches the users whose sub begins with the one or two digits at text. */
+/* Matches the users whose sub begins with the digit at text. */
 static bool
 match_sub(Request *request, const char *text)
 {
-	size_t length = strspn(text, "0123456789abcdef");
-	int    width = length == 1 ? 16 : 1;
-	int    digits;
+	int digit;
 
-	if (length < 1 || length > 2)
+	if (strspn(text, "0123456789abcdef") != 1)
 		return false;
-	memcpy(request->digits, text, length);
-	digits = (int) strtol(request->digits, NULL, 16);
-	request->first = first_user(digits * width);
-	request->end = first_user((digits + 1) * width);
+	request->digits[0] = text[0];
+	digit = (int) strtol(request->digits, NULL, 16);
+	request->first = first_user(digit);
+	request->end = first_user(digit + 1);
 	return true;
 }
 
@@ -302,19 +345,41 @@ now(void)
 	return (double) t.tv_sec + (double) t.tv_nsec / 1e9;
 }
 
+/* Adds to the allowance what comes until then, which is soon: the other client does not change. */
+static void
+refill(double time)
+{
+	double left = fmod(time, 10) >= 10 - quota.taken_seconds ? 1 - quota.taken : 1;
+	double added = (time - quota.refilled) * quota.rate * left;
+
+	if (quota.per_second)
+		added = floor(time) > floor(quota.refilled) ? quota.rate : 0;
+	quota.possible += added;
+	quota.allowance = fmin(quota.allowance + added, quota.burst);
+	if (left == 0)
+		quota.allowance = 0;
+	quota.refilled = time;
+}
+
+/* Adds to the allowance what has come until now. */
+static void
+refill_until_now(void)
+{
+	double time = now();
+
+	while (time - quota.refilled > 0.1)
+		refill(quota.refilled + 0.1);
+	refill(time);
+}
+
 /* Is one more request within the quota? */
 static bool
 admit(void)
 {
-	double time = now();
-	bool   admitted;
+	bool admitted;
 
 	pthread_mutex_lock(&quota.lock);
-	quota.allowance += (time - quota.refilled) * quota.rate;
-	quota.refilled = time;
-	if (quota.allowance > quota.rate)
-		quota.allowance = quota.rate;
-
+	refill_until_now();
 	admitted = quota.rate == 0 || quota.allowance >= 1;
 	if (admitted)
 	{
@@ -327,12 +392,13 @@ admit(void)
 	return admitted;
 }
 
-/* Prints how many requests were answered and throttled. */
+/* Prints how many requests were answered and throttled, and how many could have been answered. */
 static void
 print_counts(void)
 {
 	pthread_mutex_lock(&quota.lock);
-	printf("%ld %ld\n", quota.answered, quota.throttled);
+	refill_until_now();
+	printf("%ld %ld %.0f\n", quota.answered, quota.throttled, quota.possible);
 	pthread_mutex_unlock(&quota.lock);
 	fflush(stdout);
 }
@@ -490,31 +556,44 @@ listen_on_loopback(void)
 static void
 read_options(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"delay-ms", required_argument, NULL, 'd'}, {"quota", required_argument, NULL, 'q'}, {0}};
-	int option;
-	int pool = 0;
+	static const struct option options[] = {{"delay-ms", required_argument, NULL, 'd'},
+											{"quota", required_argument, NULL, 'q'},
+											{"burst", required_argument, NULL, 'b'},
+											{"per-second", no_argument, NULL, 's'},
+											{"taken", required_argument, NULL, 't'},
+											{"attributes", required_argument, NULL, 'a'},
+											{0}};
+	int                        option;
+	int                        pool = 0;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
 	{
 		if (option == 'd')
 			delay_ms = atol(optarg);
 		else if (option == 'q')
-			quota.rate = atof(optarg);
-		else
+			quota.rate = quota.burst = atof(optarg);
+		else if (option == 'a')
+			n_attributes = atoi(optarg);
+		else if (option == 'b')
+			quota.burst = atof(optarg);
+		else if (option == 's')
+			quota.per_second = true;
+		else if (option != 't' ||
+				 sscanf(optarg, "%lf,%lf", &quota.taken, &quota.taken_seconds) != 2)
 			exit(2);
 	}
 	if (optind == argc - 1)
 		pool = atoi(argv[optind]);
 	n_users = pool < MAX_USERS ? pool : MAX_USERS;
-	if (n_users < MIN_USERS || pool % n_users != 0 || delay_ms < 0 ||
-		(quota.rate != 0 && quota.rate < 1))
+	if (n_users < MIN_USERS || pool % n_users != 0 || delay_ms < 0 || n_attributes < 1 ||
+		n_attributes > MAX_ATTRIBUTES || (quota.rate != 0 && quota.rate < 1))
 		errx(2,
-			 "usage: pages USERS [--delay-ms N] [--quota R]\n"
+			 "usage: pages USERS [--delay-ms N] [--quota R [--burst B | --per-second] [--taken "
+			 "P,S]] [--attributes N]\n"
 			 "USERS is %d or more, and beyond %d a multiple of that",
 			 MIN_USERS, MAX_USERS);
 	n_repeats = pool / n_users;
-	quota.allowance = quota.rate;
+	quota.allowance = quota.burst;
 	quota.refilled = now();
 }
 

@@ -13,6 +13,7 @@
 #include "nodes/parsenodes.h"
 
 #include "server/options.h"
+#include "tokens/keys.h"
 
 extern Datum cognito_fdw_validator(PG_FUNCTION_ARGS);
 
@@ -66,6 +67,8 @@ use_options(List *options)
 	if (fuzz_server.secret_access_key == NULL)
 		fuzz_server.secret_access_key = complete.secret_access_key;
 	fuzz_check(fuzz_server.connect_timeout > 0);
+	fuzz_server.credential_source = fuzz_server.role_arn =
+		NULL; /* they have a target of their own */
 	fuzz_call("cognito_groups", NIL);
 }
 
@@ -107,6 +110,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	Input input = {(const char *) data, size};
 
+	options_check_keys = keys_check;
 	(void) fuzz_try(run_input, &input);
 	return 0;
 }

@@ -24,13 +24,18 @@
 #include "nodes/memnodes.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/datetime.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/json.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
 
+#include <math.h>
 #include <sanitizer/asan_interface.h>
+#include <time.h>
+
+#include "aws/json.h"
 
 /* Memory: a header before each allocation, which nobody but this file may touch. */
 
@@ -222,12 +227,26 @@ AllocSetContextCreateInternal(MemoryContext parent, const char *name, Size minCo
 }
 
 void
+MemoryContextRegisterResetCallback(MemoryContext context, MemoryContextCallback *callback)
+{
+	callback->next = context->reset_cbs;
+	context->reset_cbs = callback;
+}
+
+void
 MemoryContextReset(MemoryContext context)
 {
 	Chunk *anchor = &((Context *) context)->chunks;
 
 	while (context->firstchild != NULL)
 		MemoryContextDelete(context->firstchild);
+	while (context->reset_cbs != NULL)
+	{
+		MemoryContextCallback *callback = context->reset_cbs;
+
+		context->reset_cbs = callback->next;
+		callback->func(callback->arg);
+	}
 	while (anchor->next != anchor)
 		pfree(anchor->next + 1);
 	fuzz_check(context->mem_allocated == 0);
@@ -244,6 +263,19 @@ MemoryContextDelete(MemoryContext context)
 	if (context->nextchild != NULL)
 		context->nextchild->prevchild = context->prevchild;
 	free(context);
+}
+
+/* Dates: what keys.c needs of the backend's own. */
+
+const int day_tab[2][13] = {{31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31, 0},
+							{31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31, 0}};
+
+int
+date2j(int year, int month, int day)
+{
+	struct tm date = {.tm_year = year - 1900, .tm_mon = month - 1, .tm_mday = day};
+
+	return (int) (timegm(&date) / SECS_PER_DAY) + UNIX_EPOCH_JDATE;
 }
 
 /* Errors */
@@ -297,6 +329,17 @@ void
 pg_re_throw(void)
 {
 	siglongjmp(*PG_exception_stack, 1);
+}
+
+int
+geterrcode(void)
+{
+	return fuzz_error.sqlstate;
+}
+
+void
+FlushErrorState(void)
+{
 }
 
 int
@@ -416,7 +459,9 @@ char *
 pg_any_to_server(const char *s, int len, int encoding)
 {
 	(void) encoding;
-	fuzz_check(pg_encoding_verifymbstr(PG_UTF8, s, len) == len);
+	if (pg_encoding_verifymbstr(PG_UTF8, s, len) != len)
+		ereport(ERROR,
+				(errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE), errmsg("invalid byte sequence")));
 	return unconstify(char *, s);
 }
 
@@ -643,24 +688,46 @@ parse_bool(const char *value, bool *result)
 	return *result || pg_strcasecmp(value, "off") == 0 || pg_strcasecmp(value, "false") == 0;
 }
 
-/* Without fractions, and of the units only that of milliseconds and seconds. */
+/* Without units */
 bool
 parse_int(const char *value, int *result, int flags, const char **hintmsg)
 {
 	char *end;
 	long  number;
 
-	*hintmsg = NULL;
+	(void) flags;
+	(void) hintmsg;
 	errno = 0;
 	number = strtol(value, &end, 0);
-	if (end == value || errno != 0 || number != (int) number)
-		return false;
-	if ((flags & GUC_UNIT_TIME) != 0 && strcmp(end, "s") == 0)
-		number *= 1000;
-	else if (*end != '\0' && ((flags & GUC_UNIT_TIME) == 0 || strcmp(end, "ms") != 0))
-		return false;
 	*result = (int) number;
-	return number == (int) number;
+	return end != value && *end == '\0' && errno == 0 && number == (int) number;
+}
+
+/* In seconds, with no other units than milliseconds and seconds */
+bool
+parse_real(const char *value, double *result, int flags, const char **hintmsg)
+{
+	char *end;
+
+	(void) flags;
+	(void) hintmsg;
+	errno = 0;
+	*result = strtod(value, &end);
+	if (end == value || errno != 0 || isnan(*result))
+		return false;
+	if (strcmp(end, "ms") == 0)
+		*result /= 1000;
+	return *end == '\0' || strcmp(end, "s") == 0 || strcmp(end, "ms") == 0;
+}
+
+Datum
+DirectFunctionCall1Coll(PGFunction func, Oid collation, Datum arg1)
+{
+	LOCAL_FCINFO(fcinfo, 1);
+
+	InitFunctionCallInfoData(*fcinfo, NULL, 1, collation, NULL, NULL);
+	fcinfo->args[0] = (NullableDatum){.value = arg1};
+	return func(fcinfo);
 }
 
 Datum
@@ -796,6 +863,150 @@ JsonbValueToJsonb(JsonbValue *value)
 {
 	check_jsonb(value);
 	return palloc0(sizeof(Jsonb));
+}
+
+/*
+ * Reading jsonb: a tree of cJSON, behind headers that the macros of jsonb read.  The
+ * values of a tree are found by their containers.
+ */
+
+typedef struct __attribute__((packed)) Container
+{
+	uint32       header; /* a JsonbContainer */
+	const cJSON *value;
+} Container;
+
+typedef struct __attribute__((packed)) FuzzJsonb
+{
+	int32     size;
+	Container root;
+} FuzzJsonb;
+
+/* Return the container of a list or an object. */
+static Container
+contain(const cJSON *value)
+{
+	uint32 type = cJSON_IsArray(value) ? JB_FARRAY : JB_FOBJECT;
+
+	return (Container){.header = type | (uint32) cJSON_GetArraySize(value), .value = value};
+}
+
+/* Parse a text as strictly as PostgreSQL. */
+Datum
+jsonb_in(PG_FUNCTION_ARGS)
+{
+	const char *text = PG_GETARG_CSTRING(0);
+	FuzzJsonb  *jsonb = palloc0(sizeof(FuzzJsonb));
+	JsonError   ignored;
+	cJSON      *tree = NULL;
+
+	if (fuzz_is_json(text, strlen(text)))
+		tree = json_parse(text, strlen(text), &ignored);
+	if (tree == NULL)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_TEXT_REPRESENTATION), errmsg("no JSON")));
+
+	jsonb->root = (Container){.header = JB_FARRAY | JB_FSCALAR | 1, .value = tree};
+	if (cJSON_IsObject(tree) || cJSON_IsArray(tree))
+		jsonb->root = contain(tree);
+	SET_VARSIZE(jsonb, sizeof(FuzzJsonb));
+	return PointerGetDatum(jsonb);
+}
+
+/* Set a value of jsonb from a tree's, which checks what it points to. */
+static JsonbValue *
+set_value(JsonbValue *result, const cJSON *value)
+{
+	void *container;
+
+	result->type = jbvNull;
+	if (cJSON_IsString(value))
+	{
+		result->type = jbvString;
+		result->val.string.len = (int) strlen(value->valuestring);
+		result->val.string.val = fuzz_string(value->valuestring, result->val.string.len);
+	}
+	else if (cJSON_IsNumber(value))
+	{
+		double *number = palloc(sizeof(double));
+
+		*number = value->valuedouble;
+		result->type = jbvNumeric;
+		result->val.numeric = (Numeric) number;
+	}
+	else if (cJSON_IsArray(value) || cJSON_IsObject(value))
+	{
+		container = palloc(sizeof(Container));
+		*(Container *) container = contain(value);
+		result->type = jbvBinary;
+		result->val.binary.data = container;
+	}
+	return result;
+}
+
+Datum
+numeric_float8_no_overflow(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_FLOAT8(*(double *) PG_GETARG_POINTER(0));
+}
+
+JsonbValue *
+getKeyJsonValueFromContainer(JsonbContainer *container, const char *keyVal, int keyLen,
+							 JsonbValue *res)
+{
+	const cJSON *member;
+	JsonbValue  *found = NULL;
+
+	cJSON_ArrayForEach(member, ((Container *) container)->value)
+	{
+		if (strlen(member->string) == (size_t) keyLen &&
+			memcmp(member->string, keyVal, keyLen) == 0)
+			found = set_value(res, member); /* the last one counts */
+	}
+	return found;
+}
+
+JsonbValue *
+getIthJsonbValueFromContainer(JsonbContainer *container, uint32 i)
+{
+	const cJSON *element = cJSON_GetArrayItem(((Container *) container)->value, (int) i);
+
+	return element != NULL ? set_value(palloc0(sizeof(JsonbValue)), element) : NULL;
+}
+
+/* Count the different members of an object, and of all objects in a value. */
+static int
+count_different(const cJSON *value)
+{
+	const cJSON *child;
+	int          n = 0;
+
+	cJSON_ArrayForEach(child, value)
+	{
+		const cJSON *later = child->next;
+
+		while (later != NULL && cJSON_IsObject(value) && strcmp(later->string, child->string) != 0)
+			later = later->next;
+		n += count_different(child) + (cJSON_IsObject(value) && later == NULL);
+	}
+	return n;
+}
+
+/* A walk that returns nothing but the keys, without their names. */
+JsonbIterator *
+JsonbIteratorInit(JsonbContainer *container)
+{
+	JsonbIterator *walk = palloc0(sizeof(JsonbIterator));
+
+	walk->nElems = count_different(((Container *) container)->value);
+	return walk;
+}
+
+JsonbIteratorToken
+JsonbIteratorNext(JsonbIterator **it, JsonbValue *val, bool skipNested)
+{
+	(void) val;
+	fuzz_check(!skipNested);
+	return (*it)->nElems-- > 0 ? WJB_KEY : WJB_DONE;
 }
 
 /* Numbers of jsonb, which nobody reads here. */

@@ -1,7 +1,8 @@
 /*
  * service.c
  *		A service whose answers are the input, in place of http.c; a server
- *		that leads to it, in place of server.c; and the calls of SQL functions.
+ *		that leads to it, in place of server.c; its limiter, in place of quota.c; and
+ *		the calls of SQL functions.
  *
  * The answers are separated by the byte 0x1e.  Each looks as on the wire:
  *
@@ -20,10 +21,12 @@
 #include "utils/builtins.h"
 
 #include <ctype.h>
+#include <curl/curl.h>
 #include <math.h>
 
 #include "aws/http.h"
 #include "clock.h"
+#include "server/quota.h"
 #include "server/server.h"
 
 struct HttpRequest
@@ -41,6 +44,7 @@ static size_t      answers_left;
 static double      current_time;
 static bool        has_ended; /* a request, since the last http_wait */
 static Session     session;
+static Limiter     limiter;
 
 char         *http_ca_file = "";
 CognitoServer fuzz_server;
@@ -52,7 +56,7 @@ fuzz_serve(const char *input, size_t length)
 	answers_left = length;
 	current_time = 1000;
 	memset(&session, 0, sizeof(session));
-	limiter_init(&session.limiter, current_time);
+	limiter_init(&limiter, 5, false, current_time);
 	fuzz_server =
 		(CognitoServer){.name = "fuzzed",
 						.region = "eu-west-1",
@@ -97,10 +101,39 @@ session_set_extent(Oid serverid, const char *user_pool_id, SessionListing listin
 	(void) extent;
 }
 
+SessionExtent
+session_extent(Oid serverid, const char *user_pool_id, SessionListing listing)
+{
+	(void) serverid;
+	(void) user_pool_id;
+	(void) listing;
+	return (SessionExtent){0};
+}
+
+SessionExtent
+server_extent(const char *name, const char *user_pool_id, SessionListing listing)
+{
+	(void) name;
+	(void) user_pool_id;
+	(void) listing;
+	return (SessionExtent){0};
+}
+
 const char *
 server_pool_id(const CognitoServer *server, PoolKind pool)
 {
+	if (pool == POOL_NONE)
+		return NULL;
 	return pool == POOL_IDENTITY ? server->identity_pool_id : server->user_pool_id;
+}
+
+Limiter *
+quota_limiter(const char *name, double rate, bool limited)
+{
+	(void) name;
+	(void) rate;
+	(void) limited;
+	return &limiter;
 }
 
 HttpRequest *
@@ -112,13 +145,23 @@ http_create(void)
 	return request;
 }
 
+/* Return true if a body is a form, as STS has it. */
+static bool
+is_form(const HttpMessage *message)
+{
+	return message->length > 0 && strncmp(message->body, "Action=", strlen("Action=")) == 0 &&
+		   strspn(message->body, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+								 "0123456789-._~%=&") == message->length;
+}
+
 /* Check what is sent: whatever was answered before, a request is well-formed. */
 static void
 check_message(const HttpMessage *message)
 {
 	ListCell *cell;
 
-	fuzz_check(fuzz_is_json(message->body, message->length));
+	if (message->body != NULL)
+		fuzz_check(is_form(message) || fuzz_is_json(message->body, message->length));
 	foreach (cell, message->headers)
 	{
 		const char *line = lfirst(cell);
@@ -223,6 +266,14 @@ http_header(const HttpRequest *request, const char *name)
 	return NULL;
 }
 
+time_t
+http_date(const HttpRequest *request)
+{
+	const char *value = http_header(request, "date");
+
+	return value != NULL ? curl_getdate(value, NULL) : -1;
+}
+
 long
 http_retry_after(const HttpRequest *request)
 {
@@ -271,6 +322,7 @@ http_seconds(const HttpRequest *request)
 	F(cognito_app_clients, "t")              \
 	F(cognito_app_client, "tt")              \
 	F(cognito_identity_providers, "t")       \
+	F(cognito_identity_provider, "tt")       \
 	F(cognito_identity_pools, "t")           \
 	F(cognito_identity_pool, "tt")           \
 	F(cognito_identities, "tt")

@@ -18,6 +18,8 @@ import {
   CreateUserPoolCommand,
   DescribeUserPoolClientCommand,
   DescribeUserPoolCommand,
+  InitiateAuthCommand,
+  ListUserPoolClientsCommand,
   paginateAdminListGroupsForUser,
   paginateListGroups,
   paginateListUserPoolClients,
@@ -237,12 +239,27 @@ await createClients(client, UserPool.Id);
 const other = await client.send(new CreateUserPoolCommand({ PoolName: "another pool" }));
 await createClients(client, other.UserPool.Id);
 
+/** What a user who signs in through the first app client gets: the client's id, and tokens. */
+async function signIn(Username) {
+  const { UserPoolClients } = await client.send(new ListUserPoolClientsCommand({ UserPoolId: UserPool.Id }));
+  const { ClientId } = UserPoolClients.find((found) => found.ClientName === "Web");
+  const { AuthenticationResult } = await client.send(
+    new InitiateAuthCommand({
+      ClientId,
+      AuthFlow: "USER_PASSWORD_AUTH",
+      AuthParameters: { USERNAME: Username, PASSWORD: "Passw0rd!" },
+    }),
+  );
+  return { client_id: ClientId, id: AuthenticationResult.IdToken, access: AuthenticationResult.AccessToken };
+}
+
 /** Prints the line of JSON. */
 async function report() {
   const state = await read(client, UserPool.Id);
-  console.log(JSON.stringify({ endpoint, region, user_pool_id: UserPool.Id, ...state }));
+  console.log(JSON.stringify({ endpoint, region, user_pool_id: UserPool.Id, tokens, ...state }));
 }
 
+const tokens = await signIn("user-0");
 await report();
 for await (const _ of createInterface({ input: process.stdin })) await report();
 process.exit();

@@ -10,6 +10,7 @@ use Encode;
 use File::Basename;
 use IPC::Run;
 use JSON::PP;
+use MIME::Base64 qw(decode_base64url);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -20,7 +21,7 @@ plan skip_all => "no npm packages in $folder; test/packages test installs them"
 
 my ($input, $lines) = ('', '');
 local $ENV{NODE_NO_WARNINGS} = 1;
-my $pool = IPC::Run::start([ 'node', "$folder/fill.mjs" ], \$input, \$lines, IPC::Run::timeout(60));
+my $pool = IPC::Run::start([ 'node', "$folder/fill.mjs" ], \$input, \$lines, IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
 
 # The next line of what the SDK reads.
 sub next_line
@@ -138,6 +139,31 @@ is_same('app client', 'client_id',
 		LATERAL cognito_app_client($$interop$$, c.client_id) d',
 	$expected->{app_client});
 is(@{ $expected->{secrets} }, 1, 'one app client has a secret');
+
+
+# Tokens
+
+# Returns the claims of a token, which nobody has verified.
+sub claims
+{
+	my ($token) = @_;
+	return decode_json(decode_base64url((split /\./, $token)[1]));
+}
+
+my ($client_id, $id, $access) = @{ $expected->{tokens} }{qw(client_id id access)};
+$node->safe_psql('postgres', "ALTER SERVER interop OPTIONS (ADD app_client_ids '$client_id', ADD token_issuer '"
+	  . claims($id)->{iss} . "')");
+for my $token ([ id => $id ], [ access => $access ])
+{
+	my ($use, $text) = @$token;
+	is_deeply(rows("SELECT cognito_verify_token('interop', '$text', '$use') AS claims")->[0]{claims},
+		claims($text), "the claims of the $use token");
+	is_deeply(claims($text)->{'cognito:groups'}, [ 'admins', 'Ärzte' ], '… with the groups');
+}
+$node->safe_psql('postgres', q(SELECT cognito_jwks('interop') AS jwks \gset
+	ALTER SERVER interop OPTIONS (ADD jwks :'jwks')));
+is(rows("SELECT cognito_verify_token('interop', '$id')->>'token_use' AS use")->[0]{use}, 'id',
+	'the keys as an option');
 
 
 # What is written

@@ -31,6 +31,7 @@ SELECT c.* FROM cognito_app_clients AS l, cognito_app_client('cognito_server', l
 -- Identity providers
 SELECT * FROM cognito_identity_providers('cognito_server');
 SELECT provider_name FROM cognito_identity_providers;
+SELECT p.* FROM cognito_identity_providers AS l, cognito_identity_provider('cognito_server', l.provider_name) AS p;
 
 -- Identity pools, and the identities in one
 SELECT * FROM cognito_identity_pools('cognito_server');

@@ -36,11 +36,27 @@ CREATE USER MAPPING FOR CURRENT_USER SERVER bare;
 CREATE USER MAPPING FOR CURRENT_USER SERVER bare OPTIONS (aws_session_token 'T0KEN');
 \echo :SQLSTATE
 
+-- A credential source replaces static keys on the server
+CREATE SERVER s FOREIGN DATA WRAPPER cognito_wrapper OPTIONS (
+	credential_source 'chain', aws_access_key_id 'AKIAIOSFODNN7EXAMPLE', aws_secret_access_key 'S3CRET');
+\echo :SQLSTATE
+CREATE USER MAPPING FOR CURRENT_USER SERVER bare OPTIONS (credential_source 'chain');
+\echo :SQLSTATE
+
 -- Who keeps a secret where every role can read it is told so
 CREATE SERVER readable FOREIGN DATA WRAPPER cognito_wrapper OPTIONS (
 	aws_access_key_id 'AKIAIOSFODNN7EXAMPLE', aws_secret_access_key 'S3CRET');
 CREATE USER MAPPING FOR CURRENT_USER SERVER bare OPTIONS (
 	aws_access_key_id 'AKIAIOSFODNN7EXAMPLE', aws_secret_access_key 'S3CRET', aws_session_token 'T0KEN');
+
+-- Whoever names a pool of another region is told so, but emulators name theirs as they like
+CREATE SERVER other FOREIGN DATA WRAPPER cognito_wrapper OPTIONS (region 'eu-west-1',
+	user_pool_id 'eu-west-2_AbCdEf123', identity_pool_id 'eu-west-11:11111111-2222-4333-8444-555555555555');
+ALTER SERVER other OPTIONS (SET user_pool_id 'eu-west-1_AbCdEf123',
+	SET identity_pool_id 'eu-west-1:11111111-2222-4333-8444-555555555555');
+ALTER SERVER other OPTIONS (SET region 'eu-west-2', DROP identity_pool_id);
+ALTER SERVER other OPTIONS (DROP region);
+DROP SERVER other;
 
 -- Values.  A function to try many: it gives SQLSTATE, message and detail, or says that it was accepted.
 CREATE FUNCTION try_option(option text, value text) RETURNS text LANGUAGE plpgsql AS $$
@@ -58,7 +74,7 @@ EXCEPTION WHEN OTHERS THEN
 END $$;
 
 SELECT value, try_option('region', value)
-FROM unnest(ARRAY['eu-west-1', 'us-gov-west-1', 'cn-north-1', 'local', '', 'eu west', 'EU-WEST-1', '-eu', 'eu-', 'eu.west', repeat('a', 64)]) value;
+FROM unnest(ARRAY['eu-west-1', 'us-gov-west-1', 'cn-north-1', 'us-isob-east-1', 'local', '', 'eu west', 'EU-WEST-1', '-eu', 'eu-', 'eu.west', 'eu-west1', 'eu-west', 'eu-west-1a', 'euwest1', 'eu-1', 'eu--west-1', 'eu-west-1-', repeat('a', 64), repeat('a', 63)]) value;
 SELECT value, try_option('user_pool_id', value)
 FROM unnest(ARRAY['eu-west-1_AbCdEf123', 'local_1a2b', '', 'abc', '_abc', 'eu-west-1_', 'eu-west-1_a-b', 'eu-west-1_ü', repeat('a', 54) || '_b']) value;
 SELECT value, try_option('identity_pool_id', value)
@@ -69,14 +85,25 @@ FROM unnest(ARRAY[
 	'http://127.0.0.1:9229', 'http://127.9.9.9', 'http://[::1]:9229',
 	'', 'example.com', 'ftp://example.com', 'file:///etc/passwd', 'http://example.com', 'http://10.0.0.1',
 	'http://127.0.0.1.example.com', 'http://localhost.example.com', 'http://[::2]', 'https://user:pw@host', 'http://127.0.0.1@example.com',
-	'https://host/path', 'https://host/?a=b', 'https://host/#a', 'https://host:99999', 'https://host:0', 'https://host:', 'https://host:/', 'https://host:port', 'https://ho st', E'https://host\r\nx: y']) value;
+	'https://host/path', 'https://host/?a=b', 'https://host/#a', 'https://host:99999', 'https://host:0', 'https://host:', 'https://host:/', 'https://host:port', 'https://ho st', E'https://host\r\nx']) value;
 SELECT length, try_option('endpoint_url', 'https://' || rpad('a', length, '.a') || ':8443') FROM unnest(ARRAY[253, 254, 100000]) length;
 SELECT value, try_option('identity_endpoint_url', value)
 FROM unnest(ARRAY['https://cognito-identity-fips.us-east-1.amazonaws.com', 'http://127.0.0.1:9229', '', 'ftp://localhost', 'http://example.com', 'https://user:pw@host']) value;
 SELECT value, try_option('request_timeout', value)
-FROM unnest(ARRAY['10s', '500ms', '2min', '250', '1.5s', '0', '-1', '-1s', '5 parsecs', '', 'soon', '100d']) value;
+FROM unnest(ARRAY['10s', '500ms', '2min', '250', '1.5s', '30', ' 1.5 ', '0.001', '1us', '0', '-1', '-1s', '5 parsecs', '', 'soon', '100d', '2147484', 'NaN']) value;
 SELECT try_option('connect_timeout', '0');
+CREATE SERVER s FOREIGN DATA WRAPPER cognito_wrapper OPTIONS (request_timeout '10 seconds');
 SELECT value, try_option('max_retries', value) FROM unnest(ARRAY['0', '100', '101', '-1', '3s', 'many', '']) value;
+SELECT value, try_option('credential_source', value)
+FROM unnest(ARRAY['environment', 'web_identity', 'container', 'instance', 'chain', '', 'Chain', 'static']) value;
+SELECT value, try_option('role_arn', value)
+FROM unnest(ARRAY['arn:aws:iam::123456789012:role/reader', 'arn:aws-cn:iam::123456789012:role/team/a+=,.@-_b', 'arn:aws:iam::123456789012:role/', 'arn:aws:iam::123456789012:user/reader', 'arn:aws:iam::role/reader', 'arn:aws:sts::123456789012:role/reader', 'arn:aws:iam::1234567890123:role/reader', 'arn:aws:iam::123456789012:role/a b', 'reader', '']) value;
+SELECT length, try_option('role_arn', rpad('arn:aws:iam::123456789012:role/', length, 'a')) FROM unnest(ARRAY[607, 608]) length;
+SELECT value, try_option('external_id', value) FROM unnest(ARRAY['customer:17/x', 'ab', 'a', '', 'a b', 'ü1']) value;
+SELECT value, try_option('role_session_name', value) FROM unnest(ARRAY['a+=,.@-_b', 'a', '', 'a/b', repeat('a', 65)]) value;
+SELECT value, try_option('role_duration', value) FROM unnest(ARRAY['15min', '1h', '12h', '14min', '13h', '900', '']) value;
+SELECT value, try_option('sts_endpoint_url', value)
+FROM unnest(ARRAY['https://sts-fips.us-east-1.amazonaws.com', 'http://127.0.0.1:9229', '', 'http://169.254.169.254', 'http://example.com', 'https://host/path']) value;
 SELECT option, try_option(option, '') FROM unnest(ARRAY['aws_access_key_id', 'aws_secret_access_key', 'aws_session_token', 'api_key_id']) option;
 SELECT option, try_option(option, E'S3CRET\n') FROM unnest(ARRAY['aws_access_key_id', 'aws_secret_access_key', 'aws_session_token']) option;
 SELECT try_option('aws_session_token', 'S3CRÉT');

@@ -24,7 +24,8 @@ SELECT * FROM cognito_create_views(server_name => 'crowd', schema_name => 'Crowd
 SELECT count(*) FROM staff.users;
 SELECT count(*) FROM "Crowd".users;
 SELECT group_name FROM staff.groups ORDER BY 1;
-\d+ staff.groups
+SELECT attname, atttypid::regtype AS type, col_description(attrelid, attnum)
+FROM pg_attribute WHERE attrelid = 'staff.groups'::regclass AND attnum > 0 ORDER BY attnum;
 
 -- They are the caller's, and each has comments on itself and all its columns.
 SELECT relnamespace::regnamespace AS schema, relowner::regrole AS owner,
@@ -84,10 +85,44 @@ SELECT cognito_create_views('crowd', 'staff');
 -- ... and was made by the function, for whatever server.
 SELECT count(*) FROM cognito_create_views('crowd', 'staff', true);
 SELECT count(*) FROM staff.users;
-SELECT count(*) FROM cognito_create_views('staff', 'staff', replace => true);
-SELECT count(*) FROM staff.users;
 
--- Nothing else is: another relation, or a view that somebody has changed
+-- Views of a pool that the new server lacks would go on to read the old one.
+SELECT cognito_create_views('staff', 'staff', replace => true);
+\echo :SQLSTATE
+DROP VIEW staff.identity_pool, staff.identity_pools, staff.identities;
+CREATE TABLE staff.identities ();
+SELECT count(*) FROM cognito_create_views('staff', 'staff', true);
+SELECT count(*) FROM staff.users;
+DROP TABLE staff.identities;
+
+-- The server is not dropped without them, and is once they read another, or something else.
+BEGIN;
+CREATE SERVER other FOREIGN DATA WRAPPER cognito_wrapper OPTIONS (region 'eu-west-1', user_pool_id 'eu-west-1_Users61');
+SELECT count(*) FROM cognito_create_views('other', 'staff', true);
+SAVEPOINT depends;
+DROP SERVER other;
+\echo :SQLSTATE
+ROLLBACK TO depends;
+DROP SERVER other CASCADE;
+SELECT to_regclass('staff.users');
+ROLLBACK TO depends;
+SELECT count(*) FROM cognito_create_views('staff', 'staff', true);
+DROP SERVER other;
+SELECT pg_describe_object(refclassid, refobjid, 0) FROM pg_depend
+WHERE classid = 'pg_rewrite'::regclass AND refclassid = 'pg_foreign_server'::regclass
+	AND objid IN (SELECT oid FROM pg_rewrite WHERE ev_class = 'staff.users'::regclass);
+ROLLBACK;
+-- They name it as text: a renamed server needs new ones.
+BEGIN;
+ALTER SERVER staff RENAME TO people;
+SAVEPOINT renamed;
+SELECT count(*) FROM staff.users;
+ROLLBACK TO renamed;
+SELECT count(*) FROM cognito_create_views('people', 'staff', true);
+SELECT count(*) FROM staff.users;
+ROLLBACK;
+
+-- Nothing else is replaced: another relation, or a view that somebody has changed
 CREATE FUNCTION try_replace(definition text) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
 	EXECUTE 'DROP VIEW IF EXISTS staff.groups; ' || definition;
@@ -137,6 +172,10 @@ SELECT cognito_create_views('no such server', 'staff');
 SELECT cognito_create_views('staff', 'no such schema');
 \echo :SQLSTATE
 SELECT cognito_create_views('empty', 'staff', true);
+BEGIN;
+CREATE SCHEMA nothing;
+SELECT cognito_create_views('empty', 'nothing');
+ROLLBACK;
 
 -- The caller's rights: USAGE on the server, CREATE in the schema, and the views are the caller's own.
 RESET ROLE;

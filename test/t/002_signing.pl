@@ -130,6 +130,7 @@ for (
 	$cognito->create_server($node, 'srv',
 		region => $region,
 		endpoint_url => undef,
+		max_retries => 0,
 		connect_timeout => '1s');
 	like(Cognito::error_of($node, "SELECT * FROM cognito_users('srv')"),
 		qr/ERROR:  HV00N: timeout expired while connecting to Cognito/,
@@ -139,14 +140,23 @@ for (
 		"$region: the region's host, over TLS");
 }
 
-$cognito->create_server($node, 'srv', endpoint_url => undef, max_retries => 0);
-my $session = Cognito::start($node, "SELECT * FROM cognito_users('srv')");
-my $connection = $proxy->accept;
-$connection->sysread(my $asked, 65_536);
-$connection->syswrite("HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n");
-like(Cognito::finish($session),
-	qr/ERROR:  HV00N: could not connect to Cognito for server "srv"\nDETAIL: .*403/,
-	'a proxy that refuses');
+for ([ '403 Forbidden', 8, '' ], [ '503 Service Unavailable', 1, ', after 1 retry' ])
+{
+	my ($status, $max_retries, $retries) = @$_;
+
+	$cognito->create_server($node, 'srv', endpoint_url => undef, max_retries => $max_retries);
+	my $session = Cognito::start($node, "SELECT * FROM cognito_users('srv')");
+	for (0 .. ($retries ? 1 : 0))
+	{
+		my $connection = $proxy->accept;
+		$connection->sysread(my $asked, 65_536);
+		$connection->syswrite("HTTP/1.1 $status\r\ncontent-length: 0\r\n\r\n");
+	}
+	my $code = substr $status, 0, 3;
+	like(Cognito::finish($session),
+		qr/ERROR:  HV00N: could not connect to Cognito for server "srv"\nDETAIL: .*$code.*, while \w+[a-zA-Z ]*$retries\.\n/,
+		"a proxy that responds $status");
+}
 
 
 # Wrong credentials are refused: the checks above can fail

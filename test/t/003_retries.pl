@@ -5,12 +5,15 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/..";
 use Cognito;
+use IO::Socket::INET;
 use List::Util qw(max min);
 use POSIX qw(strftime);
+use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $cognito = Cognito->new;
 my $throttling = Cognito->new;
+my $failing = Cognito->new;
 my $node = Cognito::cluster('main', "statement_timeout = '60s'");
 my $undisturbed;
 
@@ -60,11 +63,15 @@ sub gaps
 }
 
 
-# Sessions that are throttled until they give up; in the background, as this takes long
+# Sessions that fail until they give up; in the background, as this takes long
 
-$throttling->create_server($node, 'throttled');
+$failing->create_server($node, 'failing');
+$failing->faults({ reply => { status => 503 }, times => -1 });
+my @sessions = map { Cognito::start($node, "SELECT * FROM cognito_users('failing')") } 1 .. 4;
+$throttling->create_server($node, 'throttled', max_retries => 1);
 $throttling->faults({ error => 'TooManyRequestsException', times => -1 });
-my @sessions = map { Cognito::start($node, "SELECT * FROM cognito_users('throttled')") } 1 .. 4;
+my $throttled_session =
+  Cognito::start($node, "SET statement_timeout = 0; SELECT * FROM cognito_users('throttled')");
 
 
 # Transient errors are retried
@@ -77,6 +84,9 @@ for (
 	[ 'TooManyRequestsException', { error => 'TooManyRequestsException' } ],
 	[ 'ThrottlingException', { error => 'ThrottlingException' } ],
 	[ 'Throttling', { error => 'Throttling' } ],
+	(map { [ $_, { error => $_ } ] }
+		qw(ThrottledException RequestThrottled RequestThrottledException RequestLimitExceeded SlowDown
+		RequestTimeout RequestTimeoutException)),
 	[ 'a throttling type in the header',
 		{ error => 'TooManyRequestsException', type_in => 'header' } ],
 	[ 'a prefixed throttling type',
@@ -101,6 +111,68 @@ recovers('different faults after each other', 3,
 	{ reply => { status => 503 } });
 
 
+# A listing of 1,000 pages survives a host name that is not found once, a lost connection and a request
+# without a response.
+
+my $folder = PostgreSQL::Test::Utils::tempdir();
+my $tls = Cognito->new('--tls', "$folder/tls");
+my ($port) = $tls->url =~ /:(\d+)$/;
+my $resolving = do
+{
+	local $ENV{LD_PRELOAD} = Cognito::preload('slow_resolver');
+	local $ENV{RESOLVER_FAULT} = "$folder/fault";
+	Cognito::cluster('resolving', "cognito_srf.ca_file = '$folder/tls/ca.pem'");
+};
+$tls->create_server(
+	$resolving, 'srv',
+	user_pool_id => 'eu-west-1_Users60000',
+	endpoint_url => "https://cognito.flaky.test:$port",
+	request_timeout => '3s');
+append_to_file("$folder/fault", '');
+$tls->faults({ skip => 300, close => 'midway' }, { skip => 300, stall => 'response' });
+is( $resolving->safe_psql('postgres',
+		"SELECT count(*), count(DISTINCT username) FROM cognito_users('srv');
+		 SELECT pages, requests, retries FROM cognito_statistics"),
+	"60000|60000\n1000|1003|3",
+	'1,000 pages, with three failures on the way: each user once');
+ok(!-e "$folder/fault", 'the host name was not found at first');
+is(() = $tls->requests, 1002, 'a lost connection and a request without a response: repeated');
+is_deeply([ $tls->violations ], [], '1,000 pages: every request was well-formed');
+
+# What connects in vain is repeated, too
+
+append_to_file("$folder/fault", '');
+$tls->create_server(
+	$resolving, 'srv',
+	endpoint_url => "https://cognito.flaky.test:$port",
+	max_retries => 0);
+like(Cognito::error_of($resolving, $listing),
+	qr/HV00N: could not connect .*\n.* cognito\.flaky\.test, while resolving the host name\.\n/,
+	'max_retries 0: a host name that is not found is an error');
+$resolving->stop;
+
+my $refusing = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1')->sockport;
+my $mute = IO::Socket::INET->new(Listen => 8, LocalAddr => '127.0.0.1');
+for (
+	[ 'a refused connection', 'could not connect to', "http://127.0.0.1:$refusing" ],
+	[ 'a host name that is not found', 'could not connect to', 'https://nohost.invalid' ],
+	[ 'a failing TLS handshake', 'could not connect to', $cognito->url =~ s/http:/https:/r ],
+	[ 'a TLS handshake without an end', 'timeout expired while connecting to', 'https://127.0.0.1:' . $mute->sockport ])
+{
+	my ($name, $message, $url) = @$_;
+	$cognito->create_server($node, 'srv', endpoint_url => $url, max_retries => 2, connect_timeout => '500ms');
+	like(Cognito::error_of($node, $listing), qr/ERROR:  HV00N: $message Cognito .*\n.*, after 2 retries\./, "$name: repeated");
+}
+$cognito->create_server($node, 'srv', max_retries => 1, request_timeout => '500ms');
+fails("no response, $_", 2, { stall => $_ },
+	qr/ERROR:  HV000: timeout expired while waiting for Cognito's response .*\n.*, after 1 retry\./)
+  for qw(response body);
+$tls->create_server($node, 'srv', max_retries => 2);
+like(Cognito::error_of($node, $listing), qr/ERROR:  HV00N: could not connect .*\nDETAIL: .*certificate.* TLS\.\n/,
+	'a certificate that is refused: not repeated');
+$cognito->faults;
+
+
 # As often as max_retries says, for each page
 
 $cognito->create_server($node, 'srv', max_retries => 1);
@@ -109,21 +181,18 @@ recovers('max_retries 1, each page fails once', 5,
 
 my $throttled = { error => 'TooManyRequestsException', message => 'Rate exceeded' };
 my $id = '[0-9a-f]{8}-[0-9a-f-]{27}';
-for ([ 0, '' ], [ 2, ', after 2 retries' ])
-{
-	my ($max, $retries) = @$_;
-	$cognito->create_server($node, 'srv', max_retries => $max);
-	my $detail = qq(status 400, TooManyRequestsException, "Rate exceeded", request id $id$retries);
-	fails("max_retries $max, throttled", $max + 1, $throttled,
-		qr/ERROR:  53400: Cognito throttles .* "srv"\nDETAIL:  ListUsers: answered with $detail\.\n/);
-}
+$cognito->create_server($node, 'srv', max_retries => 0);
+my $detail = qq(status 400, TooManyRequestsException, "Rate exceeded", request id $id);
+fails("max_retries 0, throttled", 1, $throttled,
+	qr/ERROR:  53400: Cognito throttled .* "srv"\nDETAIL:  ListUsers: answered with $detail\.\n/);
+$cognito->create_server($node, 'srv', max_retries => 2);
 fails(
 	'max_retries 2, failing', 3,
 	{ reply => { status => 503 } },
-	qr/ERROR:  HV000: Cognito is failing for server "srv"\n.* status 503.*, after 2 retries\./);
+	qr/ERROR:  HV000: Cognito failed to process the request for server "srv"\n.* status 503.*, after 2 retries\./);
 fails('max_retries 2, broken',
 	3, { close => 'midway' },
-	qr/ERROR:  HV000: the connection to Cognito .* "srv" broke\n.*, after 2 retries\./);
+	qr/ERROR:  HV000: connection to Cognito .* "srv" was lost\n.*, after 2 retries\./);
 
 
 # Everything else fails at once; 004_errors.pl checks the errors themselves
@@ -173,13 +242,33 @@ for my $ahead (3600, -3600, 86_400)
 }
 $cognito->control('PUT', 'clock', 0);
 
+# The correction is the session's, and the first request finds it out for all others: for 16 values,
+# and for the next call.
+$cognito->create_server($node, 'srv', max_concurrent_requests => 16, max_retries => 0);
+my $session = Cognito::session($node);
+my $sixteen = q(SELECT count(*) FROM cognito_users('srv', 'username', '=',
+	(SELECT array_agg('user' || n) FROM generate_series(1, 16) n)));
+for my $ahead (3600, -3600, 0)
+{
+	$cognito->control('PUT', 'clock', $ahead);
+	$cognito->clear_requests;
+	Cognito::query($session, $sixteen) for 1 .. 2;
+	my @refused = grep { ($_->{error} // '') eq 'InvalidSignatureException' } $cognito->requests;
+	my $few = $ahead == 3600 ? 1 : 16;
+	cmp_ok(scalar @refused, '>=', 1, "16 at once, a clock that is $ahead s off: refused");
+	cmp_ok(scalar @refused, '<=', $few, "16 at once, a clock that is $ahead s off: $few refused at most");
+	is($cognito->requests, 32 + @refused, "16 at once, a clock that is $ahead s off: these are sent again");
+}
+$session->quit;
+$cognito->create_server($node, 'srv', max_retries => 0);
+
 recovers($_, 1, { error => $_, skip => 2 }) for 'RequestTimeTooSkewed', 'RequestExpired';
 for ('Signature expired: 20260101T000000Z is now earlier', 'Signature not yet current: 2026')
 {
 	fails(
 		"$_ after the correction", 2,
 		{ error => 'InvalidSignatureException', message => $_ },
-		qr/ERROR:  28000: Cognito refused the time of the request .* "srv"\n.*\nHINT: .* clock/);
+		qr/ERROR:  28000: Cognito refused the request .* "srv" because of its timestamp\n.*\nHINT: .* clock/);
 }
 fails(
 	'a clock error without a date', 1,
@@ -195,7 +284,7 @@ for ([ 'two days ahead', 172_800 ], [ 'two days behind', -172_800 ], [ 'years be
 	($error, @requests) = attempt();
 	like(
 		$error,
-		qr/ERROR:  28000: Cognito's clock differs .* by more than a day .* "srv"\nDETAIL:  ListUsers: .* $time, .* $time\.\nHINT: .* clock/,
+		qr/ERROR:  28000: system clock differs from Cognito's by more than a day .* "srv"\nDETAIL:  ListUsers: .* $time, .* $time\.\nHINT: .* clock/,
 		"a clock that is $name is not believed");
 	is(@requests, 1, "a clock that is $name: one request");
 }
@@ -205,7 +294,7 @@ for my $year (9999, 20_000, 2_147_483_647)
 	fails(
 		"the year $year", 1,
 		{ error => 'RequestExpired', headers => { date => "Sat, 01 Jan $year 00:00:00 GMT" } },
-		qr/ERROR:  28000: Cognito(?:'s clock differs|\x20refused the time)/);
+		qr/ERROR:  28000: (?:system clock differs|Cognito refused the request .* because of its timestamp)/);
 }
 
 $cognito->create_server($node, 'srv', max_retries => 1);
@@ -214,17 +303,16 @@ recovers('a clock error, then throttling', 2,
 	{ error => 'TooManyRequestsException' });
 
 
-# The sessions in the background: by default 8 retries, at random times under a growing limit
+# The sessions in the background: by default 8 retries of failures, at random times under a growing limit
 
 my @errors = map { Cognito::finish($_) } @sessions;
 my %of_connection;
-push @{ $of_connection{ $_->{connection} } }, $_ for $throttling->requests;
+push @{ $of_connection{ $_->{connection} } }, $_ for $failing->requests;
 is_deeply(
 	[ map { scalar @$_ } values %of_connection ],
 	[ (9) x @sessions ],
 	'by default: 9 requests each');
-like($_, qr/ERROR:  53400: .*\n.*, after 8 retries\./, 'by default: throttled after 8 retries')
-  for @errors;
+like($_, qr/ERROR:  HV000: .*\n.*, after 8 retries\./, 'by default: fails after 8 retries') for @errors;
 
 my @gaps = map { [ gaps(@$_) ] } values %of_connection;
 my @late;
@@ -244,6 +332,15 @@ cmp_ok($early, '>', 0, 'waits begin at nothing');
 cmp_ok(max(map { @$_ } @gaps), '>', 1, 'waits grow');
 cmp_ok($spread, '>', 0.1, 'waits differ');
 
-is_deeply([ $cognito->violations, $throttling->violations ], [], 'every request was well-formed');
+
+# The throttled session: for a minute, however few retries are allowed, with one probe at a time
+
+my $throttled_error = Cognito::finish($throttled_session);
+my @probes = map { $_->{time} } $throttling->requests;
+like($throttled_error, qr/ERROR:  53400: .*\n.*, after \d{2,} retries\./, 'throttled for long: fails');
+cmp_ok($probes[-1] - $probes[0], '>=', 59.5, 'throttled for long: after a minute');
+cmp_ok(@probes, '<', 150, 'throttled for long: seldom sent again');
+
+is_deeply([ $cognito->violations, $throttling->violations, $failing->violations ], [], 'every request was well-formed');
 
 done_testing();

@@ -37,7 +37,7 @@ sub is_error
 
 # Error responses of AWS
 
-my $denied = 'IAM does not allow the access key of server "srv" to do this';
+my $denied = 'permission denied by IAM for the access key of server "srv"';
 my $allow = 'cognito-idp:ListUsers';
 my $refused = 'Cognito refused the credentials of server "srv"';
 my $check = 'Check the access key';
@@ -57,11 +57,11 @@ for (
 	[ 'AccessDeniedException', '42501', $denied, $allow ],
 	[ 'NotAuthorizedException', '42501', $denied, $allow ],
 	[ 'ResourceNotFoundException', '42704', $unknown, '"user_pool_id"' ],
-	[ 'UserNotFoundException', '42704', 'Cognito does not find the user for server "srv"' ],
-	[ 'InvalidParameterException', '22023', 'Cognito refused an argument .* "srv"', 'A filter is' ],
-	[ 'ValidationException', '22023', 'Cognito refused an argument .* "srv"', 'A filter is' ],
-	[ 'TooManyRequestsException', '53400', 'Cognito throttles .* "srv"', '"max_retries"' ],
-	[ 'InternalErrorException', 'HV000', 'Cognito is failing for server "srv"', 'again later' ],
+	[ 'UserNotFoundException', '42704', 'user requested from Cognito for server "srv" does not exist' ],
+	[ 'InvalidParameterException', '22023', 'Cognito refused an argument .* "srv"', 'A filter must be' ],
+	[ 'ValidationException', '22023', 'Cognito refused an argument .* "srv"', 'A filter must be' ],
+	[ 'TooManyRequestsException', '53400', 'Cognito throttled .* "srv"', '"max_requests_per_second".*AWS does not raise' ],
+	[ 'InternalErrorException', 'HV000', 'Cognito failed to process the request for server "srv"', 'again later' ],
 	[ 'LimitExceededException', 'HV000', 'Cognito refused the request for server "srv"' ],
 	[ 'SomethingNewException', 'HV000', 'Cognito refused the request for server "srv"' ])
 {
@@ -133,7 +133,7 @@ for (
 }
 $cognito->create_server($node, 'srv');
 like(Cognito::error_of($node, q(SELECT * FROM cognito_users('srv', 'email like "a%"'))),
-	text_of('22023', '.*', '.*, "Error while parsing filter.", .*', 'A filter is'), 'a bad filter');
+	text_of('22023', '.*', '.*, "Error while parsing filter.", .*', 'A filter must be'), 'a bad filter');
 
 
 # What there is, where something is not found
@@ -145,8 +145,8 @@ for (
 	my ($function, $type, $missing, $list) = @$_;
 	$cognito->faults({ error => $type, message => 'none' });
 	like(Cognito::error_of($node, "SELECT * FROM $function"),
-		qr/ERROR:  42704: $missing .*\nDETAIL: .*\nHINT:  SELECT \* FROM cognito_$list\('srv'\) lists /,
-		"$missing: the hint lists those there are");
+		qr/ERROR:  42704: $missing .*\nDETAIL: .*\nHINT:  To list the .*, execute: SELECT \* FROM cognito_$list\('srv'\);\n/,
+		"$missing: the hint contains a statement that lists them");
 }
 $cognito->faults;
 
@@ -155,12 +155,12 @@ $cognito->faults;
 
 my $unreachable = 'could not connect to Cognito for server "srv"';
 my $closed = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1')->sockport;
-$cognito->create_server($node, 'srv', endpoint_url => "http://127.0.0.1:$closed");
+$cognito->create_server($node, 'srv', endpoint_url => "http://127.0.0.1:$closed", max_retries => 0);
 like(Cognito::error_of($node, $call),
-	text_of('HV00N', $unreachable, ".* port $closed .*, while connecting", '"endpoint_url"'),
+	text_of('HV00N', $unreachable, ".*[ :]$closed .*, while connecting", '"endpoint_url"'),
 	'connection refused');
 
-$cognito->create_server($node, 'srv', endpoint_url => 'https://nohost.invalid');
+$cognito->create_server($node, 'srv', endpoint_url => 'https://nohost.invalid', max_retries => 0);
 like(Cognito::error_of($node, $call),
 	text_of('HV00N', $unreachable, '.* nohost\.invalid, while resolving the host name', '"region"'),
 	'a host that is not known');
@@ -184,6 +184,7 @@ my $address = '127.0.0.1:' . $full->sockport;
 my @waiting = map { IO::Socket::INET->new(PeerAddr => $address, Blocking => 0) } 1 .. 8;
 $cognito->create_server($node, 'srv',
 	endpoint_url => "http://$address",
+	max_retries => 0,
 	connect_timeout => '1s');
 times_out('connect_timeout', 'HV00N', 'timeout expired while connecting to Cognito for server "srv"',
 	'gave up after .* s while connecting', '"connect_timeout"');
@@ -191,11 +192,13 @@ times_out('connect_timeout', 'HV00N', 'timeout expired while connecting to Cogni
 my $silent = IO::Socket::INET->new(Listen => 8, LocalAddr => '127.0.0.1');
 $cognito->create_server($node, 'srv',
 	endpoint_url => 'https://127.0.0.1:' . $silent->sockport,
-	connect_timeout => '1s');
+	max_retries => 0,
+	connect_timeout => '1000ms');
 times_out('connect_timeout in TLS', 'HV00N', 'timeout expired while connecting to Cognito for server "srv"',
 	'gave up after .* s while negotiating TLS', '"connect_timeout"');
 
-$cognito->create_server($node, 'srv', request_timeout => '1s');
+# without a unit: seconds
+$cognito->create_server($node, 'srv', max_retries => 0, request_timeout => '1');
 for (
 	[ 'response', 'waiting for the response', 1 ],
 	[ 'body', 'receiving the response', 1 ],
@@ -315,8 +318,8 @@ for (
 	[ q('none'), '42704: server "none" does not exist', 'CREATE SERVER' ],
 	[ q(NULL), q(22004: argument "server_name" of cognito_users must not be null) ],
 	[ q(NULL, NULL, 0), q(22004: argument "server_name" of cognito_users must not be null) ],
-	[ q('srv', NULL, -1), '22023: max_users must not be negative' ],
-	[ q('srv', NULL, -9223372036854775808), '22023: max_users must not be negative' ])
+	[ q('srv', NULL, -1), '22023: argument "max_users" must not be negative' ],
+	[ q('srv', NULL, -9223372036854775808), '22023: argument "max_users" must not be negative' ])
 {
 	my ($arguments, $message, $hint) = @$_;
 	my $remedy = defined $hint ? "HINT:  .*$hint.*\n" : '';
@@ -340,7 +343,7 @@ $node->safe_psql('postgres',
 like(
 	Cognito::error_of($node, "SELECT * FROM cognito_users('bare')"),
 	qr/ERROR:  HV00J: missing required options "region", "user_pool_id" for server "bare"
-HINT:  ALTER SERVER bare OPTIONS \(ADD region '...', ADD user_pool_id '...'\)\.\n/,
+HINT:  .*: ALTER SERVER bare OPTIONS \(ADD region '...', ADD user_pool_id '...'\);\n/,
 	'a server of another wrapper: everything that is missing');
 
 my $url = $cognito->url;

@@ -128,7 +128,7 @@ for (
 		'[{"Name": null, "Value": "v"}]', '[{"Name": 7, "Value": "v"}]', '["n"]', '[null]', '[[]]' ],
 	[ 'Attributes', 'has an element whose "Value" is not a string', '[{"Name": "n"}]',
 		'[{"Name": "n", "Value": null}]', '[{"Name": "n", "Value": 7}]' ],
-	[ 'Attributes', 'holds the same attribute twice',
+	[ 'Attributes', 'contains the same attribute twice',
 		'[{"Name": "n", "Value": "v"}, {"Name": "m", "Value": "v"}, {"Name": "n", "Value": "w"}]' ])
 {
 	my ($member, $problem, @values) = @$_;
@@ -152,7 +152,7 @@ is_unusable('a reply that ends in a character', "{\"Users\": []}\xc3", $no_utf8,
 is_unusable('a byte that is not UTF-8, where nobody looks',
 	"{\"Users\": [], \"Other\": \"\xff\"}", $no_utf8, '22021');
 
-is_unusable($_->[0], $_->[1], 'The reply holds \\\\u0000, .*', '22P05')
+is_unusable($_->[0], $_->[1], 'The reply contains \\\\u0000, .*', '22P05')
   for (
 	[ 'U+0000 in a value', second_user('{"Username": "a\u0000b"}') ],
 	[ 'U+0000 in an attribute',
@@ -205,10 +205,10 @@ sub answer_raw
 }
 
 my $ok = "HTTP/1.1 200 OK\r\n";
-my $broke = 'ERROR:  HV000: the connection to Cognito for server "raw" broke\n';
+my $broke = 'ERROR:  HV000: connection to Cognito for server "raw" was lost\n';
 my $chunked = "${ok}transfer-encoding: chunked\r\n\r\n";
 like(answer_raw("220 mail.example.com ESMTP\r\n"),
-	qr/ERROR:  HV000: .* server "raw"\nDETAIL:  ListUsers: .*, while receiving the response\.\n/,
+	qr/ERROR:  HV000: .* server "raw"\nDETAIL:  ListUsers: .*, while waiting for the response\.\n/,
 	'an answer that is not HTTP');
 like(answer_raw(''),
 	qr/${broke}DETAIL:  ListUsers: /, 'no answer at all');

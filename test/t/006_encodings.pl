@@ -97,12 +97,24 @@ for (
 			is(($cognito->requests)[0]{body}{Filter}, $filter, "$encoding: $name in a filter");
 			next;
 		}
+		my $escaped = $texts{$name} =~ s/([^ -~])/sprintf '\\u%04X', ord $1/egr;
+		my %converted = (
+			Username => qq("Username" of the item with Username "$escaped"),
+			Status => '"UserStatus" of the item with Username "plain"',
+			Name => qq("$escaped" of the item with Username "plain"),
+			Value => '"name" of the item with Username "plain"',
+			Email => '"email" of the item with Username "plain"');
+		$converted{''} = $converted{Username};
 		for my $place ('', qw(Username Status Name Value Email))
 		{
 			$cognito->create_server($node, 'srv', user_pool_id => "eu-west-1_$name$place");
 			my $error = run_sql(q(CREATE TABLE made AS SELECT * FROM cognito_users('srv')));
 			like($error, qr/ERROR:  22P05: .* has no equivalent in encoding "$encoding"/,
 				"$encoding: $name is missing" . ($place ? ", $place" : ''));
+			like(
+				$error,
+				qr/\nHINT:  Use a database with encoding UTF8.*\nCONTEXT:  converting \Q$converted{$place}\E of server "srv"\n/,
+				"$encoding: $name is missing, and where" . ($place ? ", $place" : ''));
 		}
 		is(run_sql(q(SELECT to_regclass('made') IS NULL)),
 			't', "$encoding: $name leaves nothing half-done");
@@ -129,6 +141,29 @@ for (
 	$cognito->faults({ reply => { body_base64 => 'eyJVc2VycyI6IFt7IlVzZXJuYW1lIjogIv8ifV19' } });
 	like(run_sql(q(SELECT * FROM cognito_users('srv'))),
 		qr/ERROR:  22021: unusable reply/, "$encoding: a reply that is not UTF-8");
+}
+
+
+# Where the character is, in other listings, in a single object, and in what a filter finds
+
+{
+	local $Cognito::DATABASE = 'latin1';
+	$cognito->pool(
+		'eu-west-1_Described',
+		details => { Name => $texts{Duck} },
+		groups => [ { GroupName => 'ducks', Description => $texts{Duck} } ],
+		users => [
+			Cognito->user('plain', Attributes => [ { Name => 'email', Value => "a$texts{Duck}" } ]) ]);
+	$cognito->create_server($node, 'srv', user_pool_id => 'eu-west-1_Described');
+	for (
+		[ q(cognito_groups('srv')), '"Description" of the item with GroupName "ducks"' ],
+		[ q(cognito_user_pool('srv')), '"Name" of the object' ],
+		[ q(cognito_users('srv') WHERE email LIKE 'a%'), 'the item with Username "plain"' ])
+	{
+		my ($relation, $place) = @$_;
+		like(run_sql("SELECT * FROM $relation"),
+			qr/ERROR:  22P05: .*\nHINT:  .*\nCONTEXT:  converting $place of server "srv"\n/, "LATIN1: $place");
+	}
 }
 
 

@@ -73,13 +73,14 @@ is(Cognito::query($session, 'SHOW max_files_per_process'), 1000, 'a thousand fil
 $node->append_conf('postgresql.conf', 'max_files_per_process = 80');
 $node->restart;
 $session = Cognito::session($node);
+$cognito->pool('eu-west-1_Groups', groups => [ map { { GroupName => "g$_" } } 1 .. 250 ]);
 $cognito->create_server($node, 'srv',
 	max_concurrent_requests => 64,
-	user_pool_id => 'eu-west-1_Users2000');
+	user_pool_id => 'eu-west-1_Groups');
 $cognito->faults({ delay => 0.05, times => -1 });
 like(
-	Cognito::query_error($session, $count),
-	qr/ERROR:  53000: no file descriptor left for a connection .* "srv"\nDETAIL: .*\nHINT: .*max_concurrent_requests/,
+	Cognito::query_error($session, "SELECT FROM cognito_memberships('srv')"),
+	qr/ERROR:  53000: out of file descriptors for a connection .* "srv"\nDETAIL: .*\nHINT: .*max_concurrent_requests/,
 	'64 connections of 80 files are refused');
 $cognito->faults();
 $cognito->create_server($node, 'srv',
@@ -93,44 +94,28 @@ is(Cognito::query($session, 'CREATE TEMP TABLE copy AS SELECT * FROM pg_proc; SE
 # Memory: all responses in flight share one limit.
 
 # Responds to each request with 31 MB and never ends the response.
-sub serve_large_answers
-{
-	my ($listener) = @_;
-	my @connections;
-
-	while (my $connection = $listener->accept)
-	{
-		push @connections, $connection;
-		next if fork;
-		my $megabyte = ' ' x 1_000_000;
-		1 while ($connection->getline // "\r\n") ne "\r\n";
-		print $connection "HTTP/1.1 200 OK\r\ncontent-length: 32000000\r\n\r\n";
-		print $connection $megabyte for 1 .. 31;
-		sleep 60;
-		exit;
-	}
-	return;
-}
-
 my $listener = IO::Socket::INET->new(Listen => 8, LocalAddr => '127.0.0.1');
-my $server = fork // die $!;
-if (!$server)
-{
-	setpgrp;
-	serve_large_answers($listener);
-}
+my $server = Cognito::serve_connections($listener, sub {
+	my ($connection) = @_;
+	my $megabyte = ' ' x 1_000_000;
+	1 while ($connection->getline // "\r\n") ne "\r\n";
+	print $connection "HTTP/1.1 200 OK\r\ncontent-length: 32000000\r\n\r\n";
+	print $connection $megabyte for 1 .. 31;
+	sleep 60;
+});
 $cognito->create_server($node, 'srv',
-	endpoint_url => 'http://127.0.0.1:' . $listener->sockport,
 	max_retries => 0,
 	request_timeout => '40s',
 	max_concurrent_requests => 6);
+is(Cognito::query($session, $count), 300, 'a session sends several requests after its first response');
+$node->safe_psql('postgres',
+	"ALTER SERVER srv OPTIONS (SET endpoint_url 'http://127.0.0.1:" . $listener->sockport . "')");
 like(
 	Cognito::query_error($session,
 		"SELECT FROM cognito_users('srv', 'email', '=', '{a,b,c,d,e,f}')"),
-	qr/ERROR:  HV000: Cognito's responses .* "srv" are together larger than 128 MB\nDETAIL: .*\nHINT: .*max_concurrent_requests/,
+	qr/ERROR:  HV000: Cognito's concurrent responses .* "srv" are larger than 128 MB in total\nDETAIL: .*\nHINT: .*max_concurrent_requests/,
 	'six answers of 31 MB are too much');
-kill TERM => -$server;
-waitpid $server, 0;
+Cognito::stop_processes($server);
 
 is(join('', $cognito->violations), '', 'every request was well-formed');
 

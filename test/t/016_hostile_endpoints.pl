@@ -22,33 +22,17 @@ my $node = Cognito::cluster('main');
 my $session = Cognito::session($node);
 my $count = "SELECT count(*) FROM cognito_users('srv')";
 
-# Serves each connection in a process of its own, which gets it when its request has come; returns
-# the server's URL and process group.
+# Serves each connection when its request has come; returns the server's URL and process group.
 sub serve
 {
 	my ($handler) = @_;
 	my $listener = IO::Socket::INET->new(Listen => 64, LocalAddr => '127.0.0.1');
-	my $pid = fork // die $!;
-
-	return ('http://127.0.0.1:' . $listener->sockport, $pid) if $pid;
-	setpgrp;
-	while (my $connection = $listener->accept)
-	{
-		next if fork;
+	my $group = Cognito::serve_connections($listener, sub {
+		my ($connection) = @_;
 		1 while ($connection->getline // "\r\n") ne "\r\n";
 		$handler->($connection);
-		exit;
-	}
-	exit;
-}
-
-# Stops a server.
-sub stop
-{
-	my ($pid) = @_;
-	kill TERM => -$pid;
-	waitpid $pid, 0;
-	return;
+	});
+	return ('http://127.0.0.1:' . $listener->sockport, $group);
 }
 
 # Runs a query in the session; returns its error and the seconds that it took.
@@ -88,7 +72,7 @@ for my $encoding ('gzip, gzip, gzip', 'GZIP', "identity", "deflate, chunked", "c
 		qr/ERROR:  HV000: Cognito's response .* "srv" has a transfer encoding other than "chunked"/,
 		"transfer encoding $encoding: refused");
 	cmp_ok($seconds, '<', 2, "transfer encoding $encoding: at once");
-	stop($server);
+	Cognito::stop_processes($server);
 }
 {
 	my $body = '{"Users": []}';
@@ -99,7 +83,7 @@ for my $encoding ('gzip, gzip, gzip', 'GZIP', "identity", "deflate, chunked", "c
 	});
 	$cognito->create_server($node, 'srv', endpoint_url => $url);
 	is(Cognito::query($session, $count), 0, 'transfer encoding chunked: accepted');
-	stop($server);
+	Cognito::stop_processes($server);
 }
 
 

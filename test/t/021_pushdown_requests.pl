@@ -171,8 +171,8 @@ check_query('a service that ignores filters, a condition with LIMIT: only users 
 
 $cognito->create_server($node, 'four', user_pool_id => $POOL, max_concurrent_requests => 4);
 $cognito->faults({ delay => 0.3, times => -1 });
-my (undef, @at_once) = $cognito->query_with_requests($node, "SELECT count(*) FROM cognito_users('four')
-	WHERE username IN ('user000001', 'user000002', 'user000003', 'user000004', 'user000005')");
+my (undef, undef, @at_once) = $cognito->query_with_requests($node, "SELECT FROM cognito_users('four', max_users => 1);
+	SELECT count(*) FROM cognito_users('four') WHERE username IN ('user000001', 'user000002', 'user000003', 'user000004', 'user000005')");
 my @times = map { $_->{time} } @at_once;
 is(@at_once, 5, 'five values, four at the same time');
 cmp_ok($times[3] - $times[0], '<', 0.3, 'four are looked up at the same time');
@@ -246,15 +246,14 @@ is(@requests, 1005, 'for each of 1100 rows, the size of the pool being unknown: 
 
 $cognito->create_server($node, 'wide', user_pool_id => $POOL, max_concurrent_requests => 4);
 my $wide = "SELECT count(*) FROM cognito_users('wide') WHERE";
-my @parts = map { "sub ^= \"$_\"" } 0 .. 9, 'a' .. 'f';
 for ([ 'enabled', 270 ], [ "status = 'CONFIRMED'", 263 ], [ "status IN ('UNCONFIRMED', 'CONFIRMED')", 268 ])
 {
 	my ($condition, $rows) = @$_;
 	my ($result, @requests) = $cognito->query_with_requests($node, "$wide $condition");
 
 	is($result, $rows, "$condition, four pages at once: the right rows");
-	is_deeply([ sort @{ filters(@requests) } ], [ '', @parts ],
-		"$condition, four pages at once: all users in parts, as most of them match");
+	is_deeply(filters(@requests), [ '', '', 'sub ^= "0"', ('') x 3 ],
+		"$condition, four pages at once: all users, as most of them match");
 }
 check_query('enabled with LIMIT, four pages at once: the pages that have so many',
 	"SELECT count(*) FROM (SELECT FROM cognito_users('wide') WHERE enabled LIMIT 100) limited", 100, ('status = "Enabled"') x 2);

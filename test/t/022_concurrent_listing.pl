@@ -7,6 +7,7 @@ use lib "$FindBin::Bin/..";
 use Cognito;
 use JSON::PP;
 use List::Util qw(max min uniq);
+use POSIX qw(ceil);
 use Test::More;
 
 my $cognito = Cognito->new;
@@ -26,41 +27,58 @@ sub list
 # Returns the distinct filters of requests, sorted; '-' for no filter.
 sub filters { return uniq sort map { $_->{body}->{Filter} // '-' } @_ }
 
-# One digit of sub
+# The filters of the partitions, the first of which is the sample
+my @partitions = map { "sub ^= \"$_\"" } 0 .. 9, 'a' .. 'f';
+
+# A large pool: two pages, the sample, and then the other partitions
 my ($result, @requests) =
   list($count, user_pool_id => 'eu-west-1_Users2000', max_concurrent_requests => 4);
 is($result, '2000|2000', 'four at once: each user once');
-is($requests[0]->{body}->{Filter}, undef, 'the first page is asked for alone, without a filter');
-is_deeply([ filters(@requests) ], [ '-', map { "sub ^= \"$_\"" } 0 .. 9, 'a' .. 'f' ],
-	'four at once: then one filter per digit of sub');
-is(scalar(grep { !defined $_->{body}->{Filter} } @requests), 1, 'four at once: only the first page has no filter');
+is_deeply([ map { $_->{body}->{Filter} } @requests[ 0 .. 2 ] ], [ undef, undef, $partitions[0] ],
+	'the first two pages are requested without a filter, and then the sample');
+is_deeply([ filters(@requests) ], [ '-', @partitions ], 'four at once: one filter per digit of sub');
+is(scalar(grep { !defined $_->{body}->{Filter} } @requests), 2, 'four at once: only two pages have no filter');
 is(scalar(uniq(map { $_->{connection} } @requests)), 4, 'four at once: four connections');
 
-# Two digits
+# More requests than 16 at once do not divide the pool further
 ($result, @requests) =
-  list($count, user_pool_id => 'eu-west-1_Users2000', max_concurrent_requests => 32);
-is($result, '2000|2000', '32 at once: each user once');
-is(scalar(grep { /^sub \^= "[0-9a-f]{2}"$/ } filters(@requests)),
-	256, 'parts of which there is more are divided by the second digit');
+  list($count, user_pool_id => 'eu-west-1_Users2000', max_concurrent_requests => 64);
+is($result, '2000|2000', '64 at once: each user once');
+is_deeply([ filters(@requests) ], [ '-', @partitions ], '64 at once: one filter per digit of sub');
+cmp_ok(scalar(uniq(map { $_->{connection} } @requests)), '<=', 16, '64 at once: 16 connections at most');
 
-# Small pools
-($result, @requests) =
-  list($count, user_pool_id => 'eu-west-1_Users60', max_concurrent_requests => 16);
-is($result, '60|60', 'a pool of one page: each user once');
-is(@requests, 1, 'a pool of one page: one request');
-($result, @requests) =
-  list($count, user_pool_id => 'eu-west-1_Users61', max_concurrent_requests => 64);
-is($result, '61|61', 'a pool of two pages: each user once');
-is(@requests, 17, 'a pool of two pages: one request, and one per digit');
+# No wasted requests: two more than pages up to 480 users, and 3 % and 16 above, whatever the subs are
+for my $kind (qw(Users OldUsers))
+{
+	for my $users (1, 60, 61, 120, 121, 300, 480, 481, 960, 1100, 2500, 6000)
+	{
+		my $pages = ceil($users / 60);
+
+		($result, @requests) =
+		  list($count, user_pool_id => "eu-west-1_$kind$users", max_concurrent_requests => 16);
+		is($result, "$users|$users", "$kind, $users: each user once");
+		cmp_ok(@requests, '<=', $users <= 120 ? $pages : $users <= 480 ? $pages + 2 : 1.03 * $pages + 16,
+			"$kind, $users: no wasted requests for $pages pages");
+	}
+}
+
+# Empty pages, between which the sample may be one, are no end
+my @everyone = map { Cognito->user(sprintf('u%04d', $_), Attributes => [ { Name => 'sub', Value => sprintf '%x-%04d', $_ % 16, $_ } ]) } 1 .. 1200;
+$cognito->pool('eu-west-1_Empty', empty_pages => 1, users => [ @everyone[ 0 .. 399 ] ]);
+($result, @requests) = list($count, user_pool_id => 'eu-west-1_Empty', max_concurrent_requests => 16);
+is($result, '400|400', 'empty pages: each user once');
+is_deeply([ filters(@requests) ], [ '-', @partitions ], 'empty pages: the pool is divided, as its partitions have several pages');
 
 # One at a time, the default, divides nothing
 ($result, @requests) = list($count, user_pool_id => 'eu-west-1_Users200');
 is_deeply([ filters(@requests) ], ['-'], 'one at a time: no filter');
 
-# Returns the number of requests that a session sends if the service stops responding after some responses.
+# Returns the number of requests that a session sends to list the users of a server, if the service
+# stops responding after some responses.
 sub sent_into_silence
 {
-	my ($session, $answers) = @_;
+	my ($session, $answers, $server) = @_;
+	my $count = "SELECT count(*) FROM cognito_users('$server')";
 
 	$cognito->faults({ stall => 'response', times => -1, skip => $answers });
 	$cognito->clear_requests;
@@ -71,46 +89,81 @@ sub sent_into_silence
 	return scalar $cognito->requests;
 }
 
-# Requests in flight: up to the option's value, but fewer at first
+# Requests in flight: up to the option's value, but fewer at first. What a session has learned of a
+# quota holds for all servers with the same access key, and for no other quota.
+my %large = (user_pool_id => 'eu-west-1_Users9000');
 my $session = Cognito::session($node);
-$cognito->create_server($node, 'srv', user_pool_id => 'eu-west-1_Users6000', max_concurrent_requests => 6);
-is(sent_into_silence($session, 1), 1 + 6, 'six at once: six requests are in flight');
-$cognito->create_server($node, 'srv', user_pool_id => 'eu-west-1_Users6000', max_concurrent_requests => 16);
-is(sent_into_silence($session, 1), 1 + 8, '16 at once: a session starts with eight requests in flight');
-is(sent_into_silence($session, 9), 9 + 10, '16 at once: the number grows by one after four responses');
-is(sent_into_silence($session, 33), 33 + 16, '16 at once: it grows up to the option');
-is(Cognito::query($session, $count), '6000|6000', 'the next call succeeds');
+$cognito->control('PUT', 'keys', { AKIAOTHER => { secret => 'other' } });
+$cognito->create_server($node, 'srv', %large, max_concurrent_requests => 16);
+$cognito->create_server($node, 'same', %large, max_concurrent_requests => 16);
+$cognito->create_server($node, 'six', %large, max_concurrent_requests => 6);
+$cognito->create_server($node, 'other', %large, max_concurrent_requests => 16,
+	aws_access_key_id => 'AKIAOTHER', aws_secret_access_key => 'other');
+is(sent_into_silence($session, 3, 'srv'), 3 + 4, 'a session starts with four requests in flight');
+is(sent_into_silence($session, 11, 'srv'), 11 + 5, 'the number grows by one after eight responses');
+$cognito->faults({ error => 'TooManyRequestsException', operation => 'AdminAddUserToGroup' });
+like(Cognito::query_error($session, "SELECT cognito_add_user_to_group('srv', 'nobody', 'none')"),
+	qr/42704/, 'a throttled change of a group is sent again');
+is(sent_into_silence($session, 3, 'same'), 3 + 6,
+	'another server with the same access key shares the quota; the throttled change belongs to another');
+is(sent_into_silence($session, 3, 'other'), 3 + 4, 'another access key has its own quota');
+is(sent_into_silence($session, 96, 'srv'), 96 + 16, 'the number grows up to the option');
+is(sent_into_silence($session, 3, 'six'), 3 + 6, 'six at once: six requests are in flight');
 
-# A service that ignores filters
+# Operations that are limited to five requests per second in each pool start with this limit
+$cognito->pool('eu-west-1_Grouped', groups => [ map { { GroupName => "g$_" } } 1 .. 180 ]);
+($result, @requests) = list("SELECT count(*) FROM cognito_groups('srv')", user_pool_id => 'eu-west-1_Grouped');
+is($result, 180, 'three pages of groups');
+cmp_ok($requests[2]->{time} - $requests[0]->{time}, '>', 0.3, 'pages of groups follow each other slowly');
+
+$cognito->create_server($node, 'srv', %large, max_concurrent_requests => 16);
+is(Cognito::query($session, $count), '9000|9000', 'the next call succeeds');
+
+# A service that ignores filters, which the sample shows
 my @subs = map { sprintf '%08x-0000', $_ * 2654435761 % 2**32 } 1 .. 150;
-$cognito->pool('eu-west-1_Deaf', ignore_filter => JSON::PP::true,
-	users => [ map { Cognito->user("u$_", Attributes => [ { Name => 'sub', Value => $subs[$_] } ]) } 0 .. 149 ]);
+my @divided = map { Cognito->user("u$_", Attributes => [ { Name => 'sub', Value => $subs[$_] } ]) } 0 .. 149;
+$cognito->pool('eu-west-1_Deaf', ignore_filter => JSON::PP::true, users => \@divided);
 ($result, @requests) =
   list($count, user_pool_id => 'eu-west-1_Deaf', max_concurrent_requests => 8);
 is($result, '150|150', 'a service that ignores the filter: each user once');
-cmp_ok(@requests, '>', 17, 'a service that ignores the filter: partitions are requested');
+is_deeply([ map { $_->{body}->{Filter} // '-' } @requests ], [ '-', '-', $partitions[0], '-' ],
+	'a service that ignores the filter: nothing is divided');
 
-# Users without a sub cannot be divided by it
-$cognito->pool('eu-west-1_Bare', users => [ map { Cognito->user("u$_", Attributes => []) } 1 .. 150 ]);
-($result, @requests) =
-  list($count, user_pool_id => 'eu-west-1_Bare', max_concurrent_requests => 8);
-is($result, '150|150', 'users without a sub: each once');
-is(@requests, 3, 'users without a sub: page after page');
+# A service that ignores filters only later: users of other partitions are dropped
+$cognito->pool('eu-west-1_Turn', users => \@everyone);
+$cognito->faults({ skip => 3, reply => { body => JSON::PP->new->encode({ Users => [ grep { $_->{Attributes}->[0]->{Value} =~ /^2/ } @everyone ] }) } });
+($result, @requests) = list($count, user_pool_id => 'eu-west-1_Turn', max_concurrent_requests => 2);
+like($result, qr/^(\d+)\|\1$/, 'a partition with users of another: these are dropped');
+$cognito->faults;
 
-# A user without a sub on a later page is an error, as no user may be missing
-my @bare = map { my $user = $_; Cognito->user("bare$user", Attributes => [ map { { Name => 'sub', Value => $_ } } $user ]) }
-  'ABCD', 'f-', 'gg';
-for my $users ([ Cognito->user('bare', Attributes => []) ], [ Cognito->user('bad', Attributes => 'none') ], map { [$_] } @bare)
+# Users without a sub cannot be divided by it, nor those whose sub is no UUID
+for my $attributes ([], [ { Name => 'sub', Value => 'ABCD' } ], [ { Name => 'sub', Value => '0' x 64 } ])
 {
-	my $name = $users->[0]->{Username};
-	$cognito->pool('eu-west-1_Late', ignore_filter => JSON::PP::true, users =>
-		[ (map { Cognito->user("u$_", Attributes => [ { Name => 'sub', Value => $subs[$_] } ]) } 0 .. 149), @$users ]);
-	$cognito->create_server($node, 'srv', user_pool_id => 'eu-west-1_Late', max_concurrent_requests => 8);
-	like(Cognito::error_of($node, $count), qr/HV000: +could not list the users of server "srv" in several concurrent requests.*HINT: .*"max_concurrent_requests"/s,
-		"a user without a sub on a later page: $name");
+	$cognito->pool('eu-west-1_Bare', users => [ map { Cognito->user("u$_", Attributes => $attributes) } 1 .. 150 ]);
+	($result, @requests) =
+	  list($count, user_pool_id => 'eu-west-1_Bare', max_concurrent_requests => 8);
+	is($result, '150|150', 'users without a sub: each once');
+	is(@requests, 3, 'users without a sub: page after page');
 }
-$cognito->create_server($node, 'srv', user_pool_id => 'eu-west-1_Late');
-is($node->safe_psql('postgres', $count), '151|151', 'users without a sub, one page at a time: each once');
+
+# A user without a sub in a partition is an error, as no user may be missing
+my @bare = map { my $user = $_; Cognito->user("bare$user", Attributes => [ map { { Name => 'sub', Value => $_ } } $user ]) }
+  'ABCD', 'gg', '-f', '0' x 64;
+for my $user (Cognito->user('bare', Attributes => []), Cognito->user('bad', Attributes => 'none'), @bare)
+{
+	my $name = $user->{Username};
+	$cognito->create_server($node, 'srv', user_pool_id => 'eu-west-1_Turn', max_concurrent_requests => 8);
+	$cognito->faults({ skip => 3, reply => { body => JSON::PP->new->encode({ Users => [$user] }) } });
+	like(Cognito::error_of($node, $count), qr/HV000: +could not list the users of server "srv" in concurrent requests.*HINT: .*"max_concurrent_requests"/s,
+		"a user without a sub in a partition: $name");
+}
+$cognito->faults;
+$cognito->pool('eu-west-1_Late', ignore_filter => JSON::PP::true, users => [ @divided, $bare[0] ]);
+for my $n (1, 8)
+{
+	$cognito->create_server($node, 'srv', user_pool_id => 'eu-west-1_Late', max_concurrent_requests => $n);
+	is($node->safe_psql('postgres', $count), '151|151', "a user without a sub on a later page, $n at once: each once");
+}
 
 # A service with unreliable filters
 ($result, @requests) =

@@ -31,7 +31,7 @@ my @times = ('true', '{}', '"yesterday"');
 my $text = sub { return [ qq("$_[0]"), $_[0], 'is not a string', @strings ] };
 my $time = [ '1700000000.123', '2023-11-14 22:13:20.123+00', 'is not a number', @times ];
 my $later = [ '1700000001.456', '2023-11-14 22:13:21.456+00', 'is not a number', @times ];
-my $integer = [ '3', '3', 'is not an integer of 32 bits', '"3"', '1.5', '3000000000', 'true' ];
+my $integer = [ '3', '3', 'is not a 32-bit integer', '"3"', '1.5', '3000000000', 'true' ];
 my $boolean = [ 'true', 't', 'is not a boolean', '"true"', '1', '[]' ];
 my @dates = (CreationDate => $time, LastModifiedDate => $later);
 my @group = (
@@ -41,8 +41,8 @@ my @group = (
 	Precedence => $integer,
 	@dates);
 
-# The listings: function and arguments, operation, parameters beside the pages', the reply's
-# list, the parameter of the page size, how to make N items, and the members.
+# The listings: function and arguments, operation, parameters other than those of pages, the
+# reply's list, the parameter of the page size, how to make N items, and the members.
 my @listings = (
 	{
 		call => "cognito_groups('srv')",
@@ -205,6 +205,14 @@ my @descriptions = (
 		has_details => 1
 	},
 	{
+		call => "cognito_identity_provider('srv', 'idp')",
+		operation => 'DescribeIdentityProvider',
+		parameters => { UserPoolId => $USER_POOL, ProviderName => 'idp' },
+		object => 'IdentityProvider',
+		members => [ ProviderName => $text->('idp'), ProviderType => $text->('SAML'), @dates ],
+		has_details => 1
+	},
+	{
 		call => "cognito_identity_pool('srv')",
 		operation => 'DescribeIdentityPool',
 		parameters => { IdentityPoolId => $IDENTITY_POOL },
@@ -286,7 +294,7 @@ sub check_requests
 		[ map { { %{ $listing->{parameters} }, $listing->{size} => 60 } } @requests ],
 		"$listing->{operation}: $name: parameters");
 	is(scalar(grep { $_->{operation} ne $listing->{operation} } @requests),
-		0, "$listing->{operation}: $name: no other operation");
+		0, "$listing->{operation}: $name: no other operations");
 	return;
 }
 
@@ -300,15 +308,15 @@ for my $listing (@listings)
 		$listing->{fill}->($n);
 		my ($counts, @requests) = $cognito->query_with_requests($node,
 			"SELECT count(*), count(DISTINCT r) FROM $listing->{call} AS r");
-		is($counts, "$n|$n", "$listing->{operation}: $n distinct rows of $n");
-		is(@requests, max(1, int(($n + 59) / 60)), "$listing->{operation}: requests for $n");
+		is($counts, "$n|$n", "$listing->{operation}: $n distinct rows for $n items");
+		is(@requests, max(1, int(($n + 59) / 60)), "$listing->{operation}: number of requests for $n items");
 		check_requests($listing, $n, @requests);
 	}
 
 	$listing->{fill}->(130, empty_pages => 3);
 	my ($count, @requests) = $cognito->query_with_requests($node, "SELECT count(*) FROM $listing->{call}");
-	is($count, 130, "$listing->{operation}: empty pages end nothing");
-	is(@requests, 12, "$listing->{operation}: requests with three empty pages after each");
+	is($count, 130, "$listing->{operation}: empty pages do not end the listing");
+	is(@requests, 12, "$listing->{operation}: number of requests with three empty pages after each page");
 }
 
 
@@ -325,7 +333,7 @@ for my $entity (@listings, @descriptions)
 	my $row = result_of($entity, reply_with($entity, object_of($entity)),
 		"SELECT * FROM $entity->{call} $where");
 	$row =~ s/\|\{[^|]*\}$// if $entity->{has_details};
-	is($row, row_of($entity), "$entity->{operation}: a row");
+	is($row, row_of($entity), "$entity->{operation}: a row with all members");
 
 	my $nothing = result_of($entity, reply_with($entity, '{}'), "SELECT * FROM $entity->{call} $where");
 	like($nothing, $entity->{has_details} ? qr/^\|+\{\}$/ : qr/^\|+$/,
@@ -337,13 +345,13 @@ for my $entity (@listings, @descriptions)
 
 		is(result_of($entity, reply_with($entity, object_of($entity, $member => 'null')),
 				"SELECT count(*) FROM $entity->{call}"),
-			$is_listing ? 2 : 1, "$entity->{operation}: $member null");
+			$is_listing ? 2 : 1, "$entity->{operation}: $member may be null");
 		is_unusable($entity, "$member $_", reply_with($entity, object_of($entity, $member => $_)),
 			qq($item "$member" $problem\\.)) for @bad;
 	}
-	is_unusable($entity, 'no JSON', '<html>', 'The reply is not valid JSON\.');
-	is_unusable($entity, 'nothing', '', 'The reply is empty\.');
-	is_unusable($entity, 'a list', '[]', 'The reply is not a JSON object\.');
+	is_unusable($entity, 'a reply that is not JSON', '<html>', 'The reply is not valid JSON\.');
+	is_unusable($entity, 'an empty reply', '', 'The reply is empty\.');
+	is_unusable($entity, 'a reply that is a list', '[]', 'The reply is not a JSON object\.');
 }
 
 for my $listing (@listings)
@@ -352,7 +360,7 @@ for my $listing (@listings)
 
 	is_unusable($listing, "an item that is $_", reply_with($listing, $_), 'Item 2 is not an object\.')
 	  for 7, '"x"', 'null', '[]';
-	is_unusable($listing, 'no list', '{}', qq(The reply has no member "$items"\\.));
+	is_unusable($listing, 'a missing list', '{}', qq(The reply has no member "$items"\\.));
 	is_unusable($listing, "a list that is $_", qq({"$items": $_}), qq(Member "$items" is not a list\\.))
 	  for 7, '"x"', 'null', '{}';
 	is_unusable($listing, "a token that is $_", qq({"$items": [], "NextToken": $_}),
@@ -362,7 +370,7 @@ for my $listing (@listings)
 		0, "$listing->{operation}: a token that is $_ ends the listing")
 	  for 'null', '""';
 }
-is_unusable($listings[-1], 'a login that is no string',
+is_unusable($listings[-1], 'a login that is not a string',
 	reply_with($listings[-1], '{"Logins": ["x", 7]}'),
 	'Item 2: member "Logins" has an element that is not a string\.');
 
@@ -370,7 +378,7 @@ for my $description (grep { $_->{object} } @descriptions)
 {
 	my $object = $description->{object};
 
-	is_unusable($description, 'no object', '{}', qq(The reply has no member "$object"\\.));
+	is_unusable($description, 'a missing object', '{}', qq(The reply has no member "$object"\\.));
 	is_unusable($description, "an object that is $_",
 		qq({"$object": $_}), qq(Member "$object" is not an object\\.))
 	  for 7, '"x"', 'null', '[]';
@@ -379,7 +387,8 @@ for my $description (grep { $_->{object} } @descriptions)
 
 # Transient errors are retried, whatever the operation
 
-pool(users => [ Cognito->user('ana') ], groups => [ { GroupName => 'a"group"' } ], clients => [ { ClientId => '7ab' } ]);
+pool(users => [ Cognito->user('ana') ], groups => [ { GroupName => 'a"group"' } ], clients => [ { ClientId => '7ab' } ],
+	identity_providers => [ { ProviderName => 'idp' } ]);
 identity_pool(identities => []);
 account(user_pools => []);
 for my $entity (@listings, @descriptions)
@@ -391,47 +400,59 @@ for my $entity (@listings, @descriptions)
 		$cognito->faults({ operation => $entity->{operation}, %$fault });
 		$cognito->clear_requests;
 		unlike(Cognito::query_error($session, "SELECT count(*) FROM $entity->{call}"),
-			qr/ERROR/, "$name: no error");
+			qr/ERROR/, "$name: the call succeeds");
 		is_deeply([ map { $_->{operation} } $cognito->requests ],
-			[ ($entity->{operation}) x 2 ], "$name: tried again");
+			[ ($entity->{operation}) x 2 ], "$name: the request is retried once");
 	}
 }
 
 
-# The details contain everything except an app client's secret
+# The details contain everything except the secret of an app client or an identity provider
 
 for my $description (@descriptions)
 {
 	my $object = '{"Unknown": {"Zo\u00eb \"1\"": [1, 2.5, true, null, "x"]}, "Big": 12345678901}';
 	is( result_of($description, reply_with($description, $object),
 			"SELECT details = '$object' FROM $description->{call}"),
-		't', "$description->{operation}: details");
+		't', "$description->{operation}: details contain unknown members");
 }
 is( result_of($descriptions[0], reply_with($descriptions[0],
 			'{"Many": [1e300, 1e999, -0.0, 0.1, 1e-7, 123456789012345678, 0.30000000000000004, [], {}, [[]], {"": ""}],
 				"a": 1, "b": {"c": null}, "a": [2]}'), "SELECT details FROM $descriptions[0]{call}"),
 	'{"a": [2], "b": {"c": null}, "Many": [1' . '0' x 300
 	  . ', null, 0, 0.1, 0.0000001, 123456789012345680, 0.3, [], {}, [[]], {"": ""}]}',
-	'details: numbers as double precision, empty containers, the last of two members');
+	'details: numbers have double precision, containers may be empty, the last of two members wins');
 for my $description (@descriptions)
 {
 	my $many = reply_with($description, '{"Many": [' . '0,' x 30_000 . '0]}');
 	my $more = reply_with($description, '{"Many": [' . '0,' x 35_000 . '0]}');
 	is(result_of($description, $many, "SELECT jsonb_array_length(details->'Many') FROM $description->{call}"),
-		30_001, "$description->{operation}: details as large as an object may be");
+		30_001, "$description->{operation}: details of less than the maximum size");
 	like(result_of($description, $more),
 		qr/HV000: .*\nDETAIL:  $description->{operation}: The object is larger than 4 MB\./,
-		"$description->{operation}: and larger ones");
+		"$description->{operation}: details of more than the maximum size");
 }
 my ($client) = grep { $_->{object} && $_->{object} eq 'UserPoolClient' } @descriptions;
 is( result_of($client,
 		reply_with($client, '{"ClientId": "7ab", "ClientSecret": "s3cret", "ClientSecret": "s3cret"}'),
 		"SELECT r::text FROM $client->{call} r"),
 	'(7ab,,,,"{""ClientId"": ""7ab""}")',
-	'an app client without its secret');
+	'the secret of an app client is removed from its details');
 unlike(
 	result_of($client, reply_with($client, '{"ClientId": 7, "ClientSecret": "s3cret"}')),
-	qr/s3cret/, 'nor has an error the secret');
+	qr/s3cret/, 'an error does not contain the secret of an app client');
+my ($provider) = grep { ($_->{object} // '') eq 'IdentityProvider' } @descriptions;
+my @secrets = map { qq("$_": "s3cret") } qw(client_secret client_secret private_key CLIENT_SECRET);
+for ([ '', '' ], [ ', "ProviderType": 7', ', and not in an error' ])
+{
+	my ($more, $where) = @$_;
+	my $found = result_of($provider,
+		reply_with($provider, '{"ProviderDetails": {' . join(', ', @secrets, '"client_id": "c1", "key_id": "k1"') . "}$more}"),
+		"SELECT details::text FROM $provider->{call}");
+
+	unlike($found, qr/s3cret/, "the secrets of an identity provider are removed from its details$where");
+	is($found, '{"ProviderDetails": {"key_id": "k1", "client_id": "c1"}}', 'the other details of an identity provider remain') if !$more;
+}
 
 
 # Errors name the missing resource, or the action that must be allowed
@@ -440,6 +461,7 @@ pool(users => [ Cognito->user('ana') ], groups => [ { GroupName => 'admins' } ])
 identity_pool(identities => []);
 for (
 	[ "cognito_app_client('srv', 'none')", 'app client "none"', 'none does not exist' ],
+	[ "cognito_identity_provider('srv', 'none')", 'identity provider "none"', 'none does not exist' ],
 	[
 		"cognito_identity_pool('srv', 'eu-west-1:00000000-0000-4000-8000-000000000000')",
 		'identity pool "eu-west-1:00000000-0000-4000-8000-000000000000"', 'not found'
@@ -449,11 +471,11 @@ for (
 		'identity pool "eu-west-1:00000000-0000-4000-8000-000000000000"', 'not found'
 	])
 {
-	my ($call, $thing, $words) = @$_;
+	my ($call, $object, $words) = @$_;
 	like(
 		Cognito::error_of($node, "SELECT * FROM $call"),
-		qr/ERROR:  42704: $thing of server "srv" does not exist\nDETAIL:  .*$words/,
-		"$call: the error names it");
+		qr/ERROR:  42704: $object of server "srv" does not exist\nDETAIL:  .*$words/,
+		"$call: the error names the missing object");
 }
 
 # A user or a group that does not exist has no rows; ListGroups tells a missing group from a missing pool
@@ -484,10 +506,10 @@ $cognito->create_server($node, 'lost', user_pool_id => 'eu-west-1_None');
 like(
 	Cognito::error_of($node, "SELECT * FROM cognito_$_"),
 	qr/ERROR:  42704: user pool "eu-west-1_None" of server "lost" does not exist\n.*\nHINT:  .*"user_pool_id"/,
-	"$_: a missing user pool")
+	"$_: the error names the missing user pool")
   for "groups('lost')", "group_users('lost', 'admins')", "user_groups('lost', 'ana')",
   "user_pool('lost')", "app_clients('lost')", "app_client('lost', '7ab')",
-  "identity_providers('lost')";
+  "identity_providers('lost')", "identity_provider('lost', 'idp')";
 
 $cognito->control('PUT', 'keys',
 	{ AKIDDENIED => { secret => 's', denied => [ map { $_->{operation} } @listings, @descriptions ] } });
@@ -506,7 +528,7 @@ for my $entity (@listings, @descriptions)
 	like(
 		Cognito::error_of($node, "SELECT * FROM $call"),
 		qr/ERROR:  42501: .*\nDETAIL:  .*\nHINT:  Allow the action $service:$entity->{operation} in/,
-		"$entity->{operation}: not allowed");
+		"$entity->{operation}: the error names the action to allow");
 }
 
 
@@ -515,7 +537,7 @@ for my $entity (@listings, @descriptions)
 like(
 	Cognito::error_of($node, "SELECT * FROM cognito_$_->[0]"),
 	qr/ERROR:  22004: argument "$_->[1]" of cognito_\w+ must not be null\n/,
-	"cognito_$_->[0]: a null argument")
+	"cognito_$_->[0]: an argument that is NULL")
   for
   [ 'groups(NULL)', 'server_name' ],
   [ "group_users(NULL, 'x')", 'server_name' ],
@@ -526,6 +548,7 @@ like(
   [ 'app_clients(NULL)', 'server_name' ],
   [ "app_client('srv', NULL)", 'client_id' ],
   [ 'identity_providers(NULL)', 'server_name' ],
+  [ "identity_provider('srv', NULL)", 'provider_name' ],
   [ 'identity_pools(NULL)', 'server_name' ],
   [ "identity_pool('srv', NULL)", 'identity_pool_id' ],
   [ "identities('srv', NULL)", 'identity_pool_id' ];
@@ -546,11 +569,11 @@ for my $entity (@listings, @descriptions)
 	if ($pool)
 	{
 		like($error, qr/ERROR:  HV00J: missing required option "$pool" for server "bare"\n/,
-			"$entity->{operation}: needs a pool");
+			"$entity->{operation}: requires option $pool");
 	}
 	else
 	{
-		is($error, '', "$entity->{operation}: needs no pool");
+		is($error, '', "$entity->{operation}: requires no pool");
 	}
 }
 
@@ -565,7 +588,7 @@ for my $entity (grep { $_->{parameters}{UserPoolId} } @listings, @descriptions)
 	my $error_of = sub { Cognito::error_of($node, $with_pool->(@_)) };
 	my $operation = $entity->{operation};
 
-	pool(clients => [ { ClientId => '7ab' } ]);
+	pool(clients => [ { ClientId => '7ab' } ], identity_providers => [ { ProviderName => 'idp' } ]);
 	$entity->{fill}->(2) if $entity->{fill};
 	for my $server ('bare', 'srv')
 	{
@@ -590,10 +613,10 @@ for my $entity (grep { $_->{parameters}{UserPoolId} } @listings, @descriptions)
 
 identity_pool(identities => [ { IdentityId => 'eu-west-1:1' } ]);
 is($node->safe_psql('postgres', "SELECT identity_id FROM cognito_identities('bare', '$IDENTITY_POOL')"),
-	'eu-west-1:1', 'the identity pool is given in place of the option');
+	'eu-west-1:1', 'identities of an identity pool that is an argument');
 is( $node->safe_psql('postgres', "SELECT id FROM cognito_identity_pool('bare', '$IDENTITY_POOL')"),
 	$IDENTITY_POOL,
-	'the identity pool to describe, too');
+	'description of an identity pool that is an argument');
 
 
 # Each service has its own endpoint
@@ -610,7 +633,7 @@ $node->safe_psql('postgres',
 is_deeply(
 	[ map { [ map { $_->{operation} } $_->requests ] } $cognito, $other ],
 	[ ['ListGroups'], ['ListIdentities'] ],
-	'user pools and identity pools have endpoints of their own');
+	'requests for user pools and identity pools go to different endpoints');
 $cognito->create_server(
 	$node, 'two_endpoints',
 	identity_pool_id => $IDENTITY_POOL,
@@ -619,7 +642,7 @@ $cognito->create_server(
 like(
 	Cognito::error_of($node, "SELECT FROM cognito_identities('two_endpoints')"),
 	qr/ERROR:  HV00N: .*\nDETAIL:  .*\nHINT:  .*"identity_endpoint_url"/,
-	'what cannot be reached: the hint names the option');
+	'the hint for an unreachable endpoint names the option');
 
 
 # Views over the default server
@@ -633,8 +656,8 @@ for my $entity (@listings, @descriptions)
 	my ($function) = $entity->{call} =~ /^(\w+)\('srv'\)$/ or next;
 	my ($rows, @requests) = $cognito->query_with_requests($node, "SELECT count(*) FROM $function");
 
-	is($requests[0]{operation}, $entity->{operation}, "$function: the view asks the default server");
-	like($views, qr/\b$function\b/, "$function: has a view");
+	is($requests[0]{operation}, $entity->{operation}, "$function: the view reads the default server");
+	like($views, qr/\b$function\b/, "$function: there is a default view");
 }
 
 is_deeply([ $cognito->violations, $other->violations ], [], 'every request was well-formed');

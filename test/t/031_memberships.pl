@@ -40,8 +40,8 @@ sub check_query
 	my ($name, $query, $rows, @asked) = @_;
 	my ($result, @requests) = $cognito->query_with_requests($node, encode_utf8($query));
 
-	is(decode_utf8($result), $rows, "$name: the right rows");
-	is_deeply([ map { about($_) } @requests ], \@asked, "$name: the right requests");
+	is(decode_utf8($result), $rows, "$name: rows");
+	is_deeply([ map { about($_) } @requests ], \@asked, "$name: requests");
 	return @requests;
 }
 
@@ -51,55 +51,55 @@ my $count = "SELECT count(*) FROM cognito_memberships('srv')";
 my @everything = ('ListGroups', ('ListUsersInGroup all') x 3, map { "ListUsersInGroup $_" } 'tens', 'none', 'Führung');
 
 
-# All of them
+# All memberships
 
-check_query('all', "$all('srv')", '166|3|150', @everything);
-check_query('all, through the view', "SET cognito_srf.default_server = srv; $all", '166|3|150', @everything);
-check_query('of several groups at random', "$count WHERE group_name ~ 'n'", 16, @everything);
+check_query('all memberships', "$all('srv')", '166|3|150', @everything);
+check_query('all memberships, through the view', "SET cognito_srf.default_server = srv; $all", '166|3|150', @everything);
+check_query('a condition that is not pushed down', "$count WHERE group_name ~ 'n'", 16, @everything);
 $cognito->create_server($node, 'wide', user_pool_id => 'eu-west-1_Club', max_concurrent_requests => 3);
 $cognito->faults({ delay => 0.3, times => -1 });
 my ($result, @requests) = $cognito->query_with_requests($node, "$all('wide')");
 my @times = map { $_->{time} } @requests;
-is($result, '166|3|150', 'three requests at once: the right rows');
-is_deeply([ sort map { about($_) } @requests ], [ sort @everything ], 'the right requests');
-cmp_ok($times[3] - $times[1], '<', 0.3, 'three groups are asked for at the same time');
-cmp_ok($times[4] - $times[1], '>=', 0.3, 'and the next only then');
+is($result, '166|3|150', 'three concurrent requests: rows');
+is_deeply([ sort map { about($_) } @requests ], [ sort @everything ], 'three concurrent requests: requests');
+cmp_ok($times[3] - $times[1], '<', 0.3, 'three groups are requested at the same time');
+cmp_ok($times[4] - $times[1], '>=', 0.3, 'the next group is requested after a response');
 $cognito->faults;
 
 
-# As few as possible
+# As few requests as possible
 
-check_query('of a group', "$count WHERE group_name = 'tens'", 15, 'ListUsersInGroup tens');
-check_query('of a group, several pages', "$count WHERE group_name = 'all'", 150, ('ListUsersInGroup all') x 3);
-check_query('of groups, one of them missing', "$count WHERE group_name IN ('tens', 'nobody', 'tens')",
+check_query('a group', "$count WHERE group_name = 'tens'", 15, 'ListUsersInGroup tens');
+check_query('a group of several pages', "$count WHERE group_name = 'all'", 150, ('ListUsersInGroup all') x 3);
+check_query('two groups, the first of which is missing', "$count WHERE group_name IN ('tens', 'nobody', 'tens')",
 	15, 'ListUsersInGroup nobody', 'ListUsersInGroup tens');
-my (undef, $check) = check_query('of a group that is missing', "$count WHERE group_name = 'nobody'",
+my (undef, $check) = check_query('a missing group', "$count WHERE group_name = 'nobody'",
 	0, 'ListUsersInGroup nobody', 'ListGroups');
-is($check->{body}{Limit}, 1, 'of a group that is missing: one group tells that the pool is there');
-check_query('of groups, the last of them missing', "$count WHERE group_name IN ('tens', 'zero')",
+is($check->{body}{Limit}, 1, 'a missing group: a listing of one group checks that the pool exists');
+check_query('two groups, the last of which is missing', "$count WHERE group_name IN ('tens', 'zero')",
 	15, 'ListUsersInGroup tens', 'ListUsersInGroup zero', 'ListGroups');
-check_query('of an empty group', "$count WHERE group_name = 'none'", 0, 'ListUsersInGroup none');
-check_query('of a user', "$groups WHERE username = 'user010' ORDER BY 1",
+check_query('an empty group', "$count WHERE group_name = 'none'", 0, 'ListUsersInGroup none');
+check_query('a user', "$groups WHERE username = 'user010' ORDER BY 1",
 	"all\ntens", 'ListUsers username = "user010"', 'AdminListGroupsForUser user010');
-check_query('of users', "$groups WHERE username IN ('user001', 'user011', 'nobody') ORDER BY 1",
+check_query('three users, one of whom is missing', "$groups WHERE username IN ('user001', 'user011', 'nobody') ORDER BY 1",
 	"Führung\nall\nall",
 	(map { "ListUsers username = \"$_\"" } qw(nobody user001 user011)),
 	map { "AdminListGroupsForUser $_" } qw(user001 user011));
-check_query('of a user that is missing', "$count WHERE username = 'nobody'", 0, 'ListUsers username = "nobody"');
-check_query('of a user in a group', "$count WHERE username = 'user010' AND group_name = 'tens'",
+check_query('a missing user', "$count WHERE username = 'nobody'", 0, 'ListUsers username = "nobody"');
+check_query('a user and a group', "$count WHERE username = 'user010' AND group_name = 'tens'",
 	1, 'ListUsers username = "user010"', 'AdminListGroupsForUser user010');
-check_query('of a user that a join tells',
+check_query('a user from a join condition',
 	"SELECT m.group_name FROM cognito_memberships('srv') m JOIN (VALUES ('user010'), ('x')) v (n) ON m.username = v.n
 	 WHERE v.n = 'user010' ORDER BY 1", "all\ntens", 'ListUsers username = "user010"', 'AdminListGroupsForUser user010');
-check_query("a group's name that cannot be: $_->[0]", "$count WHERE group_name = $_->[1]", 0, @everything)
-  for [ 'nothing', "''" ], [ 'a space', "'a b'" ], [ 'a control character', "E'a\\tb'" ],
-  [ '129 characters', "repeat('x', 129)" ], [ 'a space that is not of ASCII', "E'a\\u3000b'" ];
-check_query('a group beyond ASCII', "$count WHERE group_name = 'Führung'", 1, @everything);
-check_query("a user's name that cannot be: $_->[0]", "$count WHERE username = $_->[1]", 0, @everything)
-  for [ 'nothing', "''" ], [ 'a space', "'a b'" ], [ 'a backslash', "'a\\b'" ], [ '129 characters', "repeat('x', 129)" ];
-check_query('a user beyond ASCII', "$count WHERE username = 'Zoë'", 0, 'ListUsers username = "Zoë"');
+check_query("an invalid name of a group: $_->[0]", "$count WHERE group_name = $_->[1]", 0, @everything)
+  for [ 'an empty string', "''" ], [ 'a space', "'a b'" ], [ 'a control character', "E'a\\tb'" ],
+  [ '129 characters', "repeat('x', 129)" ], [ 'a space outside ASCII', "E'a\\u3000b'" ];
+check_query('a group whose name is not ASCII', "$count WHERE group_name = 'Führung'", 1, @everything);
+check_query("an invalid name of a user: $_->[0]", "$count WHERE username = $_->[1]", 0, @everything)
+  for [ 'an empty string', "''" ], [ 'a space', "'a b'" ], [ 'a backslash', "'a\\b'" ], [ '129 characters', "repeat('x', 129)" ];
+check_query('a user whose name is not ASCII', "$count WHERE username = 'Zoë'", 0, 'ListUsers username = "Zoë"');
 check_query(
-	'61 users',
+	'61 users, each looked up',
 	"$count WHERE username = ANY (ARRAY(SELECT 'user0' || i FROM generate_series(10, 70) i))",
 	68,
 	(map { "ListUsers username = \"user0$_\"" } 10 .. 70),
@@ -110,67 +110,67 @@ check_query('a pool as an argument',
 	"SELECT group_name FROM cognito_memberships('account', user_pool_id => 'eu-west-1_Club') WHERE username = 'user010' ORDER BY 1",
 	"all\ntens", 'ListUsers username = "user010"', 'AdminListGroupsForUser user010');
 check_query('a pool as an argument, all', "$all('account', user_pool_id => 'eu-west-1_Club')", '166|3|150', @everything);
-check_query('a filter of another kind', "$count WHERE group_name LIKE 'ten%'", 15, @everything);
-check_query("the function itself, for users: each once",
+check_query('a prefix of group names', "$count WHERE group_name LIKE 'ten%'", 15, @everything);
+check_query('a duplicate value in a call of the overload',
 	"SELECT count(*) FROM cognito_memberships('srv', 'username', '{user010,user010,NULL}')",
 	2, 'ListUsers username = "user010"', 'AdminListGroupsForUser user010');
 
 
-# None if no row can match
+# No requests if no row can match
 
 my $generic = 'SET plan_cache_mode = force_generic_plan; PREPARE p (text) AS';
-check_query('NULL', "$generic $count WHERE username = \$1; EXECUTE p (NULL)", 0);
-check_query('a list of NULL', "$generic $count WHERE group_name IN (\$1, \$1); EXECUTE p (NULL)", 0);
-check_query('a list that is NULL', "$generic $count WHERE username = ANY (\$1::text[]); EXECUTE p (NULL)", 0);
-check_query('an empty list', "$count WHERE group_name = ANY ('{}')", 0);
+check_query('a parameter that is NULL', "$generic $count WHERE username = \$1; EXECUTE p (NULL)", 0);
+check_query('a list of parameters that are NULL', "$generic $count WHERE group_name IN (\$1, \$1); EXECUTE p (NULL)", 0);
+check_query('an array that is NULL', "$generic $count WHERE username = ANY (\$1::text[]); EXECUTE p (NULL)", 0);
+check_query('an empty array', "$count WHERE group_name = ANY ('{}')", 0);
 
 
-# Never much more than all of them
+# Not many more requests than for a listing of all memberships
 
-check_query('for each of 9 rows, all being known',
+check_query('a lateral subquery for each of 9 rows, after a full listing',
 	"$count; SELECT sum(c) FROM generate_series(1, 9) n, LATERAL
 		(SELECT count(*) AS c FROM cognito_memberships('srv') m WHERE m.username = 'user00' || n) u",
 	"166\n10", @everything,
 	(map { ("ListUsers username = \"user00$_\"", "AdminListGroupsForUser user00$_") } 1 .. 3), @everything);
 $node->safe_psql('postgres', "ALTER SERVER srv OPTIONS (pushdown 'off')");
 check_query("pushdown 'off'", "$count WHERE username = 'user010'", 2, @everything);
-check_query("pushdown 'off', given to the function itself",
+check_query("pushdown 'off', in a call of the overload",
 	"SELECT count(*) FROM cognito_memberships('srv', 'username', '{user010}')", 2, @everything);
 $node->safe_psql('postgres', 'ALTER SERVER srv OPTIONS (DROP pushdown)');
 
 
-# Only the user with exactly that name, though Cognito returns others as well
+# Only the user with exactly that name, even if Cognito returns others
 
 my $ana = JSON::PP->new->encode({ Users => [ Cognito->user('ana') ] });
 my $found = JSON::PP->new->encode({ Groups => [ { GroupName => 'tens' } ] });
 $cognito->faults({ operation => 'ListUsers', times => 2, reply => { body => $ana } },
 	{ operation => 'AdminListGroupsForUser', times => 2, reply => { body => $found } });
-check_query('another case of letters', "$groups WHERE username = 'Ana'", '', 'ListUsers username = "Ana"');
-check_query('the name itself', "$groups WHERE username = 'ana'", 'tens', 'ListUsers username = "ana"', 'AdminListGroupsForUser ana');
+check_query('a name that differs in case from what Cognito returns', "$groups WHERE username = 'Ana'", '', 'ListUsers username = "Ana"');
+check_query('the name that Cognito returns', "$groups WHERE username = 'ana'", 'tens', 'ListUsers username = "ana"', 'AdminListGroupsForUser ana');
 
 
 # Deletions during a listing
 
 my %gone = (error => 'ResourceNotFoundException', operation => 'ListUsersInGroup', message => 'Group not found.');
 $cognito->faults({ %gone, skip => 3 });
-check_query('a group that is deleted before it is listed', $count, 151, @everything);
+check_query('a group that is deleted before it is listed: the others are returned', $count, 151, @everything);
 $cognito->faults({ %gone, skip => 5 });
-check_query('the last group, deleted before it is listed: the pool is there', $count, 165, @everything, 'ListGroups');
+check_query('the last group is deleted before it is listed: checks that the pool exists', $count, 165, @everything, 'ListGroups');
 $cognito->faults({ %gone, skip => 1 });
 like(Cognito::error_of($node, $count), qr/HV000.*ListUsersInGroup: The listed object was deleted between two pages/s,
-	'a group that is deleted while it is listed is an error: it would be in half');
+	'a group that is deleted between two of its pages is an error');
 $cognito->faults({ %gone, skip => 1 });
-like(Cognito::error_of($node, "$count WHERE group_name = 'all'"), qr/HV000.*was deleted between/s, 'and so where only it is listed');
+like(Cognito::error_of($node, "$count WHERE group_name = 'all'"), qr/HV000.*was deleted between/s, 'a single group that is deleted between two of its pages is an error');
 $cognito->faults({ operation => 'AdminListGroupsForUser', error => 'UserNotFoundException' });
-check_query('a user who is deleted meanwhile', "$count WHERE username = 'user010'",
+check_query('a user who is deleted before their groups are listed', "$count WHERE username = 'user010'",
 	0, 'ListUsers username = "user010"', 'AdminListGroupsForUser user010');
 $cognito->faults({ operation => 'AdminListGroupsForUser', error => 'ResourceNotFoundException' });
-like(Cognito::error_of($node, "$count WHERE username = 'user010'"), qr/42704/, 'but not a pool that is');
+like(Cognito::error_of($node, "$count WHERE username = 'user010'"), qr/42704/, 'a pool that is deleted before the groups of a user are listed is an error');
 $cognito->faults;
 
 
-# A pool that is deleted meanwhile: the service then says of its groups what it says of a group that is missing.
-# Of several requests at once, one may be for another page of a group.
+# A pool that is deleted during a listing: the service returns the same error as for a missing group.
+# With several concurrent requests, one of them may be for a later page of a group.
 
 for my $server ('srv', 'wide')
 {
@@ -178,8 +178,8 @@ for my $server ('srv', 'wide')
 		[ 'before the first group is listed', 'TRUE', 0, 1 ],
 		[ 'between two groups', 'TRUE', 3, 1 ],
 		[ 'before the last group is listed', 'TRUE', 5, 1 ],
-		[ 'before the one group that is asked for', "group_name = 'tens'", 0, 0 ],
-		[ 'before the second group that is asked for', "group_name IN ('all', 'tens')", 3, 0 ])
+		[ 'before the requested group is listed', "group_name = 'tens'", 0, 0 ],
+		[ 'before the second requested group is listed', "group_name IN ('all', 'tens')", 3, 0 ])
 	{
 		my ($name, $condition, $listed, $groups) = @$_;
 		my $lost = qr/42704: user pool "eu-west-1_Club" of server "$server" does not exist/;
@@ -187,13 +187,13 @@ for my $server ('srv', 'wide')
 		$cognito->faults({ operation => 'ListUsersInGroup', skip => $listed, %error },
 			{ operation => 'ListGroups', skip => $groups, %error });
 		like(Cognito::error_of($node, "SELECT count(*) FROM cognito_memberships('$server') WHERE $condition"),
-			$server eq 'srv' ? qr/ERROR:  $lost/ : qr/ERROR:  ($lost|HV000: .*\n.*was deleted between)/, "$server: deleted $name");
+			$server eq 'srv' ? qr/ERROR:  $lost/ : qr/ERROR:  ($lost|HV000: .*\n.*was deleted between)/, "$server: the pool is deleted $name");
 	}
 }
 $cognito->faults;
 
 
-# Every size, of the list of groups and of one group's users, and pages without items
+# Lists of groups and of a group's users of every size, with and without empty pages
 
 $cognito->create_server($node, 'sized', user_pool_id => 'eu-west-1_Sized');
 $cognito->create_server($node, 'sized_wide', user_pool_id => 'eu-west-1_Sized', max_concurrent_requests => 16);
@@ -224,8 +224,8 @@ for my $n (0, 1, 60, 61, 200)
 			{
 				my ($result, @requests) = $cognito->query_with_requests($node,
 					"SELECT count(*), count(DISTINCT (group_name, username)) FROM cognito_memberships('$server')");
-				is($result, "$n|$n", "$n $what, $empty empty pages, $server: each once");
-				is(@requests, $requests, "$n $what, $empty empty pages, $server: requests");
+				is($result, "$n|$n", "$n $what, $empty empty pages, $server: each membership once");
+				is(@requests, $requests, "$n $what, $empty empty pages, $server: number of requests");
 			}
 		}
 	}
@@ -238,7 +238,7 @@ $cognito->create_server($node, 'lost', user_pool_id => 'eu-west-1_Nowhere');
 for ("TRUE", "group_name = 'tens'", "username = 'user010'")
 {
 	like(Cognito::error_of($node, "SELECT * FROM cognito_memberships('lost') WHERE $_"),
-		qr/42704: +user pool "eu-west-1_Nowhere" of server "lost" does not exist/, "a pool that is missing: $_");
+		qr/42704: +user pool "eu-west-1_Nowhere" of server "lost" does not exist/, "a missing pool: $_");
 }
 for ([ 'ListGroups', '{"Groups": [{}]}', 'TRUE', 'GroupName' ],
 	[ 'ListUsersInGroup', '{"Users": [{}]}', "group_name = 'tens'", 'Username' ],
@@ -248,11 +248,11 @@ for ([ 'ListGroups', '{"Groups": [{}]}', 'TRUE', 'GroupName' ],
 	my ($operation, $body, $condition, $member) = @$_;
 	$cognito->faults({ operation => $operation, reply => { body => $body } });
 	like(Cognito::error_of($node, "$count WHERE $condition"), qr/HV000.*$operation: Item 1: member "$member" is (missing|not a string)/s,
-		"a name that is missing, or none: $operation $body");
+		"a name that is missing or not a string: $operation $body");
 }
 $cognito->faults({ error => 'AccessDeniedException', operation => 'AdminListGroupsForUser' });
 like(Cognito::error_of($node, "$count WHERE username = 'user010'"), qr/42501.*cognito-idp:AdminListGroupsForUser/s,
-	'a permission that is missing is named');
+	'the error names the missing permission');
 $cognito->faults;
 
 
@@ -264,14 +264,14 @@ for ([ [ 'g' x 129 ], qr/HV000: .*\n.*ListGroups: Item 1: member "GroupName" has
 	my ($names, $error) = @$_;
 	my $body = encode_json({ Groups => [ map { { GroupName => $_ } } @$names ] });
 	$cognito->faults({ operation => 'ListGroups', reply => { body => $body } });
-	like(Cognito::error_of($node, $count), $error, 'a limit of the names of groups: ' . @$names);
+	like(Cognito::error_of($node, $count), $error, 'names of groups that exceed a limit: ' . @$names);
 }
 $cognito->faults;
 
 $cognito->faults({ operation => 'ListUsers', reply => { body => encode_json({ Users => [ ({ Username => 'user010' }) x 2 ] }) } });
 like(Cognito::error_of($node, "$count WHERE username = 'user010'"),
-	qr/HV000: Cognito returned several users of the same name for server "srv"/, 'a user who is listed twice is an error');
+	qr/HV000: Cognito returned several users with the same name for server "srv"/, 'a user who is returned twice is an error');
 $cognito->faults;
 
-is_deeply([ $cognito->violations ], [], 'every request is well-formed');
+is_deeply([ $cognito->violations ], [], 'every request was well-formed');
 done_testing();

@@ -60,8 +60,8 @@ my ($in, $out) = ('group: t, user: t', 'group: f, user: f');
 # The functions: they are idempotent and send one request
 
 $cognito->create_server($node, 'srv');
-my %odd_users = ('a user with quotes' => q(O'Neil"\\), 'a user beyond ASCII' => '李小龙🐘');
-my %odd_groups = ('a group with quotes' => q("Ärzte's"\\%), 'a group beyond ASCII' => '読者');
+my %odd_users = ('a user whose name has quotes' => q(O'Neil"\\), 'a user whose name is not ASCII' => '李小龙🐘');
+my %odd_groups = ('a group whose name has quotes' => q("Ärzte's"\\%), 'a group whose name is not ASCII' => '読者');
 $cognito->pool(
 	'eu-west-1_Odd',
 	users => [ map { Cognito->user($_) } values %odd_users ],
@@ -80,12 +80,12 @@ for (
 		[ map { [ @$_{qw(operation body)} ] } @requests ],
 		[ [ $OPERATIONS{$verb},
 				{ UserPoolId => $POOL, Username => 'liam.smith', GroupName => 'editors' } ] ],
-		"$name: one request, with just that");
-	is(membership('liam.smith', 'editors'), $expected, "$name: the listings show it");
+		"$name: one request, with these parameters only");
+	is(membership('liam.smith', 'editors'), $expected, "$name: both listings show the result");
 }
-is(run(call('add', 'liam.smith', 'editors')), '', 'nothing is returned');
-is(membership('liam.smith', 'viewers'), $out, 'no other group has changed');
-is(membership('ana.sato', 'editors'), $out, 'no other user either');
+is(run(call('add', 'liam.smith', 'editors')), '', 'the function returns nothing');
+is(membership('liam.smith', 'viewers'), $out, 'other groups are unchanged');
+is(membership('ana.sato', 'editors'), $out, 'other users are unchanged');
 run(call('remove', 'liam.smith', 'editors'));
 
 for my $users (sort keys %odd_users)
@@ -96,10 +96,10 @@ for my $users (sort keys %odd_users)
 		my $members =
 		  sprintf q(SELECT username FROM cognito_group_users('odd', %s)), Cognito::quote($group);
 
-		is((attempt(call('add', $user, $group, 'odd')))[0], '', "$users, $groups: added");
-		is(run($members), $user, "$users, $groups: a member");
-		is((attempt(call('remove', $user, $group, 'odd')))[0], '', "$users, $groups: removed");
-		is(run($members), '', "$users, $groups: no member");
+		is((attempt(call('add', $user, $group, 'odd')))[0], '', "$users, $groups: adding succeeds");
+		is(run($members), $user, "$users, $groups: the user is a member");
+		is((attempt(call('remove', $user, $group, 'odd')))[0], '', "$users, $groups: removing succeeds");
+		is(run($members), '', "$users, $groups: the group is empty");
 	}
 }
 
@@ -122,17 +122,17 @@ for my $verb ('add', 'remove')
 		[ 'a missing group', 'group "none"', 'ana.sato', 'none', 'srv' ],
 		[ 'a missing pool', 'user pool "eu-west-1_None"', 'ana.sato', 'admins', 'elsewhere' ])
 	{
-		my ($name, $thing, $user, $group, $server) = @$_;
+		my ($name, $object, $user, $group, $server) = @$_;
 		my ($error, @requests) = attempt(call($verb, $user, $group, $server));
 		like(
 			$error,
-			qr/ERROR:  42704: $thing of server "$server" does not exist\nDETAIL:  $operation: /,
-			"$verb, $name: named");
-		is(@requests, 1, "$verb, $name: not tried again");
+			qr/ERROR:  42704: $object of server "$server" does not exist\nDETAIL:  $operation: /,
+			"$verb, $name: the error names it");
+		is(@requests, 1, "$verb, $name: no retry");
 	}
 	like((attempt(call($verb, 'ana.sato', 'admins', 'reader')))[0],
-		qr/ERROR:  42501: IAM .* "reader" .*\nDETAIL: .*\nHINT: .* action cognito-idp:$operation /,
-		"$verb, denied by IAM: names the action");
+		qr/ERROR:  42501: permission denied by IAM .* "reader"\nDETAIL: .*\nHINT: .* action cognito-idp:$operation /,
+		"$verb, denied by IAM: the error names the action");
 
 	for (
 		[ 'server_name', "NULL, 'ana.sato', 'admins'" ],
@@ -142,7 +142,7 @@ for my $verb ('add', 'remove')
 		my ($argument, $list) = @$_;
 		my ($error, @requests) = attempt("SELECT $function($list)");
 		like($error, qr/ERROR:  22004: argument "$argument" of $function must not be null\n/,
-			"$verb, $argument NULL: named");
+			"$verb, $argument NULL: the error names the argument");
 		is(@requests, 0, "$verb, $argument NULL: no request");
 	}
 	for (
@@ -156,7 +156,7 @@ for my $verb ('add', 'remove')
 		# the library may not be loaded before its setting is set
 		my ($error, @requests) =
 		  attempt("LOAD 'cognito_srf'; $before " . call($verb, 'ana.sato', 'admins', $server));
-		like($error, qr/ERROR:  $text/, "$verb, $name: an error");
+		like($error, qr/ERROR:  $text/, "$verb, $name: the call fails");
 		is(@requests, 0, "$verb, $name: no request");
 	}
 }
@@ -166,8 +166,8 @@ for my $verb ('add', 'remove')
 
 my $throttled = { error => 'TooManyRequestsException' };
 for (
-	[ 'throttled twice', 3, { %$throttled, times => 2 } ],
-	[ 'a broken connection, after the work was done', 2, { close => 'before' } ],
+	[ 'throttling, twice', 3, { %$throttled, times => 2 } ],
+	[ 'a connection lost after the change', 2, { close => 'before' } ],
 	[ 'a failing service', 2, { reply => { status => 503 } } ])
 {
 	my ($name, $count, $fault) = @$_;
@@ -176,32 +176,32 @@ for (
 		my ($verb, $expected) = @$_;
 		$cognito->faults({ %$fault, operation => $OPERATIONS{$verb} });
 		my ($error, @requests) = attempt(call($verb, 'liam.smith', 'viewers'));
-		is($error, '', "$verb, $name: succeeds");
+		is($error, '', "$verb, $name: the call succeeds");
 		is(@requests, $count, "$verb, $name: $count requests");
-		is(membership('liam.smith', 'viewers'), $expected, "$verb, $name: done");
+		is(membership('liam.smith', 'viewers'), $expected, "$verb, $name: the listings show the result");
 	}
 }
-$cognito->create_server($node, 'hasty', max_retries => 1);
+$cognito->create_server($node, 'hasty', max_retries => 0);
 for my $verb ('add', 'remove')
 {
 	$cognito->faults({ %$throttled, times => -1 });
 	my ($error, @requests) = attempt(call($verb, 'liam.smith', 'viewers', 'hasty'));
-	like($error, qr/ERROR:  53400: .*\n.*, after 1 retry\./, "$verb, throttled for long: fails");
-	is(@requests, 2, "$verb, throttled for long: as often as max_retries says");
+	like($error, qr/ERROR:  53400:/, "$verb, throttling without retries: the call fails");
+	is(@requests, 1, "$verb, throttling without retries: max_retries is complied with");
 
 	for my $body ('', '{}')
 	{
 		$cognito->faults({ reply => { body => $body } });
 		my ($error, @requests) = attempt(call($verb, 'liam.smith', 'viewers'));
-		is($error, '', "$verb, an answer of '$body': succeeds");
-		is(@requests, 1, "$verb, an answer of '$body': is one");
+		is($error, '', "$verb, response '$body': the call succeeds");
+		is(@requests, 1, "$verb, response '$body': no retry");
 	}
 	for my $body ('<html>', '[]', '{"a":')
 	{
 		$cognito->faults({ reply => { body => $body } });
 		my ($error) = attempt(call($verb, 'liam.smith', 'viewers'));
 		like($error, qr/ERROR:  HV000: unusable reply from Cognito for server "\w+"\n/,
-			"$verb, an answer of '$body': fails");
+			"$verb, response '$body': the call fails");
 	}
 }
 $cognito->faults;
@@ -210,7 +210,7 @@ $cognito->faults;
 # Cancels
 
 # Runs a statement whose first request gets no response, and cancels it; returns the error.
-sub cancelled
+sub canceled
 {
 	my ($session, $statement) = @_;
 	my $pid = Cognito::query($session, 'SELECT pg_backend_pid()');
@@ -231,17 +231,17 @@ my $user_request = qr/57014: canceling statement due to user request/;
 for my $verb ('add', 'remove')
 {
 	my $call = call($verb, 'liam.smith', 'viewers');
-	like(cancelled($session, $call), $user_request, "$verb: cancelled");
-	is(scalar(my @requests = $cognito->requests), 1, "$verb: while it waited for the answer");
-	is(Cognito::query_error($session, $call), '', "$verb: the session goes on");
+	like(canceled($session, $call), $user_request, "$verb: the call is canceled");
+	is(scalar(my @requests = $cognito->requests), 1, "$verb: it was waiting for a response");
+	is(Cognito::query_error($session, $call), '', "$verb: the session remains usable");
 }
 
 
-# The pattern: the manual's own blocks, on the pool of the demo
+# The pattern: the blocks of the manual, executed with the user pool of the demo
 
 my $manual = decode_utf8(slurp_file("$FindBin::Bin/../../docs/groups.md"));
 
-# The SQL of a chapter of the manual, a block each.
+# Returns the blocks of SQL of a chapter of the manual.
 sub chapter
 {
 	my ($title) = @_;
@@ -262,25 +262,25 @@ sub mirrored
 		map { "$SIGNS{ $_->{operation} }$_->{body}{Username} $_->{body}{GroupName}" } @requests);
 }
 
-# Checks that statements succeed and send just these writes.
+# Checks that statements succeed and send only these writes.
 sub writes
 {
 	my ($name, $statements, @expected) = @_;
 	my ($error, @writes) = mirrored($statements);
-	is($error, '', "$name: succeeds");
-	is_deeply(\@writes, \@expected, "$name: just what is needed is written");
+	is($error, '', "$name: the statements succeed");
+	is_deeply(\@writes, \@expected, "$name: only the necessary requests are sent");
 	return;
 }
 
-# Checks that statements fail and change no table, after just these writes.
+# Checks that statements fail and change no table, after these writes.
 sub fails
 {
 	my ($name, $pattern, $statements, @expected) = @_;
 	my $before = stored();
 	my ($error, @writes) = mirrored($statements);
-	like($error, $pattern, "$name: fails") if $pattern;
-	is_deeply(\@writes, \@expected, @expected ? "$name: written before" : "$name: nothing is written");
-	is(stored(), $before, "$name: nothing is stored");
+	like($error, $pattern, "$name: the statements fail") if $pattern;
+	is_deeply(\@writes, \@expected, @expected ? "$name: requests before the failure" : "$name: no request is sent");
+	is(stored(), $before, "$name: the tables are unchanged");
 	return;
 }
 
@@ -302,47 +302,47 @@ my ($ana, $liam, $noah) = qw(ana.sato liam.smith noah.wang);
 $cognito->create_server($node, 'cognito_server');
 {
 	my ($error, @requests) = attempt($privileges . $pattern);
-	is($error, '', 'the pattern can be made');
-	is(@requests, 0, 'and writes nothing: what it starts with is what Cognito has');
+	is($error, '', 'the statements of the pattern succeed');
+	is(@requests, 0, 'creating the pattern sends no request that writes');
 }
 run('CREATE TABLE everybody AS SELECT username, sub FROM users');
-is(run('SELECT pg_typeof(sub), pg_typeof(email) FROM users LIMIT 1'), 'uuid|citext', 'types of users');
+is(run('SELECT pg_typeof(sub), pg_typeof(email) FROM users LIMIT 1'), 'uuid|citext', 'types of the columns of users');
 is(
 	run(q(SELECT count(*) FROM users u JOIN cognito_users c ON c.attributes->>'sub' = u.sub::text
 		AND c.username = u.username AND c.email IS NOT DISTINCT FROM u.email
 		AND c.attributes->>'phone_number' IS NOT DISTINCT FROM u.phone_number)),
-	300, 'users are those of the pool');
+	300, 'users contains the users of the pool');
 is(run('SELECT string_agg(name, $$ $$ ORDER BY name) FROM roles'),
-	'admins editors viewers', 'roles are the groups');
+	'admins editors viewers', 'roles contains the groups');
 is(
 	run('SELECT string_agg(role, $$ $$ ORDER BY role) FROM user_roles WHERE username = $$noah.wang$$'),
-	'admins viewers', 'user_roles is who is in the groups');
+	'admins viewers', 'user_roles contains the memberships');
 
-is(run($example), "admins\nviewers", 'a row of user_roles puts the user into the group');
+is(run($example), "admins\nviewers", 'inserting a row into user_roles adds the user to the group');
 run($view);
-like(run($reconcile), qr/^\n$liam\|editors\|t\|$/, 'what differs is found');
-is(differences(), '', 'and repaired');
+like(run($reconcile), qr/^\n$liam\|editors\|t\|$/, 'the comparison finds a difference');
+is(differences(), '', 'the repair removes the difference');
 run(call('remove', $noah, 'admins') . call('add', $liam, 'viewers'));
-is(differences(), "$liam|viewers|t\n$noah|admins|f", 'what is too much, and what is missing');
+is(differences(), "$liam|viewers|t\n$noah|admins|f", 'the comparison finds a missing and an additional membership');
 {
 	my ($error, @writes) = mirrored($repair);
-	is($error, '', 'the repair: succeeds');
+	is($error, '', 'the repair succeeds');
 	is_deeply([ sort @writes ], [ "+$noah admins", "-$liam viewers" ],
-		'the repair: just what is needed is written');
+		'the repair sends only the necessary requests');
 }
-is(differences(), '', 'no difference is left');
+is(differences(), '', 'no difference is left after the repair');
 run(delete_row($ana, 'admins'));
 
 
-# Errors before the calls: nothing is written
+# Errors before the calls: no request is sent
 
 my $grant = insert([ $liam, 'editors' ], [ $liam, 'viewers' ]);
 fails('ROLLBACK', undef, "BEGIN; $grant ROLLBACK");
 fails('an error', qr/22012/, "BEGIN; $grant SELECT 1 / 0; COMMIT");
-fails('a connection that ends', undef, "BEGIN; $grant");
-fails('a role that is none', qr/23503/, "BEGIN; $grant " . insert([ $ana, 'kings' ]) . 'COMMIT');
-fails('a row that is there', qr/23505/, "BEGIN; $grant " . insert([ $noah, 'admins' ]) . 'COMMIT');
-fails('a statement on its own', qr/23503/, insert([ $liam, 'editors' ], [ $liam, 'kings' ]));
+fails('a connection that ends in a transaction', undef, "BEGIN; $grant");
+fails('a missing role', qr/23503/, "BEGIN; $grant " . insert([ $ana, 'kings' ]) . 'COMMIT');
+fails('a duplicate row', qr/23505/, "BEGIN; $grant " . insert([ $noah, 'admins' ]) . 'COMMIT');
+fails('a statement outside a transaction block', qr/23503/, insert([ $liam, 'editors' ], [ $liam, 'kings' ]));
 
 run('ALTER TABLE users ADD CONSTRAINT one_email UNIQUE (email) DEFERRABLE INITIALLY DEFERRED;
 	ALTER TABLE user_roles ALTER CONSTRAINT user_roles_username_fkey DEFERRABLE INITIALLY DEFERRED');
@@ -352,12 +352,12 @@ fails('a deferred constraint', qr/23505: .*"one_email"/,
 fails('a deferred foreign key of the same row', qr/23503: .*user_roles_username_fkey/,
 	q(INSERT INTO user_roles VALUES ('nobody', 'admins')));
 
-# Errors after the calls: the writes stay, as documented; repeating the transaction helps
+# Errors after the calls: as documented, the writes remain; repeating the transaction repairs it
 fails('a deferred constraint that is checked later', qr/23505/, "BEGIN; $grant $violation COMMIT",
 	"+$liam editors", "+$liam viewers");
-is(differences(), "$liam|editors|t\n$liam|viewers|t", 'what has been written stays');
-writes('running it again', "BEGIN; $grant COMMIT", "+$liam editors", "+$liam viewers");
-is(differences(), '', 'then there is no difference');
+is(differences(), "$liam|editors|t\n$liam|viewers|t", 'after the error Cognito keeps what was written');
+writes('the same transaction, repeated', "BEGIN; $grant COMMIT", "+$liam editors", "+$liam viewers");
+is(differences(), '', 'after the repetition there is no difference');
 run('ALTER TABLE users DROP CONSTRAINT one_email;
 	ALTER TABLE user_roles ALTER CONSTRAINT user_roles_username_fkey NOT DEFERRABLE');
 
@@ -365,23 +365,23 @@ run('ALTER TABLE users DROP CONSTRAINT one_email;
 # A commit writes the final state
 
 run(delete_row($liam, 'viewers'));
-is(membership($liam, 'editors'), $in, 'given');
-is(membership($liam, 'viewers'), $out, 'taken away');
+is(membership($liam, 'editors'), $in, 'a role that was granted is a membership');
+is(membership($liam, 'viewers'), $out, 'a role that was revoked is not a membership');
 my $viewer = insert([ $liam, 'viewers' ]);
 my $no_viewer = delete_row($liam, 'viewers');
-writes('inserted and deleted', "BEGIN; $viewer $no_viewer COMMIT", "-$liam viewers");
-writes('inserted, deleted, inserted', "BEGIN; $viewer $no_viewer $viewer COMMIT", ("+$liam viewers") x 2);
-writes('deleted and inserted', "BEGIN; $no_viewer $viewer COMMIT", "+$liam viewers");
+writes('a row that is inserted and deleted', "BEGIN; $viewer $no_viewer COMMIT", "-$liam viewers");
+writes('a row that is inserted, deleted and inserted', "BEGIN; $viewer $no_viewer $viewer COMMIT", ("+$liam viewers") x 2);
+writes('a row that is deleted and inserted', "BEGIN; $no_viewer $viewer COMMIT", "+$liam viewers");
 writes(
 	'a savepoint that was rolled back',
 	"BEGIN; $no_viewer SAVEPOINT s; " . insert([ $liam, 'admins' ]) . 'ROLLBACK TO s; COMMIT',
 	"-$liam viewers");
 writes(
-	'another role',
+	'an update of the role',
 	"UPDATE user_roles SET role = 'viewers' WHERE (username, role) = " . row($liam, 'editors'),
 	"-$liam editors", "+$liam viewers");
 writes(
-	'there and back',
+	'an update of the role that is undone',
 	"BEGIN; UPDATE user_roles SET role = 'editors' WHERE (username, role) = " . row($liam, 'viewers') . ';'
 	  . "UPDATE user_roles SET role = 'viewers' WHERE (username, role) = " . row($liam, 'editors') . '; COMMIT',
 	"-$liam editors", "+$liam viewers");
@@ -394,64 +394,64 @@ writes('ON CONFLICT DO UPDATE',
 writes('COPY', "COPY user_roles FROM stdin;\n$ana\tadmins\n$ana\teditors\n\\.\n",
 	"+$ana admins", "+$ana editors");
 $cognito->faults({ %$throttled, operation => $OPERATIONS{remove} });
-writes('throttled', delete_row($ana, 'editors'), ("-$ana editors") x 2);
+writes('throttling', delete_row($ana, 'editors'), ("-$ana editors") x 2);
 $cognito->faults;
 
 {
 	my $federated = run("SELECT min(username) FROM cognito_users('cognito_server')
 		WHERE status = 'EXTERNAL_PROVIDER'");
-	writes('a federated user', insert([ $federated, 'admins' ]), "+$federated admins");
-	writes('a federated user, out again', delete_row($federated, 'admins'), "-$federated admins");
+	writes('adding a federated user', insert([ $federated, 'admins' ]), "+$federated admins");
+	writes('removing a federated user', delete_row($federated, 'admins'), "-$federated admins");
 }
 
 {
 	my $session = Cognito::session($node);
 	$cognito->clear_requests;
 	Cognito::query($session, "BEGIN; SELECT sub FROM users LIMIT 1; $no_viewer");
-	is(scalar(my @before = $cognito->requests), 0, 'before the commit there is no request');
-	is(Cognito::query_error($session, 'COMMIT'), '', 'then the commit');
-	is(scalar(my @after = $cognito->requests), 1, 'makes it');
+	is(scalar(my @before = $cognito->requests), 0, 'no request is sent before the commit');
+	is(Cognito::query_error($session, 'COMMIT'), '', 'the commit succeeds');
+	is(scalar(my @after = $cognito->requests), 1, 'the commit sends the request');
 	$session->quit;
 }
 
 writes('a user who is deleted', "DELETE FROM users WHERE username = '$noah'",
 	"-$noah admins", "-$noah viewers");
-is(membership($noah, 'admins'), $out, 'a user who is deleted: in no group');
+is(membership($noah, 'admins'), $out, 'a user who is deleted is in no group');
 writes(
-	'a user who comes with a role',
+	'a user who is inserted with a role',
 	"BEGIN; INSERT INTO users SELECT username, sub FROM everybody WHERE username = '$noah';"
 	  . insert([ $noah, 'editors' ]) . 'COMMIT',
 	"+$noah editors");
 run("DELETE FROM user_roles WHERE role = 'admins' AND username NOT IN ('$ana', '$liam')");
 {
 	my ($error, @writes) = mirrored("DELETE FROM roles WHERE name = 'admins'");
-	is($error, '', 'a role that is deleted: succeeds');
-	is_deeply([ sort @writes ], [ "-$ana admins", "-$liam admins" ], 'a role that is deleted: is empty');
+	is($error, '', 'deleting a role succeeds');
+	is_deeply([ sort @writes ], [ "-$ana admins", "-$liam admins" ], 'deleting a role removes its users from the group');
 }
-is(differences(), '', 'after all this Cognito has what the tables have');
+is(differences(), '', 'the memberships in Cognito and in the tables are the same');
 
 
-# A refused or cancelled request makes the commit fail
+# A refused or canceled request makes the commit fail
 
 run(q(INSERT INTO roles VALUES ('ghosts')));
 my $no_group = qr/\d: ERROR:  42704: group "ghosts" of server "cognito_server" does not exist/;
 fails('a missing group', $no_group, 'BEGIN; ' . insert([ $liam, 'ghosts' ]) . 'COMMIT', "+$liam ghosts");
-fails('a missing group, after another',
+fails('a missing group, after a group that exists',
 	$no_group, insert([ $liam, 'viewers' ], [ $liam, 'ghosts' ]), "+$liam viewers", "+$liam ghosts");
-is(differences(), "$liam|viewers|t", 'a role without a group: the comparison works');
+is(differences(), "$liam|viewers|t", 'the comparison ignores a role without a group');
 run(q(DELETE FROM roles WHERE name = 'ghosts'));
-is(differences(), "$liam|viewers|t", 'the call before it has been made');
+is(differences(), "$liam|viewers|t", 'the request before the failure has been sent');
 run($repair);
 
 my $before = stored();
 Cognito::query($session, "BEGIN; $viewer");
-like(cancelled($session, 'COMMIT;'), $user_request, 'a commit that waits: can be cancelled');
-is(stored(), $before, 'a commit that was cancelled: nothing is stored');
-is(Cognito::query($session, 'SELECT 1'), 1, 'a commit that was cancelled: the session goes on');
+like(canceled($session, 'COMMIT;'), $user_request, 'a commit that waits for a response is canceled');
+is(stored(), $before, 'a commit that was canceled: the tables are unchanged');
+is(Cognito::query($session, 'SELECT 1'), 1, 'a commit that was canceled: the session remains usable');
 $session->quit;
-fails('offline', qr/55000/, "LOAD 'cognito_srf'; SET cognito_srf.offline = on; $viewer");
-fails('read-only in the end', qr/25006/, "BEGIN; $viewer SET TRANSACTION READ ONLY; COMMIT");
-writes('and then', $viewer, "+$liam viewers");
+fails('cognito_srf.offline', qr/55000/, "LOAD 'cognito_srf'; SET cognito_srf.offline = on; $viewer");
+fails('a transaction that becomes read-only', qr/25006/, "BEGIN; $viewer SET TRANSACTION READ ONLY; COMMIT");
+writes('the same change after these failures', $viewer, "+$liam viewers");
 
 
 # Privileges: only the owner of the function needs USAGE and EXECUTE
@@ -461,28 +461,28 @@ run('CREATE ROLE clerk; GRANT CREATE, USAGE ON SCHEMA public TO clerk;
 my ($usage, $execute) = $privileges =~ /^GRANT ((?:USAGE|EXECUTE) .*) TO app_owner;$/mg;
 run("REVOKE $_ FROM app_owner") for $usage, $execute;
 my $denied = qr/42501: permission denied for server "cognito_server"/;
-fails('without EXECUTE of the owner',
+fails('an owner of the function without EXECUTE',
 	qr/42501: permission denied for function cognito_remove_user_from_group/,
 	"SET ROLE clerk; $no_viewer");
 run("GRANT $execute TO app_owner");
-fails('without USAGE of the owner', $denied, "SET ROLE clerk; $no_viewer");
+fails('an owner of the function without USAGE', $denied, "SET ROLE clerk; $no_viewer");
 run("GRANT $usage TO app_owner");
-writes('with it, by a role without', "SET ROLE clerk; $no_viewer", "-$liam viewers");
-fails('that role by itself', qr/42501: permission denied for function cognito_add_user_to_group/,
+writes('a role without USAGE and EXECUTE, if the owner has both', "SET ROLE clerk; $no_viewer", "-$liam viewers");
+fails('a direct call by that role', qr/42501: permission denied for function cognito_add_user_to_group/,
 	'SET ROLE clerk; ' . call('add', $liam, 'viewers', 'cognito_server'));
-fails('the comparison by that role', $denied, 'SET ROLE clerk; TABLE role_differences');
+fails('the comparison, by that role', $denied, 'SET ROLE clerk; TABLE role_differences');
 $cognito->create_server($node, 'decoy', user_pool_id => 'eu-west-1_Users61');
 run('GRANT USAGE ON FOREIGN SERVER decoy TO PUBLIC');
-writes('a default server of its own',
+writes('a role that sets another default server',
 	"LOAD 'cognito_srf'; SET ROLE clerk; SET cognito_srf.default_server = 'decoy'; $viewer $no_viewer",
 	"+$liam viewers", "-$liam viewers");
 is_deeply([ uniq map { $_->{body}{UserPoolId} } $cognito->requests ],
-	[$POOL], 'a default server of its own: is not asked');
-fails('its own trigger', qr/42501: permission denied for function mirror_role/,
+	[$POOL], 'a role that sets another default server: only the pool of the pattern is changed');
+fails('a trigger that the role creates on its own table', qr/42501: permission denied for function mirror_role/,
 	'SET ROLE clerk; CREATE TABLE mine (username text, role text);
 	CREATE TRIGGER mine AFTER INSERT ON mine FOR EACH ROW EXECUTE FUNCTION mirror_role()');
 writes(
-	'its own tables and functions of these names', <<"SQL", "+$liam viewers");
+	'temporary tables and functions of the same names', <<"SQL", "+$liam viewers");
 SET ROLE clerk;
 CREATE TEMP TABLE user_roles (username text, role text);
 CREATE FUNCTION pg_temp.cognito_add_user_to_group(text, text, text) RETURNS void
@@ -492,7 +492,7 @@ SET search_path = pg_temp, public;
 SQL
 
 
-# Two sessions that change the same row: the calls are in the order of the commits
+# Two sessions that change the same row: the requests are sent in the order of the commits
 
 $cognito->clear_requests;
 my ($first, $second) = (Cognito::session($node), Cognito::session($node));
@@ -508,10 +508,10 @@ Cognito::query($second, '');
 is_deeply(
 	[ map { $SIGNS{ $_->{operation} } } $cognito->requests ],
 	[ '-', '+' ],
-	'then it makes its call, and wins');
-is(membership($liam, 'viewers'), $in, 'as in the table');
+	'the second session sends its request after that of the first');
+is(membership($liam, 'viewers'), $in, 'the change of the second session remains');
 $_->quit for $first, $second;
-is(differences(), '', 'in the end Cognito has what the tables have');
+is(differences(), '', 'at the end the memberships in Cognito and in the tables are the same');
 
 is_deeply([ $cognito->violations ], [], 'every request was well-formed');
 

@@ -54,7 +54,7 @@ sub error
 sub hint
 {
 	my ($error) = @_;
-	my ($statements) = $error =~ /^HINT:  (GRANT .* TO "?[\w ]+"?)/m;
+	my ($statements) = $error =~ /^HINT:  .*?: (GRANT .* TO "?[\w ]+"?;)/m;
 	return $statements;
 }
 
@@ -146,9 +146,9 @@ run(q(GRANT USAGE ON FOREIGN SERVER bare TO PUBLIC;
 is(signer('caller', 'bare'), 'AKIACALLER', 'a server without credentials takes the mapping');
 {
 	my $error = error('stranger', 'bare');
-	like($error, qr/HV00J: no credentials for role stranger on server "bare"\nDETAIL:  .* role stranger /,
+	like($error, qr/HV00J: no credentials for role "stranger" on server "bare"\nDETAIL:  .* role "stranger" /,
 		'without a mapping there are none');
-	my ($create) = $error =~ /^HINT:  (CREATE .*\)), or ask the server's owner \w+ for a mapping FOR PUBLIC\./m;
+	my ($create) = $error =~ /^HINT:  .* ask role "\w+", the owner of the server, .*: (CREATE .*\);)$/m;
 	$create =~ s{'\.\.\.'(.*)'\.\.\.'}{'AKIAPUBLIC'$1'SECRET/OF/AKIAPUBLIC'};
 	run("SET ROLE stranger; $create");
 	is(signer('stranger', 'bare'), 'AKIAPUBLIC', 'what the hint says helps');
@@ -214,7 +214,7 @@ run(q(SELECT vault.create_secret(E'SECRET/OF/AKIAVAULT\n', 'pasted')));
 my $error = error($superuser, 'vaulted');
 like(
 	$error,
-	qr/22023: the Vault secret of server "vaulted" is not a secret access key\n.* no white space/,
+	qr/22023: the Vault secret of server "vaulted" is not a valid secret access key\n.* no white space/,
 	"a secret with a line's end is refused");
 unlike($error, qr/SECRET/, "a secret with a line's end is not shown");
 
@@ -225,8 +225,8 @@ is($replaced, 1, 'a secret is corrupted');
 like(
 	error($superuser, 'vaulted'),
 	qr/39000: could not decrypt the Vault secret of server "vaulted"
-DETAIL:  Vault says: .+\.
-HINT:  .*vault\.update_secret\.
+DETAIL:  Vault reports: .+\.
+HINT:  .*vault\.create_secret\.
 CONTEXT:  reading the Vault secret of server "vaulted"/,
 	'a secret that cannot be decrypted');
 run(q(DELETE FROM vault.secrets WHERE name = 'broken'));
@@ -246,15 +246,15 @@ run('GRANT USAGE ON FOREIGN DATA WRAPPER cognito_wrapper TO owner;
 	ALTER SERVER vaulted OWNER TO owner');
 use_secret('vaulted');
 $error = error($superuser, 'vaulted');
-like($error, qr/42501: permission denied for the Vault secret of server "vaulted"\nDETAIL:  Role owner, .* USAGE on schema vault\.\nHINT: .* read every secret in Vault\.  Or have a superuser own the server: ALTER SERVER vaulted OWNER TO /,
+like($error, qr/42501: permission denied for the Vault secret of server "vaulted"\nDETAIL:  .* role "owner", .* USAGE on schema "vault"\.\nHINT: .* read all secrets in Vault, .*;  To .*: ALTER SERVER vaulted OWNER TO \.\.\.;\n/,
 	"an owner without rights cannot lend them, even to a superuser");
 run(hint($error));
 $error = error('caller', 'vaulted');
 like(
 	$error,
 	qr/42501: permission denied for the Vault secret of server "vaulted"
-DETAIL:  Role owner reads it: permission denied for function \w+\.
-HINT:  .* GRANT EXECUTE ON .*
+DETAIL:  Vault is read as role "owner": permission denied for function \w+\.
+HINT:  .* grant it EXECUTE on .*
 CONTEXT:  reading the Vault secret of server "vaulted"/,
 	"the function that decrypts is the owner's to call too");
 run('GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA vault TO owner');
@@ -268,15 +268,15 @@ run("ALTER SERVER vaulted OWNER TO $superuser");
 run(q(CREATE USER MAPPING FOR caller SERVER vaulted
 	OPTIONS (aws_access_key_id 'AKIAVAULT', api_key_id 'vaulted')));
 $error = error('caller', 'vaulted');
-like($error, qr/42501: permission denied for the Vault secret of server "vaulted"\nDETAIL:  Role caller, .*\nHINT: .* Or DROP USER MAPPING FOR caller SERVER vaulted, /,
+like($error, qr/42501: permission denied for the Vault secret of server "vaulted"\nDETAIL:  .* role "caller", .*\nHINT: .*: DROP USER MAPPING FOR caller SERVER vaulted;\n/,
 	"the owner's rights do not serve a mapping");
 run(hint($error));
 run('GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA vault TO caller');
 is(signer('caller', 'vaulted'), 'AKIAVAULT', "the caller's privileges serve a mapping");
 run('REVOKE USAGE ON SCHEMA vault FROM caller');
-like(error('caller', 'vaulted'), qr/Role caller, .* USAGE on schema vault\./, 'USAGE on the schema counts');
+like(error('caller', 'vaulted'), qr/role "caller", .* USAGE on schema "vault"\./, 'USAGE on the schema counts');
 run('GRANT USAGE ON SCHEMA vault TO caller; REVOKE SELECT ON vault.decrypted_secrets FROM caller');
-like(error('caller', 'vaulted'), qr/Role caller, .* SELECT on view /, 'SELECT on the view counts');
+like(error('caller', 'vaulted'), qr/role "caller", .* SELECT on view /, 'SELECT on the view counts');
 
 # A caller's operators are not used where the owner's rights are
 
@@ -338,7 +338,7 @@ sub is_refused
 	my ($role, $name) = @_;
 	my $error = error($role, 'vaulted');
 
-	like($error, qr/42501: view "vault.decrypted_secrets" is not trusted\nDETAIL:  It belongs to role mallory, .*\nHINT: .* ALTER VIEW .*\nCONTEXT: .* server "vaulted"/, "$name: such a Vault is refused");
+	like($error, qr/42501: view "vault.decrypted_secrets" is not trusted\nDETAIL:  It is owned by role "mallory"\. .*\nHINT: .* ALTER VIEW .*\nCONTEXT: .* server "vaulted"/, "$name: such a Vault is refused");
 	unlike($error, qr/spied/, "$name: and not run");
 	return;
 }
@@ -435,7 +435,7 @@ like($err, qr/caught as $superuser, "\$user", public/, 'who catches the error is
 
 run(q(UPDATE vault.attack SET command = 'SELECT 1';
 	CREATE OR REPLACE FUNCTION vault.spy() RETURNS text LANGUAGE sql AS 'SELECT NULL::text'));
-like(error($superuser, 'vaulted'), qr/42704: the Vault secret of server "vaulted" is NULL/,
+like(error($superuser, 'vaulted'), qr/42704: the Vault secret of server "vaulted" is null/,
 	'a secret that is NULL is none');
 
 is(join("\n", $cognito->violations), '', 'no request was malformed');

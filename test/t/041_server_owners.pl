@@ -1,5 +1,5 @@
-# Server owners: the owner of a server chooses the endpoint, so a role's Vault is read for another
-# role's server only if that role has the same privileges anyway.
+# Server owners: the owner of a server chooses the endpoint, so Vault is read as a role for another
+# role's server only if the server's owner has the privileges of that role.
 use strict;
 use warnings;
 
@@ -18,7 +18,7 @@ my $cognito = Cognito->new('--tls', $folder);
 my $node = Cognito::cluster('main', "cognito_srf.ca_file = '$folder/ca.pem'");
 my $superuser = run('SELECT current_user');
 
-# Keys that the requests tell apart, each with the secret SECRET/OF/<key>
+# Keys that can be told apart in the requests; the secret of each is SECRET/OF/<key>
 my %keys = map { $_ => { secret => "SECRET/OF/$_" } } qw(AKIASERVER AKIAMAPPING AKIAVAULT);
 $cognito->control('PUT', 'keys', \%keys);
 
@@ -49,7 +49,7 @@ sub create_server
 	return;
 }
 
-# The options of a user mapping, by where the secret is.
+# The options of a user mapping, by the place of the secret.
 my %credentials = (
 	mapping => "aws_access_key_id 'AKIAMAPPING', aws_secret_access_key 'SECRET/OF/AKIAMAPPING'",
 	Vault => "aws_access_key_id 'AKIAVAULT', api_key_id 'vaulted'");
@@ -76,12 +76,12 @@ sub check_ways
 	return;
 }
 
-# The error for a Vault that is not read.
+# Returns a pattern of the error for a role as which Vault must not be read.
 sub refused
 {
 	my ($role, $owner) = @_;
-	my $message = qq(Vault is not read as role $role for server "srv"\nDETAIL:  The server belongs);
-	return qr/42501: $message to role $owner, .*\nHINT: .*\n0 requests$/s;
+	my $message = qq(permission denied to read Vault as role "$role" for server "srv"\n);
+	return qr/42501: ${message}DETAIL:  Role "$owner" owns the server .*\nHINT: .*\n0 requests$/s;
 }
 
 run(<<'SQL');
@@ -98,7 +98,7 @@ SQL
 Cognito::create_vault($node);
 run(q(SELECT vault.create_secret('SECRET/OF/AKIAVAULT', 'vaulted')));
 
-# Lets a role read the Vault.
+# Allows a role to read Vault.
 sub open_vault
 {
 	my ($role) = @_;
@@ -138,25 +138,25 @@ for my $owner ($superuser, 'caller', 'third')
 create_server('third');
 run(create_mapping('third', $superuser, 'Vault'));
 like(outcome(q(SELECT count(*) FROM cognito_users('srv'))), refused($superuser, 'third'),
-	"a superuser's Vault does not sign for somebody else's endpoint");
+	"a server that no superuser owns does not use a superuser's secret in Vault");
 
 open_vault('third');
 create_server('third');
 run(create_mapping('third', 'caller', 'Vault'));
-check_ways(refused('caller', 'third'), 'an owner with rights in Vault: these are not the caller\'s');
+check_ways(refused('caller', 'third'), 'the privileges of the server\'s owner do not replace those of the caller');
 
 
-# Membership: an owner with the caller's privileges could read that Vault itself
+# Membership: an owner with the caller's privileges could read the secret itself
 
 create_server('deputy');
 run(create_mapping('deputy', 'caller', 'Vault'));
-check_ways(qr/^200 AKIAVAULT$/, "server of a role that has the caller's rights");
+check_ways(qr/^200 AKIAVAULT$/, "server of a role that has the caller's privileges");
 run('ALTER ROLE deputy NOINHERIT; REVOKE caller FROM deputy');
-check_ways(refused('caller', 'deputy'), 'server of a role that had them');
+check_ways(refused('caller', 'deputy'), 'server of a role that no longer has the caller\'s privileges');
 
 create_server('team');
 run(create_mapping('caller', 'caller', 'Vault'));
-check_ways(refused('caller', 'team'), 'server of a role that the caller is a member of, among others');
+check_ways(refused('caller', 'team'), 'server of a group role of which the caller is a member');
 
 
 # A change of owner takes effect with the next call
@@ -167,12 +167,12 @@ run(create_mapping('caller', 'caller', 'Vault'));
 	my $session = Cognito::session($node);
 	my $count = q(SET ROLE caller; SELECT count(*) FROM cognito_users('srv'); RESET ROLE);
 
-	is(Cognito::query($session, $count), 300, "a superuser's server");
+	is(Cognito::query($session, $count), 300, "a superuser's server is used");
 	run('ALTER SERVER srv OWNER TO third');
-	like(Cognito::query_error($session, $count), qr/42501: Vault is not read as role caller/,
-		'a server that goes to a third role, in the same session');
+	like(Cognito::query_error($session, $count), qr/42501: permission denied to read Vault as role "caller"/,
+		'after the server is given to another role, the same session fails');
 	run("ALTER SERVER srv OWNER TO $superuser");
-	is(Cognito::query($session, $count), 300, 'and comes back');
+	is(Cognito::query($session, $count), 300, 'after it is given back, the session succeeds');
 	$session->quit;
 }
 
@@ -181,7 +181,7 @@ run(create_mapping('caller', 'caller', 'Vault'));
 
 for my $place ("PUBLIC's mapping", 'the server')
 {
-	# Creates such a server.
+	# Creates a server with the credentials in that place.
 	my $create = sub {
 		my ($owner) = @_;
 
@@ -194,22 +194,22 @@ for my $place ("PUBLIC's mapping", 'the server')
 
 	run('REVOKE SELECT ON vault.decrypted_secrets FROM third');
 	$create->('third');
-	my $unreadable = qr/42501: permission denied for the Vault secret of server "srv"\nDETAIL:  Role third, .*\n0 requests$/s;
+	my $unreadable = qr/42501: permission denied for the Vault secret of server "srv"\nDETAIL:  .* role "third", .*\n0 requests$/s;
 	check_ways($unreadable, "$place, an owner who may not read Vault");
 	like(outcome(q(SELECT count(*) FROM cognito_users('srv'))), $unreadable,
 		"$place, an owner who may not read Vault, called by a superuser");
 
 	open_vault('third');
 	run('REVOKE SELECT ON vault.decrypted_secrets FROM caller');
-	check_ways(qr/^200 AKIAVAULT$/, "$place, an owner who may, a caller who may not");
+	check_ways(qr/^200 AKIAVAULT$/, "$place, an owner who may read Vault, a caller who may not");
 	$create->($superuser);
-	check_ways(qr/^200 AKIAVAULT$/, "$place, a superuser as the owner, a caller who may not");
+	check_ways(qr/^200 AKIAVAULT$/, "$place, a superuser as the owner, a caller who may not read Vault");
 	open_vault('caller');
 }
 
 run("CREATE USER MAPPING FOR PUBLIC SERVER srv OPTIONS ($credentials{mapping})");
 run(create_mapping('caller', 'caller', 'Vault'));
-check_ways(qr/^200 AKIAVAULT$/, "a role's own mapping goes before PUBLIC's");
+check_ways(qr/^200 AKIAVAULT$/, "a role's own mapping takes precedence over PUBLIC's");
 
 
 # A SECURITY DEFINER function of a third role has that role's privileges and mapping
@@ -242,9 +242,9 @@ ALTER FUNCTION by_name() OWNER TO caller;
 ALTER FUNCTION by_setting() OWNER TO caller;
 SQL
 for (
-	[ 'by_view', 61, 'one that reads a default view is redirected, as documented' ],
-	[ 'by_name', 300, 'one that names its server is not' ],
-	[ 'by_setting', 300, 'nor is one that sets the default server itself' ])
+	[ 'by_view', 61, 'a SECURITY DEFINER function that reads a default view is redirected, as documented' ],
+	[ 'by_name', 300, 'a SECURITY DEFINER function that names its server is not redirected' ],
+	[ 'by_setting', 300, 'a SECURITY DEFINER function that sets the default server is not redirected' ])
 {
 	my ($function, $count, $name) = @$_;
 	is(run("SET ROLE stranger; SET cognito_srf.default_server = 'decoy'; SELECT $function()"),
@@ -257,7 +257,7 @@ for (
 my $servers = q(SELECT string_agg(server_name, ' ' ORDER BY server_name) FROM cognito_statistics);
 is(run("SET ROLE stranger; SELECT by_name() = 300; SELECT count(*) > 0 FROM cognito_users('decoy');
 	$servers; RESET ROLE; $servers"),
-	"t\nt\ndecoy\ncognito_server decoy", 'statistics are of the servers that a role may use');
+	"t\nt\ndecoy\ncognito_server decoy", 'statistics include only servers that the role may use');
 
 is_deeply([ $cognito->violations ], [], 'every request was well-formed');
 done_testing();

@@ -1,5 +1,5 @@
-# The extension and what uses it are dumped and restored, also where Cognito cannot be reached;
-# upgraded, moved to another schema, and dropped.
+# Dump, restore and pg_upgrade of databases that use the extension, also if Cognito is unreachable;
+# ALTER EXTENSION SET SCHEMA, and DROP EXTENSION.
 use strict;
 use warnings;
 
@@ -14,17 +14,6 @@ use Test::More;
 my $OFFLINE = '-c cognito_srf.offline=on';
 my $WARNING = qr/WARNING:  no rows from server "\w+" while cognito_srf.offline is on/;
 my $directory = PostgreSQL::Test::Utils::tempdir();
-
-# Returns a new, empty cluster.
-sub new_cluster
-{
-	my ($name) = @_;
-	my $node = PostgreSQL::Test::Cluster->new($name);
-
-	$node->init;
-	$node->start;
-	return $node;
-}
 
 # Runs a client program with PGOPTIONS; returns its exit status and its messages.
 sub client
@@ -106,6 +95,16 @@ SQL
 	  map { $_ eq '-' ? '-' : $node->safe_psql($database, "SELECT count(*) FROM $_") } @views;
 }
 
+# Returns how many views PostgreSQL would drop with a server.
+sub dependent
+{
+	my ($node) = @_;
+	return $node->safe_psql('app', <<'SQL');
+SELECT count(*) FROM pg_depend
+WHERE classid = 'pg_rewrite'::regclass AND refclassid = 'pg_foreign_server'::regclass
+SQL
+}
+
 # Returns the manual's statement that lists the materialized views to refresh.
 sub statement_of_manual
 {
@@ -117,7 +116,7 @@ sub statement_of_manual
 # A database with all kinds of objects, in which "counted" reads Cognito through "enabled" and "stored".
 
 my $cognito = Cognito->new;
-my $source = new_cluster('source');
+my $source = Cognito::empty_cluster('source');
 $source->safe_psql('postgres', <<SQL);
 CREATE ROLE keeper;
 CREATE ROLE reader;
@@ -176,7 +175,8 @@ SQL
 
 my $objects = objects($source, 'app');
 my $rows = rows($source, 'app');
-is(filled($source, 'app'), '1 300 61', 'all is there');
+is(filled($source, 'app'), '1 300 61', 'all materialized views are populated');
+is(dependent($source), 7, 'the views that cognito_create_views created depend on the server');
 
 # Dumps
 
@@ -190,16 +190,18 @@ for my $dump (
 {
 	command_ok([ @$dump, '-d', $source->connstr('app') ], "@$dump[0 .. $#$dump - 2]");
 }
-is(scalar($cognito->requests), 0, 'Cognito is asked nothing');
+is(scalar($cognito->requests), 0, 'pg_dump sends no requests to Cognito');
 unlike(slurp_file("$directory/app.sql"), qr/CREATE (VIEW|FUNCTION) public\.cognito/,
-	"what is the extension's is left out");
+	'pg_dump leaves out the objects of the extension');
+like(slurp_file("$directory/app.sql"), qr/CREATE SERVER mapped.*CREATE VIEW staff\.users/s,
+	'pg_dump writes a server before its views');
 
 # From here on, the service is stopped.
 
-is(scalar($cognito->violations), 0, 'nothing malformed was sent');
+is(scalar($cognito->violations), 0, 'every request was well-formed');
 $cognito->stop;
 
-my $target = new_cluster('target');
+my $target = Cognito::empty_cluster('target');
 for my $database (qw(plain failed undone definitions other))
 {
 	$target->safe_psql('postgres', "CREATE DATABASE $database");
@@ -212,47 +214,47 @@ client('', 'psql', '-X', '-d', $target->connstr('postgres'), '-f', "$directory/r
 
 my ($status, $messages) =
   pg_restore($OFFLINE, '--create', '-d', $target->connstr('postgres'), "$directory/app.dump");
-is($status, 0, 'pg_restore succeeds');
-like($messages, $WARNING, '… with a warning');
-is_deeply(objects($target, 'app'), $objects, '… all is as it was');
-is_deeply(rows($target, 'app'), $rows, '… with its rows');
-is(filled($target, 'app'), '1 0 0', '… and the materialized views can be read');
+is($status, 0, 'pg_restore, offline: success');
+like($messages, $WARNING, 'pg_restore, offline: a warning');
+is_deeply(objects($target, 'app'), $objects, 'pg_restore, offline: all objects are restored');
+is_deeply(rows($target, 'app'), $rows, 'pg_restore, offline: all rows are restored');
+is(filled($target, 'app'), '1 0 0', 'pg_restore, offline: the materialized views can be read');
 is($target->safe_psql('app', 'SHOW cognito_srf.default_server'),
-	'vaulted', "… and the database's setting is there");
+	'vaulted', "pg_restore, offline: the database's settings are restored");
 
 ($status, $messages) = psql($OFFLINE, $target->connstr('plain'), "$directory/app.sql");
-is($status, 0, 'psql succeeds');
-like($messages, $WARNING, '… with a warning');
-is_deeply(objects($target, 'plain'), $objects, '… all is as it was');
-is_deeply(rows($target, 'plain'), $rows, '… with its rows');
-is(filled($target, 'plain'), '1 0 0', '… and the materialized views can be read');
+is($status, 0, 'psql, offline: success');
+like($messages, $WARNING, 'psql, offline: a warning');
+is_deeply(objects($target, 'plain'), $objects, 'psql, offline: all objects are restored');
+is_deeply(rows($target, 'plain'), $rows, 'psql, offline: all rows are restored');
+is(filled($target, 'plain'), '1 0 0', 'psql, offline: the materialized views can be read');
 
 # Restore without cognito_srf.offline
 
 ($status, $messages) = pg_restore('', '-d', $target->connstr('failed'), "$directory/app.dump");
-is($status, 1, 'without the setting, pg_restore fails');
-like($messages, qr/could not connect to Cognito/, '… as it asks Cognito');
+is($status, 1, 'pg_restore, online: failure');
+like($messages, qr/could not connect to Cognito/, 'pg_restore, online: it tries to connect to Cognito');
 is( join(' ', sort $messages =~ /Command was: REFRESH MATERIALIZED VIEW (.*);/g),
 	'public.counted public.stored reports.users',
-	'… for each materialized view');
-is(scalar(() = $messages =~ /Command was: /g), 3, '… and for nothing else');
-is_deeply(objects($target, 'failed'), $objects, '… all is as it was');
-is_deeply(rows($target, 'failed'), $rows, '… with its rows');
-is(filled($target, 'failed'), '- - -', '… and the materialized views have no contents');
+	'pg_restore, online: refreshing the materialized views fails');
+is(scalar(() = $messages =~ /Command was: /g), 3, 'pg_restore, online: nothing else fails');
+is_deeply(objects($target, 'failed'), $objects, 'pg_restore, online: all objects are restored');
+is_deeply(rows($target, 'failed'), $rows, 'pg_restore, online: all rows are restored');
+is(filled($target, 'failed'), '- - -', 'pg_restore, online: the materialized views are not populated');
 
 ($status) = client('', 'pg_restore', '--single-transaction', '-d', $target->connstr('undone'),
 	"$directory/app.dump");
-is($status, 1, 'without the setting, pg_restore in a single transaction fails');
-is($target->safe_psql('undone', "SELECT to_regclass('copied') IS NULL"), 't', '… and leaves nothing');
+is($status, 1, 'pg_restore --single-transaction, online: failure');
+is($target->safe_psql('undone', "SELECT to_regclass('copied') IS NULL"), 't', 'pg_restore --single-transaction, online: nothing is restored');
 
-# Definitions alone need no setting.
+# A dump of the definitions needs no cognito_srf.offline.
 
 ($status) = psql('', $target->connstr('definitions'), "$directory/definitions.sql");
-is($status, 0, 'definitions alone are restored');
-is_deeply(objects($target, 'definitions'), $objects, '… all is as it was');
-is(filled($target, 'definitions'), '- - -', '… and the materialized views have no contents');
+is($status, 0, 'definitions only: success');
+is_deeply(objects($target, 'definitions'), $objects, 'definitions only: all objects are restored');
+is(filled($target, 'definitions'), '- - -', 'definitions only: the materialized views are not populated');
 
-# A role that is no superuser restores what it may; the extension is there already.
+# A role that is not a superuser restores a schema; the extension exists already.
 
 $target->safe_psql('postgres', 'CREATE ROLE restorer LOGIN; CREATE DATABASE hosted OWNER restorer');
 $target->safe_psql('hosted', 'CREATE EXTENSION cognito_srf');
@@ -260,10 +262,10 @@ my @restore_hosted = ('--no-owner', '--clean', '--if-exists',
 	'-d', $target->connstr('hosted') . ' user=restorer', "$directory/reports.dump");
 
 ($status, $messages) = pg_restore('', @restore_hosted);
-is($status, 1, 'without the setting, a role that is no superuser fails, too');
+is($status, 1, 'pg_restore as a role that is not a superuser, online: failure');
 ($status, $messages) = pg_restore($OFFLINE, @restore_hosted);
-is($status, 0, 'with it, it succeeds');
-like($messages, $WARNING, '… with a warning');
+is($status, 0, 'pg_restore as a role that is not a superuser, offline: success');
+like($messages, $WARNING, 'pg_restore as a role that is not a superuser, offline: a warning');
 
 $Cognito::DATABASE = 'hosted';
 for my $alter ('ALTER ROLE restorer', 'ALTER DATABASE hosted')
@@ -271,65 +273,70 @@ for my $alter ('ALTER ROLE restorer', 'ALTER DATABASE hosted')
 	my $set = "$alter SET cognito_srf.offline = on";
 
 	like(Cognito::error_of($target, "SET ROLE restorer; $set"),
-		qr/42501/, "$alter fails where the setting is not known");
+		qr/42501/, "$alter: fails before the library is loaded");
 	$target->safe_psql('hosted', "SET ROLE restorer; TABLE cognito_statistics; $set");
 	($status, $messages) = pg_restore('', @restore_hosted);
-	is($status, 0, '… and where it is, lets it restore');
-	like($messages, $WARNING, '… with a warning');
+	is($status, 0, "$alter: pg_restore succeeds");
+	like($messages, $WARNING, "$alter: a warning");
 	$target->safe_psql('hosted', "$alter RESET cognito_srf.offline");
 }
 
-# The service is started again.
+# The service is started again. Vault has another key here.
 
 $cognito = Cognito->new;
 for my $database (qw(app failed))
 {
 	$target->safe_psql($database, <<SQL);
+DELETE FROM vault.secrets;
+SELECT vault.create_secret('$Cognito::SECRET', 'cognito');
 ALTER SERVER vaulted OPTIONS (SET endpoint_url '@{[ $cognito->url ]}');
 ALTER SERVER mapped OPTIONS (SET endpoint_url '@{[ $cognito->url ]}');
 SQL
 	$target->safe_psql($database, statement_of_manual() . "\n\\gexec");
-	is(filled($target, $database), '1 300 61', "in $database, the manual's statement fills them");
+	is(filled($target, $database), '1 300 61', "database $database: the manual's statement fills the materialized views");
 }
 is($target->safe_psql('app', 'SELECT count FROM counted'),
-	$source->safe_psql('app', 'SELECT count FROM counted'), '… each after those that it reads');
+	$source->safe_psql('app', 'SELECT count FROM counted'), 'the manual\'s statement refreshes each view after those that it reads');
 is($target->safe_psql('app', 'SET ROLE keeper; SELECT count(*) FROM staff.users'),
-	61, 'the views of a server work');
-is( $target->safe_psql('app', <<'SQL'), '0', '… and each can be replaced as such');
+	61, 'views that cognito_create_views created can be read after the restore');
+is(dependent($target), 0, 'they do not depend on the server after the restore');
+is( $target->safe_psql('app', <<'SQL'), '0', 'views that cognito_create_views created can be replaced after the restore');
 SET ROLE keeper;
 SELECT count(*) FROM cognito_create_views('mapped', 'staff', true) AS name
 FULL JOIN pg_views v ON viewname = name AND schemaname = 'staff'
 WHERE name IS NULL AND schemaname = 'staff' OR viewname IS NULL
 SQL
+is(dependent($target), 7, 'views that were replaced depend on the server again');
 is($target->safe_psql('app', 'SET cognito_srf.offline = on; SELECT users_now()'),
-	300, 'a function may keep the setting off');
+	300, 'a function may turn cognito_srf.offline off');
 
 # Another schema
 
-$Cognito::DATABASE = 'app';$target->safe_psql('app', 'CREATE SCHEMA other; ALTER EXTENSION cognito_srf SET SCHEMA other');
+$Cognito::DATABASE = 'app';
+$target->safe_psql('app', 'CREATE SCHEMA other; ALTER EXTENSION cognito_srf SET SCHEMA other');
 is($target->safe_psql('app', 'SELECT count(*) FROM other.cognito_users'),
-	300, 'in another schema, the default view works');
+	300, 'another schema: the default view works');
 is($target->safe_psql('app', "SELECT count(*) FROM other.cognito_users('vaulted')"),
-	300, '… the function too');
+	300, 'another schema: the function works');
 is($target->safe_psql('app', 'SELECT count(*) = count FROM enabled, counted GROUP BY count'),
-	't', '… and views on them');
+	't', 'another schema: views over the default view work');
 like(Cognito::error_of($target, 'ALTER SERVER vaulted OPTIONS (ADD regoin $$x$$)'),
-	qr/HV00D/, '… and the validator');
+	qr/HV00D/, 'another schema: the validator works');
 
 $objects = objects($target, 'app');
 client('', 'pg_dump', '-Fc', '-f', "$directory/other.dump", '-d', $target->connstr('app'));
 ($status) = pg_restore($OFFLINE, '-d', $target->connstr('other'), "$directory/other.dump");
-is($status, 0, 'from another schema, all is restored');
-is_deeply(objects($target, 'other'), $objects, '… as it was');
-is(filled($target, 'other'), '1 0 0', '… and the materialized views can be read');
-is($target->safe_psql('other', statement_of_manual() . "\n\\gexec"), '', "the manual's statement fills");
+is($status, 0, 'dump of another schema: success');
+is_deeply(objects($target, 'other'), $objects, 'dump of another schema: all objects are restored');
+is(filled($target, 'other'), '1 0 0', 'dump of another schema: the materialized views can be read');
+is($target->safe_psql('other', statement_of_manual() . "\n\\gexec"), '', "dump of another schema: the manual's statement succeeds");
 
-# Dropped
+# DROP EXTENSION
 
 like(Cognito::error_of($target, 'DROP EXTENSION cognito_srf'),
-	qr/2BP01: .*server vaulted depends on/s, 'it is not dropped while there is a server');
+	qr/2BP01: .*server vaulted depends on/s, 'DROP EXTENSION fails while a server exists');
 $target->safe_psql('app', 'DROP EXTENSION cognito_srf CASCADE');
-is($target->safe_psql('app', <<'SQL'), '', 'with CASCADE nothing is left');
+is($target->safe_psql('app', <<'SQL'), '', 'DROP EXTENSION CASCADE drops all objects that depend on it');
 SELECT extname FROM pg_extension WHERE extname = 'cognito_srf'
 UNION ALL SELECT fdwname FROM pg_foreign_data_wrapper
 UNION ALL SELECT srvname FROM pg_foreign_server
@@ -338,15 +345,15 @@ UNION ALL SELECT proname FROM pg_proc WHERE proname LIKE 'cognito%'
 UNION ALL SELECT relname FROM pg_class WHERE relname IN ('cognito_users', 'enabled', 'stored', 'counted')
 UNION ALL SELECT relname FROM pg_class WHERE relnamespace = 'staff'::regnamespace
 SQL
-is($target->safe_psql('app', 'SELECT count(*) FROM copied'), 300, '… but what was copied');
+is($target->safe_psql('app', 'SELECT count(*) FROM copied'), 300, 'DROP EXTENSION CASCADE does not drop tables with copied rows');
 $target->safe_psql('app', 'CREATE EXTENSION cognito_srf SCHEMA other');
-is( $target->safe_psql('app', <<'SQL'), 'other', 'it is installed again, in a schema of choice');
+is( $target->safe_psql('app', <<'SQL'), 'other', 'the extension can be created again, in another schema');
 SELECT DISTINCT pronamespace::regnamespace FROM pg_proc WHERE proname LIKE 'cognito%'
 SQL
 
-is(scalar($cognito->violations), 0, 'nothing malformed was sent');
+is(scalar($cognito->violations), 0, 'every request was well-formed');
 
-# An upgrade; the servers still name the Cognito that is gone.
+# pg_upgrade; the servers still name the service that was stopped.
 
 my $upgraded = PostgreSQL::Test::Cluster->new('upgraded');
 $upgraded->init;
@@ -360,10 +367,10 @@ command_ok(
 		'-D', $upgraded->data_dir, '-B', $upgraded->config_data('--bindir'), '-P', $upgraded->port,
 		'-s', $upgraded->host
 	],
-	'pg_upgrade');
+	'pg_upgrade: success');
 $upgraded->start;
-is_deeply(objects($upgraded, 'app'), $objects, '… all is as it was');
-is_deeply(rows($upgraded, 'app'), $rows, '… with its rows');
-is(filled($upgraded, 'app'), '1 300 61', '… and those of the materialized views');
+is_deeply(objects($upgraded, 'app'), $objects, 'pg_upgrade: all objects are restored');
+is_deeply(rows($upgraded, 'app'), $rows, 'pg_upgrade: all rows are restored');
+is(filled($upgraded, 'app'), '1 300 61', 'pg_upgrade: the materialized views have their rows');
 
 done_testing();

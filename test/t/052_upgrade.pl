@@ -1,5 +1,6 @@
-# Upgrade from 1.0: the same objects and privileges as with a new installation; grants survive the
-# update, and a dump.
+# Upgrade from 1.0: the same objects, definitions, comments and privileges as with a new installation;
+# grants and the views of users survive the update, and a dump. Until the update is executed, the
+# library works under the script of 1.0.
 use strict;
 use warnings;
 
@@ -17,22 +18,29 @@ my $writers = join ', ', @writers;
 # Runs statements in a database.
 sub run { return $node->safe_psql(@_) }
 
-# Returns the extension's objects with their privileges.
+# Returns the extension's objects with their definitions, columns, comments and privileges.
 sub objects
 {
 	my ($database) = @_;
 	return run($database, <<'SQL');
-SELECT pg_describe_object(d.classid, d.objid, 0), proacl, relacl,
-	coalesce(i.initprivs, proacl, relacl) FROM pg_depend d
+SELECT pg_describe_object(d.classid, d.objid, 0),
+	pg_get_functiondef(p.oid), pg_get_viewdef(c.oid), w.fdwhandler::regproc, w.fdwvalidator::regproc, w.fdwoptions,
+	(SELECT string_agg(format('%s %s %s %s', attname, format_type(atttypid, atttypmod), attacl,
+				col_description(attrelid, attnum)), E'\n' ORDER BY attnum)
+		FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0),
+	obj_description(d.objid, (SELECT relname FROM pg_class WHERE oid = d.classid)),
+	proacl, relacl, fdwacl, coalesce(i.initprivs, proacl, relacl, fdwacl)
+FROM pg_depend d
 LEFT JOIN pg_proc p ON (d.classid, d.objid) = (p.tableoid, p.oid)
 LEFT JOIN pg_class c ON (d.classid, d.objid) = (c.tableoid, c.oid)
+LEFT JOIN pg_foreign_data_wrapper w ON (d.classid, d.objid) = (w.tableoid, w.oid)
 LEFT JOIN pg_init_privs i ON (d.classid, d.objid) = (i.classoid, i.objoid)
 WHERE refobjid = (SELECT oid FROM pg_extension WHERE extname = 'cognito_srf') AND d.deptype = 'e'
 ORDER BY 1
 SQL
 }
 
-# Returns the functions that write and that a role may execute.
+# Returns those functions that write which a role may execute.
 sub executable
 {
 	my ($database, $role) = @_;
@@ -40,7 +48,7 @@ sub executable
 		WHERE proname = ANY ('{$writers}') AND has_function_privilege('$role', oid, 'EXECUTE')");
 }
 
-# The function call to which a condition on memberships leads.
+# Returns the function call in the plan of a condition on memberships.
 sub call_of_memberships
 {
 	my ($database) = @_;
@@ -54,10 +62,10 @@ sub copy_database
 {
 	my ($from, $to) = @_;
 	run('postgres', "CREATE DATABASE $to");
-	command_ok([ 'pg_dump', '-f', "$directory/$to.sql", '-d', $node->connstr($from) ], "$from: dumped");
+	command_ok([ 'pg_dump', '-f', "$directory/$to.sql", '-d', $node->connstr($from) ], "$from: pg_dump succeeds");
 	command_ok(
 		[ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-f', "$directory/$to.sql", '-d', $node->connstr($to) ],
-		"$from: restored");
+		"$from: the restore succeeds");
 	return;
 }
 
@@ -69,9 +77,9 @@ run('postgres', 'CREATE DATABASE fresh; CREATE DATABASE updated; CREATE DATABASE
 
 run('fresh', 'CREATE EXTENSION cognito_srf');
 is(run('fresh', q(SELECT extversion FROM pg_extension WHERE extname = 'cognito_srf')),
-	'1.1', 'the default version');
+	'1.1', 'the default version is 1.1');
 is(
-	run('fresh', <<'SQL'), join("\n", @writers), 'PUBLIC may execute all functions but those that write');
+	run('fresh', <<'SQL'), join("\n", @writers), 'PUBLIC may execute all functions except those that write');
 SELECT proname FROM pg_depend JOIN pg_proc p ON (classid, objid) = (p.tableoid, p.oid)
 WHERE refobjid = (SELECT oid FROM pg_extension WHERE extname = 'cognito_srf') AND deptype = 'e'
 	AND NOT has_function_privilege('public', p.oid, 'EXECUTE') ORDER BY proname
@@ -80,14 +88,83 @@ SQL
 # The update
 
 run('updated', q(CREATE EXTENSION cognito_srf VERSION '1.0'));
-is(executable('updated', 'anybody'), "@writers", '1.0 let everybody write');
+is(executable('updated', 'anybody'), "@writers", 'in 1.0 every role may execute the functions that write');
 is(call_of_memberships('updated'),
-	"cognito_memberships('srv'::text)", '1.0 has no overload to push a condition down to');
+	"cognito_memberships('srv'::text)", 'in 1.0 the condition is not pushed down');
 run('updated', 'ALTER EXTENSION cognito_srf UPDATE');
 is( call_of_memberships('updated'),
 	"cognito_memberships('srv'::text, 'username'::text, '='::text, '{ana}'::text[])",
 	'after the update the condition is pushed down');
-is(objects('updated'), objects('fresh'), 'an update leads to what a new installation has');
+is(objects('updated'), objects('fresh'), 'an updated extension has the same objects as a new one');
+
+# The objects of 1.0, before and after the update: with the new library, every function returns the
+# same, and what users have created over them stays
+
+my $cognito = Cognito->new;
+my @calls = (
+	q(cognito_users('cognito_server')),
+	q(cognito_users('cognito_server', 'name ^= "A"', 5)),
+	q(cognito_users('cognito_server', 'email', '^=', '{ana,liam}')),
+	q(cognito_filter('name', '^=', 'A"b')),
+	q(cognito_default_server()),
+	q(cognito_groups('cognito_server')),
+	q(cognito_group_users('cognito_server', 'editors')),
+	q(cognito_user_groups('cognito_server', 'ana.sato')),
+	q(cognito_memberships('cognito_server')),
+	q(cognito_memberships('cognito_server', 'username', '{ana.sato,hana.sato}')),
+	q(cognito_add_user_to_group('cognito_server', 'ana.sato', 'admins')),
+	q(cognito_remove_user_from_group('cognito_server', 'ana.sato', 'admins')),
+	q(cognito_user_pools('cognito_server')),
+	q(cognito_user_pool('cognito_server')),
+	q(cognito_app_clients('cognito_server')),
+	q(cognito_app_client('cognito_server', '1example23456789')),
+	q(cognito_identity_providers('cognito_server')),
+	q(cognito_identity_pools('cognito_server')),
+	q(cognito_identity_pool('cognito_server')),
+	q(cognito_identity_pool('cognito_server', 'eu-west-1:11111111-2222-4333-8444-555555555555')),
+	q(cognito_identities('cognito_server')),
+	q(cognito_identities('cognito_server', 'eu-west-1:11111111-2222-4333-8444-555555555555')),
+	q((SELECT server_name FROM cognito_statistics())));
+
+# Returns the rows of a relation or a function call of a database.
+sub rows
+{
+	my ($database, $source) = @_;
+	return run($database, "SELECT r.* FROM $source AS r ORDER BY r::text");
+}
+
+# Returns the definitions and the rows of all views that are not the extension's.
+sub views_of_users
+{
+	my ($database) = @_;
+	my $views = run($database,
+		q(SELECT oid::regclass, pg_get_viewdef(oid) FROM pg_class WHERE relname ~ '^of_' ORDER BY relname));
+	my @names = $views =~ /^(of_\w+)\|/mg;
+	return join "\n", $views, map { "$_: " . rows($database, $_) } grep { !/statistics/ } @names;
+}
+
+run('postgres', 'CREATE DATABASE viewed');
+run('viewed', q(CREATE EXTENSION cognito_srf VERSION '1.0'));
+for my $database ('viewed', 'fresh')
+{
+	local $Cognito::DATABASE = $database;
+	$cognito->create_server($node, 'cognito_server',
+		identity_pool_id => 'eu-west-1:11111111-2222-4333-8444-555555555555',
+		identity_endpoint_url => $cognito->url);
+}
+is(rows('viewed', $_), rows('fresh', $_), "under the script of 1.0: $_") for @calls;
+is( run('viewed', q(CREATE SCHEMA demo; SELECT count(*) FROM cognito_create_views('cognito_server', 'demo'))),
+	10, 'under the script of 1.0: cognito_create_views');
+
+run('viewed', "CREATE VIEW of_call_$_ AS SELECT r.* FROM $calls[$_] AS r") for grep { $calls[$_] !~ /_(add|remove)_/ } 0 .. $#calls;
+run('viewed', <<'SQL');
+SELECT format('CREATE VIEW of_%1$s AS SELECT * FROM %1$I', relname) FROM pg_depend JOIN pg_class c ON objid = c.oid
+WHERE refobjid = (SELECT oid FROM pg_extension WHERE extname = 'cognito_srf') AND relkind = 'v' \gexec
+SQL
+my $before = views_of_users('viewed');
+cmp_ok(scalar(() = $before =~ /^of_\w+\|/mg), '>=', 30, 'there are views over all objects of 1.0');
+run('viewed', 'ALTER EXTENSION cognito_srf UPDATE');
+is(views_of_users('viewed'), $before, 'views of users survive the update, and return the same');
 
 # Grants, and a dump of them
 
@@ -105,10 +182,10 @@ for my $database ('used', 'copied')
 	for ([ 'before', "@writers" ], [ 'after', "@writers" ], [ 'anybody', '' ])
 	{
 		my ($role, $expected) = @$_;
-		is(executable($database, $role), $expected, "$database: what role \"$role\" may execute");
+		is(executable($database, $role), $expected, "$database: functions that write which role \"$role\" may execute");
 	}
 }
-is(objects('copied'), objects('used'), 'a dump has all privileges');
+is(objects('copied'), objects('used'), 'a restored dump has the same objects and privileges');
 
 # Roles with grants can be dropped
 run($_, 'DROP OWNED BY before, after') for 'used', 'copied';
@@ -116,8 +193,8 @@ run('postgres', 'DROP ROLE before, after');
 is(executable('used', 'anybody'), '', 'roles with grants can be dropped');
 
 
-# A role that may create objects in the extension's schema has none of them used by the update,
-# which a superuser runs
+# The update, which a superuser runs, uses no object that another role has created in the
+# extension's schema
 
 run('postgres', 'CREATE DATABASE hostile');
 run('postgres', 'CREATE ROLE eve');
@@ -139,6 +216,6 @@ for my $i (0 .. $#types)
 }
 run('hostile', 'ALTER EXTENSION cognito_srf UPDATE');
 is(run('hostile', "SELECT rolsuper FROM pg_roles WHERE rolname = 'eve'"), 'f',
-	"operators in the extension's schema are not used by the update");
+	"the update does not use other roles' operators in the extension's schema");
 
 done_testing();
