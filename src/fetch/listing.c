@@ -235,7 +235,8 @@ process_items(ListingState *state, int index, const ListingPart *part, const cJS
 			  bool more)
 {
 	const AwsRequest    *request = state->requests[index];
-	Row                  row = {.arg = part->arg,
+	const void          *row_arg = state->listing->row_arg;
+	Row                  row = {.arg = row_arg != NULL ? row_arg : part->arg,
 								.request = request,
 								.server_name = state->server->name,
 								.key = state->listing->key};

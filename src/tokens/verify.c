@@ -145,11 +145,13 @@ make_rules(const CognitoServer *server)
 					 "'...');  The value is a list of app client ids, or '*' for all app clients "
 					 "of the user pool.",
 					 quote_identifier(server->name))));
-	return (JwtRules){.client_ids = pstrdup(server->app_client_ids),
-					  .issuer = server->token_issuer != NULL
-									? pstrdup(server->token_issuer)
-									: psprintf("https://%s/%s", aws_host(server, &aws_user_pools),
-											   server->user_pool_id)};
+	return (JwtRules){
+		.client_ids = pstrdup(server->app_client_ids),
+		.issuer =
+			server->token_issuer != NULL
+				? pstrdup(server->token_issuer)
+				: psprintf("%s%s", endpoint_of_service(aws_user_pools.prefix, server->region)->url,
+						   server->user_pool_id)};
 }
 
 /*
