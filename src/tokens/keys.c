@@ -270,13 +270,12 @@ keys_verify(const KeySet *keys, const Key *key, const char *text, size_t length,
 /* Only for messages: nothing is sent that a service model describes. */
 static const AwsOperation get_keys = {&aws_user_pools, "jwks.json", POOL_USER, {NULL}};
 
-/* Raise the error for keys that cannot be fetched; the detail is a sentence. */
-static void
-pg_attribute_noreturn() reject_fetch(const CognitoServer *server, const char *detail)
+void
+keys_reject_fetch(const char *server_name, const char *detail)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION),
-			 errmsg("could not fetch the keys for tokens for server \"%s\"", server->name),
+			 errmsg("could not fetch the keys for tokens for server \"%s\"", server_name),
 			 errdetail_internal("%s", detail),
 			 errhint("Check options \"region\", \"user_pool_id\" and \"endpoint_url\".  With "
 					 "option \"jwks\", no keys are fetched.")));
@@ -303,8 +302,8 @@ request_keys(const CognitoServer *server)
 	if (http_outcome(request) != HTTP_RESPONSE)
 		aws_error_raise(&error, &call, request, 0);
 	if (http_status(request) != 200)
-		reject_fetch(
-			server, psprintf("%s: answered with status %ld.", get_keys.name, http_status(request)));
+		keys_reject_fetch(server->name, psprintf("%s: answered with status %ld.", get_keys.name,
+												 http_status(request)));
 	return request;
 }
 
@@ -317,7 +316,7 @@ keys_fetch(const CognitoServer *server)
 	size_t        length;
 
 	if (srf_offline)
-		reject_fetch(server, "Setting cognito_srf.offline is on.");
+		keys_reject_fetch(server->name, "Setting cognito_srf.offline is on.");
 	text = http_body(request_keys(server), &length);
 	problem = strlen(text) == length ? keys_check(text) : NO_SET;
 	if (problem != NULL)
