@@ -30,7 +30,7 @@
 #define NO_SET "It must be a JSON object with a list \"keys\", and no member twice."
 #define BAD_KEY                                                                                   \
 	"Each RSA key must have an id (\"kid\") of its own, a modulus (\"n\") of 2048 to 4096 bits, " \
-	"and an odd exponent (\"e\"), in base64url."
+	"and an odd exponent (\"e\"), in base64url, and no secret part (\"d\")."
 
 /* A key, which its context frees */
 struct Key
@@ -156,7 +156,10 @@ is_signing_key(JsonbContainer *jwk)
 		   object_equals(jwk, "alg", "RS256");
 }
 
-/* Append a key to a set; return false if it is not well-formed. */
+/*
+ * Append a key to a set; return false if it is not well-formed, or a secret key: every
+ * role could read it in the option, and sign tokens.
+ */
 static bool
 add_key(KeySet *set, JsonbContainer *jwk)
 {
@@ -168,7 +171,7 @@ add_key(KeySet *set, JsonbContainer *jwk)
 	Key           *key = &set->keys[set->nkeys];
 
 	if (id == NULL || id[0] == '\0' || strlen(id) > KEYS_MAX_ID || keys_find(set, id) != NULL ||
-		modulus == NULL || exponent == NULL)
+		modulus == NULL || exponent == NULL || object_has(jwk, "d"))
 		return false;
 
 	*key = (Key){.id = id, .release = {.func = release_key, .arg = key}};
