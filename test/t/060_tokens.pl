@@ -383,6 +383,16 @@ is($cognito->requests, 0, '… without a request, if the server has keys');
 	is($type->($first->id(sub => '99999999-2222-4333-8444-555555555555'), @queries),
 		"99999999-2222-4333-8444-555555555555|a book\n0\nana.sato\@example.com", 'manual: another user sees other rows');
 	like($type->($first->id('cognito:groups' => ['support']), @queries), qr/\A(?:.*a book\n){3}/, 'manual: support sees all');
+
+	my ($python) = $manual =~ /^```python\n(.*?)^```/ms;
+	my $connection = $node->connstr('manual') . ' user=app_of_manual';
+	$python =~ s/"dbname=shop user=app"/"$connection"/ or die 'no connection in the manual';
+	local $ENV{TOKEN} = $id;
+	$python = "import os; token = os.environ['TOKEN']\n$python\nprint(len(rows))\n"
+	  . "print(len(connection.execute('SELECT * FROM orders').fetchall()))\n"
+	  . "with as_user(connection, token):\n    print(len(connection.execute('SELECT * FROM orders').fetchall()))\n"
+	  . "print(len(connection.execute('SELECT * FROM orders').fetchall()))\n";
+	is((run_command([ '/usr/bin/python3', '-c', $python ]))[0], "2\n0\n2\n0", 'manual: the token of psycopg ends with its block');
 }
 
 
