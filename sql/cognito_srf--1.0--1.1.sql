@@ -177,6 +177,15 @@ COMMENT ON FUNCTION cognito_identity_providers(text, text) IS
 
 CREATE OR REPLACE FUNCTION cognito_default_server() RETURNS text
 	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL SAFE;
+
+-- Credentials
+
+CREATE FUNCTION cognito_credentials(server_name text)
+	RETURNS TABLE (source text, access_key_id text, role text, expires_at timestamptz)
+	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000 ROWS 1;
+COMMENT ON FUNCTION cognito_credentials(text) IS
+	'credentials with which requests to a server are signed, without secrets';
+
 -- Statistics of the session start anew.
 
 CREATE FUNCTION cognito_statistics_reset() RETURNS void
@@ -296,6 +305,50 @@ COMMENT ON COLUMN cognito_statistics.bytes_received IS 'total size of the respon
 COMMENT ON COLUMN cognito_statistics.connections_opened IS 'number of connections opened';
 COMMENT ON COLUMN cognito_statistics.waited IS 'total time from sending requests to receiving their responses';
 COMMENT ON COLUMN cognito_statistics.last_call IS 'start time of the last call';
+
+-- Synchronization of users into a table
+
+CREATE TABLE cognito_sync_partitions (
+	target regclass NOT NULL,
+	server_name text NOT NULL,
+	user_pool_id text NOT NULL,
+	partition text NOT NULL,
+	synced_at timestamptz NOT NULL,
+	inserted bigint NOT NULL,
+	updated bigint NOT NULL,
+	deleted bigint NOT NULL,
+	unchanged bigint NOT NULL,
+	PRIMARY KEY (target, server_name, user_pool_id, partition)
+);
+SELECT pg_catalog.pg_extension_config_dump('cognito_sync_partitions',
+	'WHERE target IN (SELECT oid FROM pg_catalog.pg_class WHERE relpersistence <> ''t'')');
+COMMENT ON TABLE cognito_sync_partitions IS
+	'when cognito_sync_users has written each partition; see view cognito_syncs';
+
+CREATE VIEW cognito_syncs WITH (security_barrier) AS
+	SELECT target, server_name, user_pool_id, partition, synced_at, inserted, updated, deleted,
+		unchanged
+	FROM cognito_sync_partitions
+	WHERE pg_catalog.has_table_privilege(target::pg_catalog.oid, 'SELECT');
+GRANT SELECT ON cognito_syncs TO PUBLIC;
+COMMENT ON VIEW cognito_syncs IS
+	'last synchronization of each partition into the tables that the current role may read';
+COMMENT ON COLUMN cognito_syncs.target IS 'table into which users were synchronized';
+COMMENT ON COLUMN cognito_syncs.server_name IS 'name of the server';
+COMMENT ON COLUMN cognito_syncs.user_pool_id IS 'id of the user pool';
+COMMENT ON COLUMN cognito_syncs.partition IS 'first digit of the users'' sub';
+COMMENT ON COLUMN cognito_syncs.synced_at IS 'time at which the listing of the partition started';
+COMMENT ON COLUMN cognito_syncs.inserted IS 'number of rows inserted';
+COMMENT ON COLUMN cognito_syncs.updated IS 'number of rows updated';
+COMMENT ON COLUMN cognito_syncs.deleted IS 'number of rows deleted or marked as deleted';
+COMMENT ON COLUMN cognito_syncs.unchanged IS 'number of listed users whose rows did not change';
+
+CREATE PROCEDURE cognito_sync_users(server_name text, target regclass, deletions text DEFAULT 'keep',
+		max_age interval DEFAULT '0', max_deleted float8 DEFAULT 0.1, INOUT inserted bigint DEFAULT 0,
+		INOUT updated bigint DEFAULT 0, INOUT deleted bigint DEFAULT 0, INOUT unchanged bigint DEFAULT 0)
+	AS 'MODULE_PATHNAME' LANGUAGE C;
+COMMENT ON PROCEDURE cognito_sync_users IS
+	'writes the users of the user pool of a server to a table, and only what has changed';
 
 -- Tokens of a user pool. What a session knows of keys, and when it requested them, is not known to
 -- its parallel workers.

@@ -46,6 +46,8 @@ from botocore.credentials import Credentials
 from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
+import aws_credentials
+
 MODEL_FILE = os.path.join(os.path.dirname(os.path.realpath(__file__)), "model.json")  # pin-model writes it
 with open(MODEL_FILE, encoding="ascii") as _file:
     MODELS = {model["metadata"]["targetPrefix"]: ServiceModel(model, name)
@@ -429,12 +431,13 @@ class Call:
         self.prefix, _, operation = self.headers.get("x-amz-target", "").rpartition(".")
         keys = KEYS_PATH.fullmatch(path)
         self.keys_pool = keys and keys[1]
-        self.operation = "jwks.json" if keys else operation or None
+        self.issues = aws_credentials.operation(method, path, self.headers, body)
+        self.operation = self.issues or ("jwks.json" if keys else operation or None)
         self.model = MODELS.get(self.prefix)
         try:
             self.parameters = json.loads(body)
         except ValueError:
-            self.parameters = None
+            self.parameters = aws_credentials.parameters(body) if self.issues and body else None
         self.record = {"operation": self.operation, "body": self.parameters, "headers": self.headers,
                        "connection": connection, "time": time.time(), "status": None, "error": None}
 
@@ -568,12 +571,12 @@ def check_age(date, now):
                            f"{text(now + MAX_SKEW)} ({text(now)} + 5 min.)")
 
 
-def check_signature(call, credentials, region, signed, signature):
+def check_signature(call, credentials, service, region, signed, signature):
     """Sign the received request with botocore, and compare the signatures."""
     headers = {name: call.headers[name] for name in signed if name in call.headers}
     request = AWSRequest(call.method, f"http://{call.headers['host']}{call.path}", headers, call.body)
     request.context["timestamp"] = call.headers["x-amz-date"]
-    signer = SigV4Auth(credentials, call.model.endpoint_prefix, region)
+    signer =SigV4Auth(credentials, service, region)
     canonical = signer.canonical_request(request)
     to_sign = signer.string_to_sign(request, canonical)
     if signer.signature(to_sign, request) != signature:
@@ -593,6 +596,7 @@ class Key:
     secret: str
     token: str = None
     expired: bool = False
+    expires: float = None
     denied: Sequence = ()
 
 
@@ -633,6 +637,7 @@ class Cognito:
         self.identity_pools = {pool.id: pool for pool in [demo_identity_pool()]}
         self.accounts = {}
         self.keys = {"AKIAIOSFODNN7EXAMPLE": Key("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")}
+        self.credentials = aws_credentials.Services(self, check_shape, ServiceError)
         self.faults, self.requests, self.violations = [], [], []
         self.jwks = {}
         self.ahead = 0
@@ -641,25 +646,31 @@ class Cognito:
     def now(self):
         return time.time() + self.ahead
 
-    def authorize(self, call):
+    def add_key(self, key_id, secret, token, expires):
+        """Add an access key that was issued."""
+        self.keys[key_id] = Key(secret, token, expires=expires)
+
+    def authorize(self, call, expected_service=None, signed_always=SIGNED_ALWAYS):
         """Check the signature; return the key, and the region that the request is signed for."""
+        expected_service = expected_service or call.model.endpoint_prefix
         parts = AUTHORIZATION.fullmatch(call.headers.get("authorization", ""))
         if not parts:
             raise MalformedRequest("IncompleteSignatureException", "no Authorization header of Signature Version 4")
         key_id, day, region, service, names, signature = parts.groups()
         signed, date = names.split(";"), call.headers.get("x-amz-date", "")
-        required = SIGNED_ALWAYS | {"x-amz-security-token"} & call.headers.keys()
+        required = signed_always | {"x-amz-security-token"} & call.headers.keys()
         if not required <= set(signed) or signed != sorted(signed):
             raise MalformedRequest("InvalidSignatureException", f"SignedHeaders lacks one of {required}, or is unsorted")
-        if not re.fullmatch(r"\d{8}T\d{6}Z", date) or (day, service) != (date[:8], call.model.endpoint_prefix):
+        if not re.fullmatch(r"\d{8}T\d{6}Z", date) or(day, service) != (date[:8], expected_service):
             raise MalformedRequest("InvalidSignatureException", "Credential lacks x-amz-date's day or the service's name")
         key = self.keys.get(key_id)
         if not key or call.headers.get("x-amz-security-token") != key.token:
             raise ServiceError("UnrecognizedClientException", "The security token included in the request is invalid.")
-        if key.expired:
+        if key.expired or key.expires is not None and key.expires <= self.now():
             raise ServiceError("ExpiredTokenException", "The security token included in the request is expired")
         check_age(date, self.now())
-        check_signature(call, Credentials(key_id, key.secret), region, signed, signature)
+        check_signature(call, Credentials(key_id, key.secret), service, region, signed, signature)
+        call.record["key"] = key_id
         return key, region
 
     def pool(self, pool_id, region):
@@ -715,6 +726,9 @@ class Cognito:
 
     def perform(self, call, replacement):
         """Return the response to a request. The request is checked even if a fault replaces the response."""
+        if call.issues:
+            status, content_type, body = self.credentials.perform(call)
+            return replacement or Response(status, body, {"content-type": content_type})
         try:
             if call.keys_pool:
                 content = self.token_keys(call)
@@ -764,6 +778,10 @@ class Cognito:
                 self.ahead = float(content)
             case ["PUT", "_quota"]:
                 self.quota = Quota(**content) if content else None
+            case ["PUT", "_credentials"]:
+                self.credentials.configure(content)
+            case ["PUT", "_credentials", "expire"]:
+                self.credentials.expire()
             case ["PUT", "_keys"]:
                 self.keys |= {key_id: Key(**key) for key_id, key in content.items()}
             case ["GET", "_requests"]:

@@ -24,7 +24,8 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
-from botocore.exceptions import ClientError, ReadTimeoutError
+from botocore.exceptions import ClientError, MetadataRetrievalError, ReadTimeoutError
+from botocore.utils import ContainerMetadataFetcher, InstanceMetadataFetcher
 
 from cognito import MODELS, OPERATIONS, check_shape
 
@@ -370,6 +371,73 @@ class Authorization(Case):
                 self.assertIn((words or "Users").encode(), body)
                 date = parsedate_to_datetime(headers["date"])
                 self.assertAlmostEqual(date.timestamp() - time.time(), ahead, delta=5)
+
+
+class CredentialServices(Case):
+    """AWS's own tools get credentials, and are refused where they must be."""
+
+    ROLE = "arn:aws:iam::123456789012:role/reader"
+
+    def configure(self, **fields):
+        server.control("PUT", "/_credentials", fields)
+
+    def list_users(self, *key):
+        return server.client(*key).list_users(UserPoolId=DEMO)
+
+    def test_role(self):
+        self.configure(roles={self.ROLE: {"trusts": [KEY_ID], "external_id": "e:1"}})
+        role = {"RoleArn": self.ROLE, "RoleSessionName": "test"}
+        keys = server.client(service="sts").assume_role(**role, ExternalId="e:1", DurationSeconds=900)["Credentials"]
+        self.assertAlmostEqual(keys["Expiration"].timestamp(), time.time() + 900, delta=5)
+        key = keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"]
+        self.list_users(*key)
+
+        for signer, more, expected in (
+            ((KEY_ID, SECRET), {}, "AccessDenied"),
+            ((KEY_ID, SECRET), {"ExternalId": "e:2"}, "AccessDenied"),
+            ((KEY_ID, SECRET), {"ExternalId": "e:1", "RoleArn": f"{self.ROLE}s"}, "AccessDenied"),
+            ((KEY_ID, SECRET), {"ExternalId": "e 1"}, "ValidationError"),
+            (key, {"ExternalId": "e:1"}, "AccessDenied"),
+            ((KEY_ID, "wrong"), {"ExternalId": "e:1"}, "SignatureDoesNotMatch"),
+            (("AKIAUNKNOWN", SECRET), {"ExternalId": "e:1"}, "InvalidClientTokenId"),
+        ):
+            with self.subTest(more=more, expected=expected):
+                assume = server.client(*signer, service="sts").assume_role
+                self.assertEqual(self.error(assume, **{**role, **more})[0], expected)
+
+        server.control("PUT", "/_credentials/expire")
+        self.assertEqual(self.error(server.client(*key).list_users, UserPoolId=DEMO)[0], "ExpiredTokenException")
+        self.assertEqual(self.error(server.client(*key, service="sts").assume_role, **role)[0], "ExpiredToken")
+
+    def test_web_identity(self):
+        self.configure(web_identity_token="good.token")
+        role = {"RoleArn": self.ROLE, "RoleSessionName": "test"}
+        assume = server.client(service="sts").assume_role_with_web_identity
+        keys = assume(**role, WebIdentityToken="good.token")["Credentials"]
+        self.list_users(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"])
+        self.assertEqual(self.error(assume, **role, WebIdentityToken="bad.token")[0], "InvalidIdentityToken")
+
+    def test_instance(self):
+        fetcher = InstanceMetadataFetcher(timeout=1, config={"ec2_metadata_service_endpoint": f"{server.url}/"})
+        keys = fetcher.retrieve_iam_role_credentials()
+        self.assertEqual(keys["role_name"], "app-role")
+        self.list_users(keys["access_key"], keys["secret_key"], keys["token"])
+
+        path = "/latest/meta-data/iam/security-credentials/"
+        for headers in {}, {"x-aws-ec2-metadata-token": "other"}:
+            with self.assertRaises(urllib.error.HTTPError) as caught:
+                urllib.request.urlopen(urllib.request.Request(server.url + path, headers=headers))
+            self.assertEqual(caught.exception.code, 401)
+        self.assertEqual(len(self.new_violations()), 2)
+
+    def test_container(self):
+        self.configure(container_token="good token")
+        fetcher = ContainerMetadataFetcher(sleep=lambda seconds: None)
+        url = f"{server.url}/v2/credentials/1"
+        keys = fetcher.retrieve_full_uri(url, headers={"Authorization": "good token"})
+        self.list_users(keys["AccessKeyId"], keys["SecretAccessKey"], keys["Token"])
+        with self.assertRaises(MetadataRetrievalError):
+            fetcher.retrieve_full_uri(url)
 
 
 class Violations(Case):

@@ -9,16 +9,15 @@
 #include "lib/stringinfo.h"
 #include "utils/memutils.h"
 
-#include <curl/curl.h>
 #include <math.h>
 #include <openssl/crypto.h>
 #include <time.h>
 
 #include "aws/client.h"
 #include "aws/error.h"
+#include "aws/headers.h"
 #include "aws/http.h"
 #include "aws/json.h"
-#include "aws/sigv4.h"
 #include "clock.h"
 #include "server/quota.h"
 #include "server/session.h"
@@ -88,24 +87,18 @@ struct AwsRequest
 	int             retries;         /* of this body, after failures */
 	int             throttlings;     /* of this body, each of which was retried, too */
 	bool            clock_corrected; /* for this body */
+	int             credentials_version; /* of the provider, with which it was signed */
+	bool            credentials_renewed; /* for this body, because they had expired */
 
 	MemoryContextCallback release;
 };
-
-const char *
-aws_host(const CognitoServer *server, const AwsService *service)
-{
-	bool china = strncmp(server->region, "cn-", strlen("cn-")) == 0;
-
-	return psprintf("%s.%s.amazonaws.com%s", service->prefix, server->region, china ? ".cn" : "");
-}
 
 const Endpoint *
 aws_endpoint(const CognitoServer *server, const AwsService *service)
 {
 	const Endpoint *named = *(const Endpoint *const *) ((const char *) server + service->endpoint);
 
-	return named != NULL ? named : endpoint_of_host(aws_host(server, service));
+	return named != NULL ? named : endpoint_of_service(service->prefix, server->region);
 }
 
 /* Wipe the signing key of a request; callback of its memory context. */
@@ -116,16 +109,25 @@ release(void *arg)
 }
 
 /*
- * Return the limiter of the quota of an operation.  The account is not known; an access key
- * belongs to one, so two keys of an account are limited as two sessions are.
+ * Return what stands for the account of a server, which is not known: two access keys of
+ * an account are limited as two sessions are.  Keys of a role are replaced every hour.
  */
+static const char *
+account_of(const CognitoServer *server)
+{
+	if (server->provider == NULL)
+		return server->access_key_id;
+	return server->role_arn != NULL ? server->role_arn : server->credential_source;
+}
+
+/* Return the limiter of the quota of an operation. */
 static Limiter *
 find_limiter(const CognitoServer *server, const AwsOperation *operation, const Endpoint *endpoint)
 {
 	const char *category = quotas[operation->quota].category;
 	bool        is_of_pool = quotas[operation->quota].is_of_pool;
 	const char *pool = is_of_pool ? server_pool_id(server, operation->pool) : "";
-	char *name = psprintf("%s %s %s %s %s", server->access_key_id, server->region, endpoint->host,
+	char *name = psprintf("%s %s %s %s %s", account_of(server), server->region, endpoint->host,
 						  category != NULL ? category : operation->name, pool);
 
 	return quota_limiter(name, quotas[operation->quota].rate, is_of_pool);
@@ -152,18 +154,16 @@ aws_create_request(const CognitoServer *server, const AwsOperation *operation,
 	return request;
 }
 
-/*
- * Append a header line that will be sent.  It may hold a session token, so it is
- * allocated at its final size: a buffer that had to grow would leave a copy.
- */
-static List *
-add_line(List *lines, const char *name, const char *value)
+/* Forget the signing key of a request if the credentials have been replaced since. */
+static void
+check_signing_key(AwsRequest *request)
 {
-	size_t size = strlen(name) + strlen(": ") + strlen(value) + 1;
-	char  *line = palloc(size);
+	const CredentialProvider *provider = request->call.server->provider;
 
-	snprintf(line, size, "%s: %s", name, value);
-	return lappend(lines, line);
+	if (provider == NULL || request->credentials_version == provider->version)
+		return;
+	OPENSSL_cleanse(&request->key, sizeof(SigV4Key));
+	request->credentials_version = provider->version;
 }
 
 /* Sign the body and start its transfer. */
@@ -171,46 +171,35 @@ static void
 sign_and_send(AwsRequest *request)
 {
 	const CognitoServer *server = request->call.server;
-	char                 date[SIGV4_DATE_SIZE];
-	SigV4Header          headers[5];
-	SigV4Request         signing = {.access_key_id = server->access_key_id,
+	SignedMessage        signing = {.access_key_id = server->access_key_id,
 									.secret_access_key = server->secret_access_key,
+									.session_token = server->session_token,
 									.region = server->region,
 									.service = request->call.operation->service->prefix,
-									.date = date,
-									.headers = headers,
+									.host = request->endpoint->host,
+									.content_type = CONTENT_TYPE,
+									.target = request->target,
 									.body = request->body.data,
 									.length = request->body.len,
+									.time = time(NULL) + server->session->clock_offset,
 									.key = &request->key};
 	HttpMessage          message = {.url = request->endpoint->url,
 									.direct = request->endpoint->is_plain_http,
+									.headers = headers_sign(&signing),
 									.body = request->body.data,
 									.length = request->body.len,
 									.connect_timeout = server->connect_timeout,
 									.request_timeout = server->request_timeout};
-	ListCell            *line;
-	int                  n = 0;
 
-	sigv4_date(date, time(NULL) + server->session->clock_offset);
-	headers[n++] = (SigV4Header){"content-type", CONTENT_TYPE};
-	headers[n++] = (SigV4Header){"host", request->endpoint->host};
-	headers[n++] = (SigV4Header){"x-amz-date", date};
-	if (server->session_token != NULL)
-		headers[n++] = (SigV4Header){"x-amz-security-token", server->session_token};
-	headers[n++] = (SigV4Header){"x-amz-target", request->target};
-	signing.nheaders = n;
-
-	for (int i = 0; i < n; i++)
-		message.headers = add_line(message.headers, headers[i].name, headers[i].value);
-	message.headers = add_line(message.headers, "authorization", sigv4_authorization(&signing));
 	http_send(request->http, &message);
-
-	foreach (line, message.headers)
-		OPENSSL_cleanse(lfirst(line), strlen(lfirst(line)));
-	list_free_deep(message.headers);
+	headers_free(message.headers);
 }
 
-/* Send a request and return 0, or return when to try again if it is not due or held back. */
+/*
+ * Send a request and return 0, or return when to try again if it is not due or held
+ * back.  That is at once if credentials were fetched, because requests in flight may
+ * have had their responses since they were last looked at.
+ */
 static double
 send_if_due(AwsRequest *request)
 {
@@ -221,12 +210,15 @@ send_if_due(AwsRequest *request)
 
 	if (again > now)
 		return again;
+	if (server->provider != NULL && server->provider->renew(server->provider))
+		return now;
 	again = limiter_acquire(request->limiter, now);
 	if (again > 0)
 		return again;
 
 	if (server->max_requests_per_second > 0)
 		session->next_request = now + 1000.0 / server->max_requests_per_second;
+	check_signing_key(request);
 	sign_and_send(request);
 	request->state = REQUEST_IN_FLIGHT;
 	request->sent = now;
@@ -254,6 +246,7 @@ aws_send(AwsRequest *request, const char *const *arguments, const char *members)
 	write_body(&request->body, &request->call, members);
 	request->retries = request->throttlings = 0;
 	request->clock_corrected = false;
+	request->credentials_renewed = false;
 	request->state = REQUEST_SCHEDULED;
 	request->scheduled = request->due = clock_now();
 	if (request->call.server->session->clock_verified)
@@ -278,11 +271,10 @@ write_time(char text[MAX_TIME], time_t time)
 static bool
 correct_clock(AwsRequest *request)
 {
-	const char *date = http_header(request->http, "date");
-	time_t      service_time = date != NULL ? curl_getdate(date, NULL) : -1;
-	time_t      now = time(NULL);
-	char        service_text[MAX_TIME];
-	char        text[MAX_TIME];
+	time_t service_time = http_date(request->http);
+	time_t now = time(NULL);
+	char   service_text[MAX_TIME];
+	char   text[MAX_TIME];
 
 	if (service_time == -1)
 		return false;
@@ -351,18 +343,46 @@ record_response(AwsRequest *request, const AwsError *error)
 		limiter_accepted(request->limiter, request->sent, now);
 }
 
+/*
+ * Note that the credentials have expired with which a request was signed, unless they
+ * have been replaced since; return false if the request cannot get others.
+ */
+static bool
+expire_credentials(AwsRequest *request)
+{
+	CredentialProvider *provider = request->call.server->provider;
+
+	if (provider == NULL)
+		return false;
+	if (request->credentials_version == provider->version)
+		provider->expired = true;
+	return true;
+}
+
+/* Return true if a request may succeed if it is signed anew at once, which is tried once. */
+static bool
+can_sign_anew(AwsRequest *request, const AwsError *error)
+{
+	if (error->kind == AWS_ERROR_WRONG_CLOCK && !request->clock_corrected)
+	{
+		request->clock_corrected = correct_clock(request);
+		if (request->clock_corrected)
+			request->call.server->session->clock_verified = false;
+		return request->clock_corrected;
+	}
+	if (error->kind == AWS_ERROR_EXPIRED && !request->credentials_renewed)
+		return request->credentials_renewed = expire_credentials(request);
+	return false;
+}
+
 /* Schedule a failed request to be sent again, or raise its error. */
 static void
 retry(AwsRequest *request, const AwsError *error)
 {
+	bool   at_once = can_sign_anew(request, error);
 	double delay = 0;
 
-	if (error->kind == AWS_ERROR_WRONG_CLOCK && !request->clock_corrected && correct_clock(request))
-	{
-		request->clock_corrected = true;
-		request->call.server->session->clock_verified = false;
-	}
-	else if (is_retryable(request, error))
+	if (!at_once && is_retryable(request, error))
 	{
 		delay = backoff_delay(request, error);
 		if (error->kind == AWS_ERROR_THROTTLED)
@@ -371,7 +391,7 @@ retry(AwsRequest *request, const AwsError *error)
 			request->retries++;
 		request->call.server->session->retries++;
 	}
-	else
+	else if (!at_once)
 		aws_error_raise(error, &request->call, request->http,
 						request->retries + request->throttlings);
 	request->state = REQUEST_SCHEDULED;

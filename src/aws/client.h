@@ -15,11 +15,7 @@
 
 typedef struct AwsRequest AwsRequest;
 
-/*
- * Return AWS's host of a service in a server's region, and the endpoint: that which the
- * server names, or else this host.
- */
-extern const char     *aws_host(const CognitoServer *server, const AwsService *service);
+/* Return the endpoint that a server names for a service, or else the service's own. */
 extern const Endpoint *aws_endpoint(const CognitoServer *server, const AwsService *service);
 
 /*

@@ -67,6 +67,7 @@ static const struct
 	{"UnrecognizedClientException", AWS_ERROR_CREDENTIALS},
 	{"InvalidClientTokenId", AWS_ERROR_CREDENTIALS},
 	{"InvalidSignatureException", AWS_ERROR_CREDENTIALS},
+	{"SignatureDoesNotMatch", AWS_ERROR_CREDENTIALS},
 	{"MissingAuthenticationToken", AWS_ERROR_CREDENTIALS},
 	{"MissingAuthenticationTokenException", AWS_ERROR_CREDENTIALS},
 	{"IncompleteSignature", AWS_ERROR_CREDENTIALS},
@@ -74,6 +75,7 @@ static const struct
 	{"ExpiredTokenException", AWS_ERROR_EXPIRED},
 	{"ExpiredToken", AWS_ERROR_EXPIRED},
 	{"AccessDeniedException", AWS_ERROR_DENIED},
+	{"AccessDenied", AWS_ERROR_DENIED},
 	{"NotAuthorizedException", AWS_ERROR_DENIED},
 	{"ResourceNotFoundException", AWS_ERROR_NOT_FOUND},
 	{"UserNotFoundException", AWS_ERROR_USER_NOT_FOUND},
@@ -216,19 +218,25 @@ kind_of_status(long status)
 	}
 }
 
-/* Return the kind of a response that is not 200. */
-static AwsErrorKind
-kind_of_response(long status, const AwsError *error)
+/* Return true if a signature is invalid because of its time, which only the message tells. */
+static bool
+is_wrong_time(const char *type, const char *message)
 {
-	/* A signature is also invalid when its time is wrong; only the message tells. */
-	if (error->type != NULL && strcmp(error->type, "InvalidSignatureException") == 0 &&
-		error->message != NULL &&
-		(strstr(error->message, "Signature expired") != NULL ||
-		 strstr(error->message, "not yet current") != NULL))
+	return message != NULL &&
+		   (strcmp(type, "InvalidSignatureException") == 0 ||
+			strcmp(type, "SignatureDoesNotMatch") == 0) &&
+		   (strstr(message, "Signature expired") != NULL ||
+			strstr(message, "not yet current") != NULL);
+}
+
+AwsErrorKind
+aws_error_kind(long status, const char *type, const char *message)
+{
+	if (type != NULL && is_wrong_time(type, message))
 		return AWS_ERROR_WRONG_CLOCK;
 
-	for (size_t i = 0; error->type != NULL && i < lengthof(types); i++)
-		if (strcmp(error->type, types[i].type) == 0)
+	for (size_t i = 0; type != NULL && i < lengthof(types); i++)
+		if (strcmp(type, types[i].type) == 0)
 			return types[i].kind;
 	return kind_of_status(status);
 }
@@ -310,7 +318,7 @@ aws_error_of(HttpRequest *http, AwsError *error)
 		return false;
 
 	parse_error(http, error);
-	error->kind = kind_of_response(http_status(http), error);
+	error->kind = aws_error_kind(http_status(http), error->type, error->message);
 	return true;
 }
 
@@ -388,20 +396,24 @@ reduce_to_ascii(char *text)
 }
 
 /*
- * Return a text of the service without secrets, which services quote from requests,
- * and without deceptive characters, clipped, and reduced to ASCII where this database
- * cannot hold the rest.  Only the part that is shown is examined, and as much after
- * it as a secret that begins there needs.
+ * Only the part that is shown is examined, and as much after it as a secret that begins
+ * there needs.
  */
-static char *
-quote(const char *words, const CognitoServer *server)
+char *
+aws_error_quote(const char *words, const char *const *secrets, int nsecrets)
 {
-	char *seen = pnstrdup(words, MAX_QUOTED + Max(secret_length(server->secret_access_key),
-												  secret_length(server->session_token)));
-	char *text = pstrdup(seen);
+	size_t longest = 0;
+	char  *seen;
+	char  *text;
 
-	mask(text, seen, server->secret_access_key);
-	mask(text, seen, server->session_token);
+	for (int i = 0; i < nsecrets; i++)
+		if (secrets[i] != NULL)
+			longest = Max(longest, strlen(secrets[i]));
+	seen = pnstrdup(words, MAX_QUOTED + longest);
+	text = pstrdup(seen);
+
+	for (int i = 0; i < nsecrets; i++)
+		mask(text, seen, secrets[i]);
 	clip(text);
 
 	if (GetDatabaseEncoding() != PG_UTF8 ||
@@ -409,6 +421,16 @@ quote(const char *words, const CognitoServer *server)
 		reduce_to_ascii(text);
 	replace_deceptive(text);
 	return text;
+}
+
+/* Return a text of the service without secrets, which services quote from requests. */
+static char *
+quote(const char *words, const CognitoServer *server)
+{
+	const char *secrets[] = {server->secret_access_key, server->session_token,
+							 server->replaced_secret, server->replaced_token};
+
+	return aws_error_quote(words, secrets, lengthof(secrets));
 }
 
 /* Return a name in a request, which is valid UTF-8, without deceptive characters. */
@@ -504,6 +526,17 @@ find_not_found_rule(const AwsError *error, const AwsCall *call, const char **nam
 static const char *
 find_hint(const AwsError *error, const AwsCall *call, const ErrorText *text)
 {
+	const CognitoServer *server = call->server;
+
+	if (server->provider != NULL &&
+		(error->kind == AWS_ERROR_CREDENTIALS || error->kind == AWS_ERROR_EXPIRED))
+		return psprintf("SELECT * FROM cognito_credentials(%s) shows where they come from.",
+						quote_literal_cstr(server->name));
+	if (error->kind == AWS_ERROR_DENIED && server->provider != NULL)
+		return psprintf("Allow the action %s:%s in the IAM policy of the credentials that "
+						"cognito_credentials(%s) shows.",
+						call->operation->service->prefix, call->operation->name,
+						quote_literal_cstr(server->name));
 	if (error->kind == AWS_ERROR_DENIED)
 		return psprintf("Allow the action %s:%s in the IAM policy of the access key.",
 						call->operation->service->prefix, call->operation->name);

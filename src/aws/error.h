@@ -42,6 +42,19 @@ typedef struct AwsError
  */
 extern bool aws_error_of(HttpRequest *http, AwsError *error);
 
+/*
+ * Return the kind of a response that is not 200, from its status, type and message,
+ * which may be NULL.
+ */
+extern AwsErrorKind aws_error_kind(long status, const char *type, const char *message);
+
+/*
+ * Return a text of the service as it may be shown in an error: with the secrets, which
+ * may be NULL, masked, without deceptive characters, clipped, and reduced to ASCII
+ * where this database cannot hold the rest.
+ */
+extern char *aws_error_quote(const char *words, const char *const *secrets, int nsecrets);
+
 /* Raise the error of a request that was retried this many times. */
 extern void aws_error_raise(const AwsError *error, const AwsCall *call, HttpRequest *http,
 							int retries) pg_attribute_noreturn();

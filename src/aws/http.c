@@ -1,6 +1,6 @@
 /*
  * http.c
- *		GET and POST requests on libcurl's multi interface, waited for with the latch.
+ *		Requests on libcurl's multi interface, waited for with the latch.
  *
  * libcurl passes to two callbacks which sockets to watch and when to call it next.
  * The callbacks only store that, because no error may be raised inside them;
@@ -744,19 +744,31 @@ set_certificates(HttpRequest *request)
 	set_option(request, PROXY_CAPATH, NULL);
 }
 
+/* Set the method and the body of a message; a PUT has an empty body. */
+static void
+set_method(HttpRequest *request, const HttpMessage *message)
+{
+	if (message->method != NULL && strcmp(message->method, "GET") == 0)
+	{
+		set_option(request, CUSTOMREQUEST, NULL);
+		set_option(request, HTTPGET, 1L);
+		return;
+	}
+	set_option(request, CUSTOMREQUEST, message->method);
+	set_option(request, POSTFIELDSIZE_LARGE, (curl_off_t) message->length);
+	set_option(request, COPYPOSTFIELDS, message->body != NULL ? message->body : "");
+}
+
 /* Set the options of a message; return false without memory. */
 static bool
 set_message(HttpRequest *request, const HttpMessage *message)
 {
 	set_option(request, URL, message->url);
-	/* Requests to a loopback address ignore the proxy of the environment. */
+	/* Requests to this machine ignore the proxy of the environment. */
 	set_option(request, NOPROXY, message->direct ? "*" : NULL);
 	set_option(request, CONNECTTIMEOUT_MS, (long) message->connect_timeout);
 	set_option(request, TIMEOUT_MS, (long) message->request_timeout);
-	set_option(request, POSTFIELDSIZE_LARGE, (curl_off_t) message->length);
-	set_option(request, COPYPOSTFIELDS, message->body);
-	if (message->body == NULL)
-		set_option(request, HTTPGET, 1L);
+	set_method(request, message);
 	set_certificates(request);
 	return set_headers(request, message->headers) && request->options_valid;
 }
@@ -822,6 +834,14 @@ http_retry_after(const HttpRequest *request)
 
 	curl_easy_getinfo(request->easy, CURLINFO_RETRY_AFTER, &seconds);
 	return (long) Min(seconds, LONG_MAX);
+}
+
+time_t
+http_date(const HttpRequest *request)
+{
+	const char *date = http_header(request, "date");
+
+	return date != NULL ? curl_getdate(date, NULL) : -1;
 }
 
 const char *

@@ -1,6 +1,6 @@
 /*
  * http.h
- *		GET and POST requests on libcurl's multi interface.  They are waited for on the
+ *		Requests on libcurl's multi interface.  They are waited for on the
  *		backend's latch, so that a cancel takes effect at once.
  *
  * Connections belong to the session, are kept between requests, and count among the
@@ -18,6 +18,8 @@
 #include "postgres.h"
 
 #include "nodes/pg_list.h"
+
+#include <time.h>
 
 /* The largest response that is read, and the largest size of its header lines, in bytes */
 #define HTTP_MAX_RESPONSE (32 * 1024 * 1024)
@@ -49,9 +51,10 @@ typedef enum HttpOutcome
 typedef struct HttpMessage
 {
 	const char *url;
-	bool        direct;          /* never through a proxy */
-	List       *headers;         /* of char *, each "name: value" */
-	const char *body;            /* of a POST request; NULL for a GET request */
+	const char *method;  /* GET or PUT, without a body; NULL for POST */
+	bool        direct;  /* never through a proxy */
+	List       *headers; /* of char *, each "name: value" */
+	const char *body;
 	size_t      length;          /* of the body, in bytes */
 	int         connect_timeout; /* in milliseconds */
 	int         request_timeout; /* in milliseconds, connecting included */
@@ -90,6 +93,7 @@ extern long        http_status(const HttpRequest *request);
 extern const char *http_body(const HttpRequest *request, size_t *length);     /* NUL-terminated */
 extern const char *http_header(const HttpRequest *request, const char *name); /* or NULL */
 extern long        http_retry_after(const HttpRequest *request);              /* in seconds, or 0 */
+extern time_t      http_date(const HttpRequest *request);        /* the header, or -1 */
 extern const char *http_error(const HttpRequest *request);       /* libcurl's message, or "" */
 extern const char *http_phase(const HttpRequest *request);       /* the phase that it reached */
 extern int         http_connections(const HttpRequest *request); /* opened for it */

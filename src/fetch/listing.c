@@ -202,10 +202,11 @@ static void
 append_rows(ListingState *state, const ListingPart *part, const AwsRequest *request,
 			const cJSON *items)
 {
-	Row                  row = {.arg = part->arg,
-								.request = request,
-								.server_name = state->server->name,
-								.key = state->listing->key};
+	const void *arg = state->listing->row_arg != NULL ? state->listing->row_arg : part->arg;
+	Row         row = {.arg = arg,
+					   .request = request,
+					   .server_name = state->server->name,
+					   .key = state->listing->key};
 	ErrorContextCallback context = {
 		.previous = error_context_stack, .callback = row_error_context, .arg = &row};
 	const cJSON *item;

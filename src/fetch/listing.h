@@ -36,6 +36,7 @@ typedef struct Listing
 	const char  *function;  /* name of the SQL function, for progress messages */
 	const char  *noun;      /* plural of the items, for progress messages */
 	RowMaker     make_row;  /* sets the columns of an item's row */
+	void        *row_arg;   /* argument of make_row; NULL: that of the part */
 
 	/* The type of the error for a part that does not exist and so has no items; may be NULL. */
 	const char *missing;

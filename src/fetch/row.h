@@ -24,7 +24,7 @@
 typedef struct Row
 {
 	const cJSON *item;
-	const void  *arg;    /* of the ListingPart */
+	const void  *arg;    /* of the Listing or the ListingPart */
 	Datum       *values; /* of the columns */
 	bool        *nulls;  /* initially all true */
 

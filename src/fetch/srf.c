@@ -10,6 +10,7 @@
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
+#include "credentials/credentials.h"
 #include "fetch/srf.h"
 
 bool srf_offline;
@@ -71,8 +72,14 @@ srf_max_rows_arg(FunctionCallInfo fcinfo, int number)
 CognitoServer *
 srf_open(const char *server_name, PoolKind pool, const char *pool_id, bool writes)
 {
+	CognitoServer *server;
+
 	if (!srf_offline)
-		return server_open(server_name, pool, pool_id);
+	{
+		server = server_open(server_name, pool, pool_id);
+		credentials_attach(server);
+		return server;
+	}
 	if (writes)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("cannot write to Cognito while cognito_srf.offline is on")));

@@ -43,7 +43,8 @@ extern char *srf_pool_arg(FunctionCallInfo fcinfo, int number);
 extern int64 srf_max_rows_arg(FunctionCallInfo fcinfo, int number);
 
 /*
- * Open a server as server_open does, to be closed with server_close.  While
+ * Open a server as server_open does, with its provider of credentials if it has one, to
+ * be closed with server_close.  While
  * cognito_srf.offline is on, raise 55000 if the call writes; otherwise raise a WARNING
  * that it returns no rows, and return NULL.
  */

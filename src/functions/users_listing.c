@@ -110,13 +110,19 @@ set_attributes(Row *row)
 }
 
 void
-users_make_row(Row *row)
+users_set_fields(Row *row)
 {
 	row_text(row, USER_USERNAME, "Username");
 	row_text(row, USER_STATUS, "UserStatus");
 	row_boolean(row, USER_ENABLED, "Enabled");
 	row_timestamp(row, USER_CREATED_AT, "UserCreateDate");
 	row_timestamp(row, USER_UPDATED_AT, "UserLastModifiedDate");
+}
+
+void
+users_make_row(Row *row)
+{
+	users_set_fields(row);
 	set_attributes(row);
 }
 
@@ -172,9 +178,8 @@ is_in_partition(const cJSON *user, const void *arg)
 	return sub[0] == partition->digit;
 }
 
-/* Return the partition of the users whose sub starts with a digit. */
-static ListingPart *
-make_partition(const CognitoServer *server, char digit)
+ListingPart *
+users_partition_part(const CognitoServer *server, char digit)
 {
 	char          prefix[] = {digit, '\0'};
 	SubPartition *partition = palloc(sizeof(SubPartition));
@@ -198,7 +203,7 @@ make_partitions(const void *arg)
 	List *parts = NIL;
 
 	for (const char *digit = HEX_DIGITS; *digit != '\0'; digit++)
-		parts = lappend(parts, make_partition(arg, *digit));
+		parts = lappend(parts, users_partition_part(arg, *digit));
 	return parts;
 }
 

@@ -22,13 +22,15 @@ typedef enum UserColumn
 	USER_ENABLED,
 	USER_CREATED_AT,
 	USER_UPDATED_AT,
-	USER_ATTRIBUTES
+	USER_ATTRIBUTES,
+	USER_COLUMNS /* their number */
 } UserColumn;
 
 extern const Listing users_listing;
 
-/* Set the columns of a user; a RowMaker. */
+/* Set the columns of a user; a RowMaker.  users_set_fields leaves out email and attributes. */
 extern void users_make_row(Row *row);
+extern void users_set_fields(Row *row);
 
 /*
  * Return the part of users_listing that is a whole user pool, or, if a filter is
@@ -37,6 +39,12 @@ extern void users_make_row(Row *row);
  */
 extern ListingPart *users_pool_part(const CognitoServer *server);
 extern ListingPart *users_filter_part(const CognitoServer *server, const char *filter);
+
+/*
+ * Return the partition of the users whose sub starts with a lower-case hexadecimal
+ * digit.  Raise HV000 while it is listed for a user without such a sub.
+ */
+extern ListingPart *users_partition_part(const CognitoServer *server, char digit);
 
 /* Return the value of an attribute of a user of a reply, in UTF-8; NULL if it is missing. */
 extern const char *users_attribute(const cJSON *user, const char *name);

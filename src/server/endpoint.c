@@ -27,22 +27,44 @@ typedef struct UrlParts
 	char port[MAX_PORT + 1]; /* empty for the scheme's default */
 } UrlParts;
 
+/* Convert a host of a URL to an IPv6 address; return false if it is none. */
+static bool
+parse_ipv6(const char *host, struct in6_addr *address)
+{
+	char text[INET6_ADDRSTRLEN + 2];
+
+	strlcpy(text, host[0] == '[' ? host + 1 : host, sizeof(text));
+	text[strcspn(text, "]")] = '\0';
+	return inet_pton(AF_INET6, text, address) == 1;
+}
+
 /* Return true if a host, as libcurl normalizes it, is a loopback address. */
 static bool
 is_loopback(const char *host)
 {
 	struct in_addr  v4;
 	struct in6_addr v6;
-	char            address[INET6_ADDRSTRLEN + 2];
 
 	if (pg_strcasecmp(host, "localhost") == 0)
 		return true;
 	if (inet_pton(AF_INET, host, &v4) == 1)
 		return (ntohl(v4.s_addr) >> 24) == 127;
+	return parse_ipv6(host, &v6) && IN6_IS_ADDR_LOOPBACK(&v6);
+}
 
-	strlcpy(address, host[0] == '[' ? host + 1 : host, sizeof(address));
-	address[strcspn(address, "]")] = '\0';
-	return inet_pton(AF_INET6, address, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+/* Return true if a host, as libcurl normalizes it, is one of a list of addresses. */
+static bool
+is_one_of(const char *host, const char *const *addresses)
+{
+	struct in6_addr v6;
+	struct in6_addr other;
+
+	for (; *addresses != NULL; addresses++)
+		if (strcmp(host, *addresses) == 0 ||
+			(parse_ipv6(host, &v6) && parse_ipv6(*addresses, &other) &&
+			 memcmp(&v6, &other, sizeof(v6)) == 0))
+			return true;
+	return false;
 }
 
 /* Copy a part of a URL, truncated to the size.  Return its length, or -1 if there is none. */
@@ -83,7 +105,6 @@ static const char *
 split_url(CURLU *url, const char *text, UrlParts *parts)
 {
 	CURLUcode result = curl_url_set(url, CURLUPART_URL, text, CURLU_NON_SUPPORT_SCHEME);
-	char      path[2];
 	int       host_length;
 
 	memset(parts, 0, sizeof(UrlParts));
@@ -98,9 +119,6 @@ split_url(CURLU *url, const char *text, UrlParts *parts)
 		return "It must not contain a zone of an IPv6 address.";
 	if (has_part(url, CURLUPART_USER) || has_part(url, CURLUPART_PASSWORD))
 		return "It must not contain a user name or a password.";
-	if (copy_part(url, CURLUPART_PATH, path, sizeof(path)) != 1 || has_part(url, CURLUPART_QUERY) ||
-		has_part(url, CURLUPART_FRAGMENT))
-		return "It must not contain a path, a query or a fragment.";
 	if (host_length > MAX_HOST_NAME)
 		return "The host name must not be longer than 253 characters.";
 
@@ -110,31 +128,45 @@ split_url(CURLU *url, const char *text, UrlParts *parts)
 	return NULL;
 }
 
+/* Return NULL, or what is wrong with a URL that has more than a host and a port. */
+static const char *
+check_end(CURLU *url)
+{
+	char path[2];
+
+	if (copy_part(url, CURLUPART_PATH, path, sizeof(path)) != 1 || has_part(url, CURLUPART_QUERY) ||
+		has_part(url, CURLUPART_FRAGMENT))
+		return "It must not contain a path, a query or a fragment.";
+	return NULL;
+}
+
 /* Return NULL, or what is wrong with the scheme or the host of a URL. */
 static const char *
-check_scheme(const UrlParts *parts)
+check_scheme(const UrlParts *parts, const char *const *addresses)
 {
 	if (strcmp(parts->scheme, "https") == 0)
 		return NULL;
-	if (strcmp(parts->scheme, "http") != 0 || !is_loopback(parts->host))
+	if (strcmp(parts->scheme, "http") != 0 ||
+		(!is_loopback(parts->host) && !is_one_of(parts->host, addresses)))
 		return "It must begin with https://, or with http:// for a loopback address.";
 	return NULL;
 }
 
-/* Return an endpoint, palloc'd with its strings. */
+/* Return an endpoint, palloc'd with its strings; its URL is made of the parts if it is NULL. */
 static const Endpoint *
-make_endpoint(const char *scheme, const char *host, const char *port)
+make_endpoint(const char *scheme, const char *host, const char *port, const char *url)
 {
 	Endpoint *endpoint = palloc(sizeof(Endpoint));
 
 	endpoint->host = psprintf("%s%s%s", host, port[0] != '\0' ? ":" : "", port);
-	endpoint->url = psprintf("%s://%s/", scheme, endpoint->host);
+	endpoint->url = url != NULL ? url : psprintf("%s://%s/", scheme, endpoint->host);
 	endpoint->is_plain_http = strcmp(scheme, "http") == 0;
 	return endpoint;
 }
 
 const char *
-endpoint_parse(const char *text, const Endpoint **endpoint)
+endpoint_parse_local(const char *text, bool has_path, const char *const *addresses,
+					 const Endpoint **endpoint)
 {
 	CURLU      *url = curl_url();
 	UrlParts    parts;
@@ -143,17 +175,31 @@ endpoint_parse(const char *text, const Endpoint **endpoint)
 	if (url == NULL)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 	problem = split_url(url, text, &parts);
+	if (problem == NULL && !has_path)
+		problem = check_end(url);
 	curl_url_cleanup(url);
 
 	if (problem == NULL)
-		problem = check_scheme(&parts);
+		problem = check_scheme(&parts, addresses);
 	if (problem == NULL)
-		*endpoint = make_endpoint(parts.scheme, parts.host, parts.port);
+		*endpoint =
+			make_endpoint(parts.scheme, parts.host, parts.port, has_path ? pstrdup(text) : NULL);
 	return problem;
 }
 
-const Endpoint *
-endpoint_of_host(const char *host)
+const char *
+endpoint_parse(const char *text, const Endpoint **endpoint)
 {
-	return make_endpoint("https", host, "");
+	static const char *const none[] = {NULL};
+
+	return endpoint_parse_local(text, false, none, endpoint);
+}
+
+const Endpoint *
+endpoint_of_service(const char *prefix, const char *region)
+{
+	bool china = strncmp(region, "cn-", strlen("cn-")) == 0;
+
+	return make_endpoint(
+		"https", psprintf("%s.%s.amazonaws.com%s", prefix, region, china ? ".cn" : ""), "", NULL);
 }

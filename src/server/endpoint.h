@@ -22,7 +22,15 @@ typedef struct Endpoint
  */
 extern const char *endpoint_parse(const char *text, const Endpoint **endpoint);
 
-/* Return the endpoint of a host with TLS, palloc'd in the current memory context. */
-extern const Endpoint *endpoint_of_host(const char *host);
+/*
+ * Do the same for a service beside this machine: http:// is also allowed for a list of
+ * addresses, which ends with NULL.  The URL may have a path and a query, which the
+ * endpoint keeps, if has_path is true.
+ */
+extern const char *endpoint_parse_local(const char *text, bool has_path,
+										const char *const *addresses, const Endpoint **endpoint);
+
+/* Return AWS's endpoint of a service in a region, palloc'd in the current memory context. */
+extern const Endpoint *endpoint_of_service(const char *prefix, const char *region);
 
 #endif

@@ -35,6 +35,9 @@
 
 #define CLIENT_IDS_PROBLEM "It must be a list of app client ids, such as 'id1, id2', or only '*'."
 
+/* The longest path and name of a role */
+#define MAX_ROLE (512 + 64)
+
 #define LOWER_LETTERS "abcdefghijklmnopqrstuvwxyz"
 
 /* The characters of the class \w in service models */
@@ -59,6 +62,7 @@ typedef struct Option
 	int         max;     /* likewise */
 	int         initial; /* the default of an integer, a time or a boolean */
 	StringRule  rule;    /* of a string */
+	const char *example; /* of a time */
 } Option;
 
 #define FIELD(name) .offset = offsetof(CognitoServer, name)
@@ -70,9 +74,8 @@ check_not_empty(const char *value)
 	return value[0] == '\0' ? "It must not be empty." : NULL;
 }
 
-/* Accept a key or a token, which becomes a part of a header line, a StringRule. */
-static const char *
-check_credential(const char *value)
+const char *
+option_check_credential(const char *value)
 {
 	for (const char *c = value; *c != '\0'; c++)
 		if (*c <= ' ' || *c > '~')
@@ -159,12 +162,68 @@ check_issuer(const char *value)
 	return check_not_empty(value);
 }
 
+/* Accept the name of a credential source, a StringRule. */
+static const char *
+check_source(const char *value)
+{
+	static const char *const sources[] = {"environment", "web_identity", "container", "instance",
+										  "chain"};
+
+	for (size_t i = 0; i < lengthof(sources); i++)
+		if (strcmp(value, sources[i]) == 0)
+			return NULL;
+	return "It must be environment, web_identity, container, instance, or chain.";
+}
+
+/* Return true if a text has a length, and only letters of what models call \w and others. */
+static bool
+consists_of(const char *text, const char *others, size_t min, size_t max)
+{
+	size_t length = strlen(text);
+
+	for (const char *c = text; *c != '\0'; c++)
+		if (strchr(WORD_LETTERS, *c) == NULL && strchr(others, *c) == NULL)
+			return false;
+	return length >= min && length <= max;
+}
+
+const char *
+option_check_role(const char *value)
+{
+	int name = 0;
+
+	(void) sscanf(value, "arn:%*[a-z-]:iam::%*12[0-9]:role/%n", &name);
+	if (name == 0 || !consists_of(value + name, "/+=,.@-", 1, MAX_ROLE))
+		return "A role is written like arn:aws:iam::123456789012:role/name.";
+	return NULL;
+}
+
+/* Accept STS's form of an external id, a StringRule. */
+static const char *
+check_external_id(const char *value)
+{
+	if (!consists_of(value, "+=,.@:/-", 2, 1224))
+		return "It must consist of 2 to 1224 letters, digits, and characters of \"_+=,.@:/-\".";
+	return NULL;
+}
+
+/* Accept STS's form of a role session's name, a StringRule. */
+static const char *
+check_session_name(const char *value)
+{
+	if (!consists_of(value, "+=,.@-", 2, 64))
+		return "It must consist of 2 to 64 letters, digits, and characters of \"_+=,.@-\".";
+	return NULL;
+}
+
 /* The default of a string or an endpoint is NULL. */
 static const Option options_table[] = {
-	{"aws_access_key_id", CREDENTIAL, OPTION_TEXT, FIELD(access_key_id), .rule = check_credential},
+	{"aws_access_key_id", CREDENTIAL, OPTION_TEXT, FIELD(access_key_id),
+	 .rule = option_check_credential},
 	{"aws_secret_access_key", CREDENTIAL, OPTION_TEXT, FIELD(secret_access_key),
-	 .rule = check_credential},
-	{"aws_session_token", CREDENTIAL, OPTION_TEXT, FIELD(session_token), .rule = check_credential},
+	 .rule = option_check_credential},
+	{"aws_session_token", CREDENTIAL, OPTION_TEXT, FIELD(session_token),
+	 .rule = option_check_credential},
 	{"api_key_id", CREDENTIAL, OPTION_TEXT, FIELD(vault_secret_name), .rule = check_not_empty},
 	{"region", ON_SERVER, OPTION_TEXT, FIELD(region), .rule = check_region},
 	{"user_pool_id", ON_SERVER, OPTION_TEXT, FIELD(user_pool_id), .rule = check_user_pool},
@@ -172,8 +231,18 @@ static const Option options_table[] = {
 	 .rule = check_identity_pool},
 	{"endpoint_url", ON_SERVER, OPTION_ENDPOINT, FIELD(endpoint)},
 	{"identity_endpoint_url", ON_SERVER, OPTION_ENDPOINT, FIELD(identity_endpoint)},
-	{"connect_timeout", ON_SERVER, OPTION_TIME, FIELD(connect_timeout), 1, INT_MAX, 10 * 1000},
-	{"request_timeout", ON_SERVER, OPTION_TIME, FIELD(request_timeout), 1, INT_MAX, 30 * 1000},
+	{"credential_source", ON_SERVER, OPTION_TEXT, FIELD(credential_source), .rule = check_source},
+	{"role_arn", ON_SERVER, OPTION_TEXT, FIELD(role_arn), .rule = option_check_role},
+	{"external_id", ON_SERVER, OPTION_TEXT, FIELD(external_id), .rule = check_external_id},
+	{"role_session_name", ON_SERVER, OPTION_TEXT, FIELD(role_session_name),
+	 .rule = check_session_name},
+	{"role_duration", ON_SERVER, OPTION_TIME, FIELD(role_duration), 15 * 60 * 1000,
+	 12 * 60 * 60 * 1000, 60 * 60 * 1000, .example = "1h or 15min"},
+	{"sts_endpoint_url", ON_SERVER, OPTION_ENDPOINT, FIELD(sts_endpoint)},
+	{"connect_timeout", ON_SERVER, OPTION_TIME, FIELD(connect_timeout), 1, INT_MAX, 10 * 1000,
+	 .example = "10s or 500ms"},
+	{"request_timeout", ON_SERVER, OPTION_TIME, FIELD(request_timeout), 1, INT_MAX, 30 * 1000,
+	 .example = "10s or 500ms"},
 	{"max_retries", ON_SERVER, OPTION_INT, FIELD(max_retries), 0, 100, 8},
 	{"max_concurrent_requests", ON_SERVER, OPTION_INT, FIELD(max_concurrent_requests), 1, 64, 1},
 	{"max_requests_per_second", ON_SERVER, OPTION_INT, FIELD(max_requests_per_second), 1, 100000,
@@ -226,8 +295,8 @@ parse_time(const Option *option, const char *value)
 	if (!is_time || milliseconds < option->min || milliseconds > option->max)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("invalid value for option \"%s\"", option->name),
-						errdetail("It must be a time from 1 ms to %d ms, such as 10s or 500ms.",
-								  option->max),
+						errdetail("It must be a time from %d ms to %d ms, such as %s.", option->min,
+								  option->max, option->example),
 						errhint("Valid units are \"us\", \"ms\", \"s\", \"min\", \"h\", and "
 								"\"d\"; a number without a unit is in seconds."),
 						errhidestmt(true)));
@@ -357,11 +426,24 @@ options_read_credentials(List *options, bool required, CognitoServer *server)
 bool
 options_have_plain_http(const CognitoServer *server)
 {
-	const Endpoint *user_pools = server->endpoint;
-	const Endpoint *identity_pools = server->identity_endpoint;
+	const Endpoint *endpoints[] = {server->endpoint, server->identity_endpoint,
+								   server->sts_endpoint};
 
-	return (user_pools != NULL && user_pools->is_plain_http) ||
-		   (identity_pools != NULL && identity_pools->is_plain_http);
+	for (size_t i = 0; i < lengthof(endpoints); i++)
+		if (endpoints[i] != NULL && endpoints[i]->is_plain_http)
+			return true;
+	return false;
+}
+
+void
+options_check_source(const CognitoServer *server)
+{
+	if (server->credential_source != NULL && server->access_key_id != NULL)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("options \"credential_source\" and \"aws_access_key_id\" exclude "
+							   "each other"),
+						errhint("Keep access keys in user mappings, which replace the source."),
+						errhidestmt(true)));
 }
 
 void
@@ -391,7 +473,7 @@ option_check_argument(const char *name, const char *value)
 void
 option_check_secret(const char *secret, const char *server_name)
 {
-	const char *problem = check_credential(secret);
+	const char *problem = option_check_credential(secret);
 
 	if (problem != NULL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -471,6 +553,22 @@ check_keys(const CognitoServer *server)
 		reject_value("jwks", problem);
 }
 
+/*
+ * Raise an error for a credential source, which is the machine's identity, unless a
+ * superuser decides on it.  Every change of the server is checked: nobody else may
+ * redirect its requests.
+ */
+static void
+check_source_right(const CognitoServer *server)
+{
+	if (server->credential_source != NULL && !superuser())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for option \"credential_source\""),
+				 errdetail("Only superusers may create or alter a server that has this option."),
+				 errhidestmt(true)));
+}
+
 /* Warn of the id of a pool that does not begin with the region and a separator. */
 static void
 warn_of_other_region(const char *option, const char *region, const char *id, char separator)
@@ -515,6 +613,8 @@ cognito_fdw_validator(PG_FUNCTION_ARGS)
 	(void) options_read_credentials(options, catalog == UserMappingRelationId, &server);
 	if (catalog == ForeignServerRelationId)
 	{
+		check_source_right(&server);
+		options_check_source(&server);
 		warn_of_readable_secret(&server);
 		warn_of_plain_http(&server);
 		warn_of_other_region("user_pool_id", server.region, server.user_pool_id, '_');

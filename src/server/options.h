@@ -47,11 +47,21 @@ extern bool options_read_credentials(List *options, bool required, CognitoServer
 /* Return true if one of the endpoints of a server is without TLS. */
 extern bool options_have_plain_http(const CognitoServer *server);
 
+/* Raise 22023 for a server that has both a credential source and credentials. */
+extern void options_check_source(const CognitoServer *server);
+
 /* Overwrite all values with zeros. */
 extern void options_wipe(List *options);
 
 /* Raise 22023 unless the argument of the same name as an option has the form of its values. */
 extern void option_check_argument(const char *name, const char *value);
+
+/*
+ * Return NULL for a key or a token that can be a part of a header line, or for the ARN
+ * of a role; or else what is wrong with it, as a constant sentence.
+ */
+extern const char *option_check_credential(const char *value);
+extern const char *option_check_role(const char *value);
 
 /* Raise 22023 unless a server's secret from Vault can be a secret access key. */
 extern void option_check_secret(const char *secret, const char *server_name);

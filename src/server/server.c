@@ -26,6 +26,7 @@ typedef struct ServerCleanup
 	CognitoServer        *server;
 	List                 *server_options;
 	List                 *mapping_options;
+	char                 *vault_secret; /* or NULL */
 	MemoryContextCallback release;
 } ServerCleanup;
 
@@ -36,9 +37,8 @@ release(void *arg)
 	ServerCleanup *cleanup = arg;
 	CognitoServer *server = cleanup->server;
 
-	if (server->secret_access_key != NULL)
-		OPENSSL_cleanse(unconstify(char *, server->secret_access_key),
-						strlen(server->secret_access_key));
+	if (cleanup->vault_secret != NULL)
+		OPENSSL_cleanse(cleanup->vault_secret, strlen(cleanup->vault_secret));
 	options_wipe(cleanup->server_options);
 	options_wipe(cleanup->mapping_options);
 	if (server->session != NULL)
@@ -217,11 +217,12 @@ find_vault_reader(const ForeignServer *catalog, const UserMapping *mapping)
 
 /* Set the secret from Vault, which the server or a user mapping names. */
 static void
-read_vault(CognitoServer *server, const ForeignServer *catalog, const UserMapping *mapping)
+read_vault(ServerCleanup *cleanup, const ForeignServer *catalog, const UserMapping *mapping)
 {
-	Oid         reader = find_vault_reader(catalog, mapping);
-	const char *server_name = quote_identifier(server->name);
-	const char *alternative;
+	CognitoServer *server = cleanup->server;
+	Oid            reader = find_vault_reader(catalog, mapping);
+	const char    *server_name = quote_identifier(server->name);
+	const char    *alternative;
 
 	if (mapping != NULL && OidIsValid(mapping->userid))
 		alternative = psprintf("To use the credentials of PUBLIC or of the server instead, "
@@ -233,24 +234,59 @@ read_vault(CognitoServer *server, const ForeignServer *catalog, const UserMappin
 					 "the server: ALTER SERVER %s OWNER TO ...;",
 					 server_name);
 
-	server->secret_access_key =
+	cleanup->vault_secret =
 		vault_secret(server->vault_secret_name, reader, server->name, alternative);
-	option_check_secret(server->secret_access_key, server->name);
+	option_check_secret(cleanup->vault_secret, server->name);
+	server->secret_access_key = cleanup->vault_secret;
 }
 
-/* Set the credentials from the user mapping if there is one, and else from the server. */
+/*
+ * Raise an error unless a superuser owns a server with a credential source.  Its owner
+ * chooses the endpoints, and could have the machine's identity sign any request to them.
+ */
+static void
+check_source_owner(const CognitoServer *server, Oid owner)
+{
+	if (superuser_arg(owner))
+		return;
+
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied for the credential source of server \"%s\"", server->name),
+			 errdetail("The server is owned by role \"%s\", which is not a superuser.",
+					   GetUserNameFromId(owner, false)),
+			 errhint("Use a user mapping, or make a superuser the owner of the server: "
+					 "ALTER SERVER %s OWNER TO ...;",
+					 quote_identifier(server->name))));
+}
+
+/*
+ * Set the credentials from the user mapping if there is one, and else from the server.
+ * A mapping replaces all credentials of the server, their source and role included.
+ */
 static void
 resolve_credentials(ServerCleanup *cleanup, const ForeignServer *catalog)
 {
 	CognitoServer *server = cleanup->server;
 	UserMapping   *mapping = find_user_mapping(catalog);
+	bool           found;
 
+	server->uses_mapping = mapping != NULL;
 	cleanup->mapping_options = mapping != NULL ? mapping->options : NIL;
-	if (!options_read_credentials(mapping != NULL ? mapping->options : catalog->options,
-								  mapping != NULL, server))
+	found = options_read_credentials(mapping != NULL ? mapping->options : catalog->options,
+									 mapping != NULL, server);
+	if (mapping != NULL)
+	{
+		server->credential_source = NULL;
+		server->role_arn = NULL;
+	}
+	options_check_source(server);
+	if (server->credential_source != NULL)
+		check_source_owner(server, catalog->owner);
+	else if (!found)
 		reject_no_credentials(catalog);
 	if (server->vault_secret_name != NULL)
-		read_vault(server, catalog, mapping);
+		read_vault(cleanup, catalog, mapping);
 }
 
 /*

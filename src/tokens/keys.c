@@ -271,7 +271,8 @@ keys_verify(const KeySet *keys, const Key *key, const char *text, size_t length,
 }
 
 /* Only for messages: nothing is sent that a service model describes. */
-static const AwsOperation get_keys = {&aws_user_pools, "jwks.json", POOL_USER, {NULL}};
+static const AwsOperation get_keys = {
+	&aws_user_pools, "jwks.json", POOL_USER, {NULL}, AWS_OPERATION};
 
 void
 keys_reject_fetch(const char *server_name, const char *detail)
@@ -291,6 +292,7 @@ request_keys(const CognitoServer *server)
 	const Endpoint *endpoint = aws_endpoint(server, &aws_user_pools);
 	HttpRequest    *request = http_create();
 	HttpMessage     message = {
+			.method = "GET",
 			.url = psprintf("%s%s/.well-known/jwks.json", endpoint->url, server->user_pool_id),
 			.direct = endpoint->is_plain_http,
 			.connect_timeout = server->connect_timeout,

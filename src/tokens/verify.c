@@ -55,9 +55,9 @@ typedef struct Verifier
 	const Key    *key;    /* of the last valid token, or NULL */
 	char         *header; /* of that token; in the keys' context */
 	size_t        header_length;
-	double        requested_at; /* when the last request for keys ended, in clock_now's milliseconds */
+	double        requested_at; /* end of the last request for keys, in clock_now's milliseconds */
 	bool          fetch_failed; /* that request did */
-	ValidToken   *valid;      /* the last valid token, or NULL */
+	ValidToken   *valid;        /* the last valid token, or NULL */
 } Verifier;
 
 static HTAB *verifiers;
@@ -149,11 +149,13 @@ make_rules(const CognitoServer *server)
 					 "'...');  The value is a list of app client ids, or '*' for all app clients "
 					 "of the user pool.",
 					 quote_identifier(server->name))));
-	return (JwtRules){.client_ids = pstrdup(server->app_client_ids),
-					  .issuer = server->token_issuer != NULL
-									? pstrdup(server->token_issuer)
-									: psprintf("https://%s/%s", aws_host(server, &aws_user_pools),
-											   server->user_pool_id)};
+	return (JwtRules){
+		.client_ids = pstrdup(server->app_client_ids),
+		.issuer =
+			server->token_issuer != NULL
+				? pstrdup(server->token_issuer)
+				: psprintf("%s%s", endpoint_of_service(aws_user_pools.prefix, server->region)->url,
+						   server->user_pool_id)};
 }
 
 /*
@@ -198,8 +200,7 @@ read_server(Verifier *verifier, const char *name)
 	verifier->fetch_failed = false;
 
 	/* The server may change while it is read. */
-	verifier->hash =
-		GetSysCacheHashValue1(FOREIGNSERVEROID, ObjectIdGetDatum(verifier->serverid));
+	verifier->hash = GetSysCacheHashValue1(FOREIGNSERVEROID, ObjectIdGetDatum(verifier->serverid));
 	verifier->current = true;
 	server = server_open_public(name, POOL_USER);
 	context = AllocSetContextCreate(CurrentMemoryContext, "cognito verifier", ALLOCSET_SMALL_SIZES);

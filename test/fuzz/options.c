@@ -67,6 +67,8 @@ use_options(List *options)
 	if (fuzz_server.secret_access_key == NULL)
 		fuzz_server.secret_access_key = complete.secret_access_key;
 	fuzz_check(fuzz_server.connect_timeout > 0);
+	fuzz_server.credential_source = fuzz_server.role_arn =
+		NULL; /* they have a target of their own */
 	fuzz_call("cognito_groups", NIL);
 }
 

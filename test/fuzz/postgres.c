@@ -24,6 +24,7 @@
 #include "nodes/memnodes.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/datetime.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/json.h"
@@ -32,6 +33,7 @@
 
 #include <math.h>
 #include <sanitizer/asan_interface.h>
+#include <time.h>
 
 #include "aws/json.h"
 
@@ -225,22 +227,23 @@ AllocSetContextCreateInternal(MemoryContext parent, const char *name, Size minCo
 }
 
 void
-MemoryContextRegisterResetCallback(MemoryContext context, MemoryContextCallback *cb)
+MemoryContextRegisterResetCallback(MemoryContext context, MemoryContextCallback *callback)
 {
-	cb->next = context->reset_cbs;
-	context->reset_cbs = cb;
+	callback->next = context->reset_cbs;
+	context->reset_cbs = callback;
 }
 
 void
 MemoryContextReset(MemoryContext context)
 {
-	Chunk                 *anchor = &((Context *) context)->chunks;
-	MemoryContextCallback *callback;
+	Chunk *anchor = &((Context *) context)->chunks;
 
 	while (context->firstchild != NULL)
 		MemoryContextDelete(context->firstchild);
-	while ((callback = context->reset_cbs) != NULL)
+	while (context->reset_cbs != NULL)
 	{
+		MemoryContextCallback *callback = context->reset_cbs;
+
 		context->reset_cbs = callback->next;
 		callback->func(callback->arg);
 	}
@@ -260,6 +263,19 @@ MemoryContextDelete(MemoryContext context)
 	if (context->nextchild != NULL)
 		context->nextchild->prevchild = context->prevchild;
 	free(context);
+}
+
+/* Dates: what keys.c needs of the backend's own. */
+
+const int day_tab[2][13] = {{31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31, 0},
+							{31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31, 0}};
+
+int
+date2j(int year, int month, int day)
+{
+	struct tm date = {.tm_year = year - 1900, .tm_mon = month - 1, .tm_mday = day};
+
+	return (int) (timegm(&date) / SECS_PER_DAY) + UNIX_EPOCH_JDATE;
 }
 
 /* Errors */

@@ -36,6 +36,13 @@ CREATE USER MAPPING FOR CURRENT_USER SERVER bare;
 CREATE USER MAPPING FOR CURRENT_USER SERVER bare OPTIONS (aws_session_token 'T0KEN');
 \echo :SQLSTATE
 
+-- A credential source replaces static keys on the server
+CREATE SERVER s FOREIGN DATA WRAPPER cognito_wrapper OPTIONS (
+	credential_source 'chain', aws_access_key_id 'AKIAIOSFODNN7EXAMPLE', aws_secret_access_key 'S3CRET');
+\echo :SQLSTATE
+CREATE USER MAPPING FOR CURRENT_USER SERVER bare OPTIONS (credential_source 'chain');
+\echo :SQLSTATE
+
 -- Who keeps a secret where every role can read it is told so
 CREATE SERVER readable FOREIGN DATA WRAPPER cognito_wrapper OPTIONS (
 	aws_access_key_id 'AKIAIOSFODNN7EXAMPLE', aws_secret_access_key 'S3CRET');
@@ -87,6 +94,16 @@ FROM unnest(ARRAY['10s', '500ms', '2min', '250', '1.5s', '30', ' 1.5 ', '0.001',
 SELECT try_option('connect_timeout', '0');
 CREATE SERVER s FOREIGN DATA WRAPPER cognito_wrapper OPTIONS (request_timeout '10 seconds');
 SELECT value, try_option('max_retries', value) FROM unnest(ARRAY['0', '100', '101', '-1', '3s', 'many', '']) value;
+SELECT value, try_option('credential_source', value)
+FROM unnest(ARRAY['environment', 'web_identity', 'container', 'instance', 'chain', '', 'Chain', 'static']) value;
+SELECT value, try_option('role_arn', value)
+FROM unnest(ARRAY['arn:aws:iam::123456789012:role/reader', 'arn:aws-cn:iam::123456789012:role/team/a+=,.@-_b', 'arn:aws:iam::123456789012:role/', 'arn:aws:iam::123456789012:user/reader', 'arn:aws:iam::role/reader', 'arn:aws:sts::123456789012:role/reader', 'arn:aws:iam::1234567890123:role/reader', 'arn:aws:iam::123456789012:role/a b', 'reader', '']) value;
+SELECT length, try_option('role_arn', rpad('arn:aws:iam::123456789012:role/', length, 'a')) FROM unnest(ARRAY[607, 608]) length;
+SELECT value, try_option('external_id', value) FROM unnest(ARRAY['customer:17/x', 'ab', 'a', '', 'a b', 'ü1']) value;
+SELECT value, try_option('role_session_name', value) FROM unnest(ARRAY['a+=,.@-_b', 'a', '', 'a/b', repeat('a', 65)]) value;
+SELECT value, try_option('role_duration', value) FROM unnest(ARRAY['15min', '1h', '12h', '14min', '13h', '900', '']) value;
+SELECT value, try_option('sts_endpoint_url', value)
+FROM unnest(ARRAY['https://sts-fips.us-east-1.amazonaws.com', 'http://127.0.0.1:9229', '', 'http://169.254.169.254', 'http://example.com', 'https://host/path']) value;
 SELECT option, try_option(option, '') FROM unnest(ARRAY['aws_access_key_id', 'aws_secret_access_key', 'aws_session_token', 'api_key_id']) option;
 SELECT option, try_option(option, E'S3CRET\n') FROM unnest(ARRAY['aws_access_key_id', 'aws_secret_access_key', 'aws_session_token']) option;
 SELECT try_option('aws_session_token', 'S3CRÉT');

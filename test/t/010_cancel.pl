@@ -61,6 +61,14 @@ my @phases = (
 	{
 		name => 'retry_after',
 		fault => { error => 'TooManyRequestsException', headers => { 'Retry-After' => 60 } }
+	},
+	{
+		name => 'role',
+		options => {
+			role_arn => 'arn:aws:iam::123456789012:role/reader',
+			sts_endpoint_url => $bad->url
+		},
+		fault => { operation => 'AssumeRole', stall => 'response' }
 	});
 
 my $node = do
@@ -76,7 +84,8 @@ for my $phase (@phases)
 		endpoint_url => $phase->{endpoint},
 		max_retries => 0,
 		connect_timeout => '1s',
-		request_timeout => '1s');
+		request_timeout => '1s',
+		%{ $phase->{options} || {} });
 }
 
 my $watcher = Cognito::session($node);
@@ -122,7 +131,8 @@ sub begin_and_hang
 
 	$bad->create_server($node, $phase->{name},
 		endpoint_url => $phase->{endpoint},
-		max_retries => 100);
+		max_retries => 100,
+		%{ $phase->{options} || {} });
 	$bad->faults({ %{ $phase->{fault} }, times => -1 }) if $phase->{fault};
 	Cognito::begin($session, call($phase->{name}));
 	my $seen = wait_for_result(

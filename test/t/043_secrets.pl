@@ -19,19 +19,39 @@ my %secrets = (
 	mapping => 'hidden/in/MAPPING/bbbbbbbbbbbbbbbbbbbbb',
 	vault => 'hidden/in/VAULT/ccccccccccccccccccccccc',
 	token => 'hidden/as/TOKEN/ddddddddddddddddddddddd',
+	environment => 'hidden/in/ENVIRONMENT/ggggggggggggggggg',
+	web => 'hidden/in/WEB/hhhhhhhhhhhhhhhhhhhhhhhhh',
+	container => 'hidden/in/CONTAINER/iiiiiiiiiiiiiiiiiii',
+	issued => 'hidden/in/ISSUED/jjjjjjjjjjjjjjjjjjjjjj',
+	issued_token => 'hidden/in/ISSUED/TOKEN/kkkkkkkkkkkkkkkk',
 	mistaken => 'hidden/in/MISTAKE/eeeeeeeeeeeeeeeeeeee');
 my $planted = 'hidden/to/be/FOUND/ffffffffffffffffffff';
 
 my $cognito = Cognito->new;
+my $web_file = PostgreSQL::Test::Utils::tempdir() . '/web';
+append_to_file($web_file, $secrets{web});
+
+# The environment of the server process offers credentials of each kind.
+@ENV{qw(AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN)} =
+  ('AKIAENVIRONMENT', $secrets{environment}, $secrets{token});
+@ENV{qw(AWS_WEB_IDENTITY_TOKEN_FILE AWS_ROLE_ARN)} =
+  ($web_file, 'arn:aws:iam::123456789012:role/reader');
+$ENV{AWS_CONTAINER_CREDENTIALS_FULL_URI} = $cognito->url . '/v2/credentials/a';
+$ENV{AWS_CONTAINER_AUTHORIZATION_TOKEN} = $secrets{container};
+$ENV{AWS_EC2_METADATA_SERVICE_ENDPOINT} = $cognito->url;
+
 my $node = Cognito::cluster(
 	'main',
 	q(shared_preload_libraries = 'auto_explain, pg_stat_statements'),
-	'log_min_messages = debug5',
 	'log_min_error_statement = warning',
 	'log_error_verbosity = verbose',
 	'log_statement = none',
 	'pg_stat_statements.track = all',
 	'pg_stat_statements.track_utility = off');
+
+# PostgreSQL itself logs its environment when it starts with debug3 or more.
+$node->append_conf('postgresql.conf', 'log_min_messages = debug5');
+$node->reload;
 
 # Settings of a session that logs, and sends to its client, as much as possible.
 my $LOUD = <<'SQL';
@@ -290,6 +310,80 @@ query_fails('42501', 'a refused user mapping', $call);
 $seen = length $client;
 run("$LOUD$call; EXPLAIN (VERBOSE, ANALYZE) $call");
 like(substr($client, $seen), qr/^300$/m, 'a call with a user mapping succeeds');
+
+# Sources of credentials, and a role that is assumed with what they give
+
+$cognito->faults;
+$cognito->control(
+	'PUT', 'keys',
+	{ AKIAENVIRONMENT => { secret => $secrets{environment}, token => $secrets{token} } });
+$cognito->control(
+	'PUT',
+	'credentials',
+	{
+		secret => $secrets{issued},
+		token => $secrets{issued_token},
+		web_identity_token => $secrets{web},
+		container_token => $secrets{container},
+		roles => { $ENV{AWS_ROLE_ARN} => { trusts => [''] } }
+	});
+for my $source (qw(environment web_identity container instance))
+{
+	my @sourced = (
+		aws_access_key_id => undef,
+		aws_secret_access_key => undef,
+		aws_session_token => undef,
+		credential_source => $source,
+		sts_endpoint_url => $cognito->url);
+	my $operation = { web_identity => 'AssumeRoleWithWebIdentity', container => 'GetContainerCredentials',
+		instance => 'GetInstanceCredentials' }->{$source};
+
+	create_server('sourced', @sourced);
+	$seen = length $client;
+	run("$LOUD SELECT count(*) FROM cognito_users('sourced');
+		EXPLAIN (VERBOSE, ANALYZE) SELECT * FROM cognito_credentials('sourced');
+		SELECT * FROM cognito_credentials('sourced')");
+	like(substr($client, $seen), qr/^300$/m, "$source: a call succeeds");
+	my @used = $source eq 'environment' ? qw(environment token) : qw(issued issued_token);
+	my $quoting = "You sent @secrets{@used}.";
+	$cognito->faults({ operation => 'ListUsers', error => 'InvalidSignatureException', message => $quoting });
+	query_fails('28000', "$source: credentials that are refused", "SELECT count(*) FROM cognito_users('sourced')");
+	$cognito->faults;
+
+	if ($operation)
+	{
+		my $xml = "<ErrorResponse><Error><Code>E</Code><Message>$secrets{web}</Message></Error></ErrorResponse>";
+		for my $reply (
+			{ status => 400, body => $xml },
+			{ body => qq({"AccessKeyId": "A", "SecretAccessKey": "$secrets{issued}", "Token": "$secrets{issued_token}", "Expiration": "soon"}) },
+			{ body => qq({"SecretAccessKey": "$secrets{issued}", ) },
+			{ body => $xml =~ s/ErrorResponse/AssumeRoleWithWebIdentityResponse/gr })
+		{
+			create_server('sourced', @sourced);
+			$cognito->faults({ operation => $operation, reply => $reply });
+			query_fails('28000', "$source: a reply", "SELECT count(*) FROM cognito_users('sourced')");
+		}
+		create_server('sourced', @sourced);
+		$cognito->faults({ operation => $operation, stall => 'response' });
+		query_fails('57014', "$source: a cancelled call",
+			"SET statement_timeout = '100ms'; SELECT count(*) FROM cognito_users('sourced')");
+		$cognito->faults;
+	}
+	create_server('sourced', @sourced, role_arn => $ENV{AWS_ROLE_ARN});
+	run("$LOUD SELECT count(*) FROM cognito_users('sourced')");
+	create_server('sourced', @sourced, role_arn => $ENV{AWS_ROLE_ARN});
+	$cognito->faults(
+		{
+			operation => 'AssumeRole',
+			reply => {
+				status => 403,
+				body => '<ErrorResponse><Error><Code>SignatureDoesNotMatch</Code>'
+				  . "<Message>$quoting</Message></Error></ErrorResponse>"
+			}
+		});
+	query_fails('28000', "$source: a role that is refused", "SELECT count(*) FROM cognito_users('sourced')");
+	$cognito->faults;
+}
 
 # Other sessions' view of a running call
 

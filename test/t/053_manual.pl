@@ -19,6 +19,9 @@ my @FILES = map { s!^\Q$SOURCE/!!r } "$SOURCE/README.md", sort glob "$SOURCE/doc
 # tokens is executed by 060_tokens.pl.
 my @NOT_EXECUTED = (
 	'docs/architecture.md: CREATE FUNCTION cognito_user_import_jobs(server_name text)',
+	( map { "docs/credentials.md: CREATE SERVER $_ FOREIGN DATA WRAPPER cognito_wrapper OPTIONS (" }
+		  map { "cognito_$_" } qw(role ec2 ecs irsa outside partner)),
+	'docs/credentials.md: SELECT source, access_key_id, role, expires_at FROM cognito_credentials(\'cognito_role\');',
 	'docs/row-level-security.md: CREATE SERVER app_users FOREIGN DATA WRAPPER cognito_wrapper OPTIONS (',
 	'docs/row-level-security.md: CREATE TABLE orders (',
 	'docs/row-level-security.md: CREATE POLICY own ON orders TO app',
@@ -27,7 +30,8 @@ my @NOT_EXECUTED = (
 	q(docs/row-level-security.md: SELECT cognito_verify_token('app_users', :'token', 'id')->>'email' AS email;),
 	q(docs/row-level-security.md: SELECT cognito_jwks('app_users') AS jwks \gset),
 	'docs/row-level-security.md: ALTER FUNCTION cognito_claims(text) PARALLEL SAFE;',
-	'docs/setup.md: DROP EXTENSION cognito_srf CASCADE;');
+	'docs/setup.md: DROP EXTENSION cognito_srf CASCADE;',
+	"docs/synchronization.md: SELECT cron.schedule('users', '*/10 * * * *',");
 
 my $cognito = Cognito->new;
 my $node = Cognito::empty_cluster('main');
