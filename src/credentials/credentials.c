@@ -16,6 +16,7 @@
 #include "utils/timestamp.h"
 
 #include "clock.h"
+#include "compat.h"
 #include "credentials/credentials.h"
 #include "credentials/keys.h"
 #include "credentials/sources.h"
