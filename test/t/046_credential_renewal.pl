@@ -105,6 +105,16 @@ my $contexts = q(SELECT count(*) FROM pg_backend_memory_contexts WHERE name = 'c
 is(Cognito::query($session, $contexts), 1 + 1, 'the session keeps one set of keys, and their table');
 $node->safe_psql('postgres', 'DROP SERVER srv');
 is(Cognito::query($session, $contexts), 1, 'none when the server is dropped');
+for my $end ('ROLLBACK', 'SAVEPOINT s; SELECT 1/0; ROLLBACK TO s; ROLLBACK')
+{
+	create_server();
+	Cognito::query($session, "BEGIN; ALTER SERVER srv OPTIONS (ADD role_session_name 'other')");
+	is(ask($count), '300 AssumeRole', "$end: an altered server");
+	Cognito::query($session, $end);
+	is(ask($count), '300 AssumeRole', "$end: the server as it was before");
+	like(($cognito->requests)[0]{body}{RoleSessionName}, qr/^cognito_srf$/, "$end: its own role session");
+}
+$node->safe_psql('postgres', 'DROP SERVER srv');
 
 
 # Credentials that the service refuses as expired are replaced once, at once
@@ -162,6 +172,16 @@ like(ask($count), qr/ERROR:  HV000: could not assume the role of server "srv"\nD
 	'STS fails: when they have expired, the call fails');
 $cognito->faults;
 is(ask($count), '300 AssumeRole', 'STS recovers');
+$cognito->control('PUT', 'credentials', { roles => { $ROLE => { %$TRUST, lifetime => 40 } } });
+create_server();
+ask($count);
+$cognito->faults({ operation => 'AssumeRole', reply => { status => 503 }, times => -1 });
+shift_clock(20 * 3600 + 61 * 60 + 25);
+is(ask($count), '300 AssumeRole', 'STS fails shortly before they expire: the call goes on');
+shift_clock(20 * 3600 + 61 * 60 + 45);
+like(ask($count), qr/ERROR:  HV000: could not assume the role/, 'STS fails: not longer than until they expire');
+$cognito->faults;
+$cognito->control('PUT', 'credentials', { roles => { $ROLE => $TRUST } });
 
 
 # The time for which credentials are valid is that of the service, whose clock differs
