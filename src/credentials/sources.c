@@ -134,10 +134,10 @@ read_token(const char *variable, KeysFailure *failure)
 
 	if (length < 0)
 	{
-		keys_fail(failure, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
-				  errno != 0 ? psprintf("could not read the file of %s: %m", variable)
-							 : psprintf("the file of %s is not a regular file of at most 16 kB",
-										variable));
+		fail(failure, errno != 0
+						  ? psprintf("could not read the file of %s: %m", variable)
+						  : psprintf("the file of %s is not a regular file of at most 16 kB",
+									 variable));
 		return NULL;
 	}
 	while (length > 0 && isspace((unsigned char) token[length - 1]))
@@ -146,8 +146,7 @@ read_token(const char *variable, KeysFailure *failure)
 	if (is_word(token, length))
 		return token;
 
-	keys_fail(failure, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
-			  psprintf("the file of %s does not contain a token", variable));
+	fail(failure, psprintf("the file of %s does not contain a token", variable));
 	return NULL;
 }
 

@@ -136,6 +136,9 @@ $cognito->faults({ operation => 'ListUsers', error => 'ExpiredToken', times => -
 like(ask($count),
 	qr/ERROR:  28000: the session token of server "srv" has expired\n.*HINT:  SELECT \* FROM cognito_credentials\('srv'\).* AssumeRole AssumeRole$/s,
 	'credentials that are refused again: an error');
+create_server(max_concurrent_requests => 16, user_pool_id => 'eu-west-1_Users3000');
+like(ask($count), qr/ERROR:  28000: the session token.* server "srv" has expired\n.* AssumeRole AssumeRole$/s,
+	'many requests that are refused again: an error, after as few requests');
 $cognito->faults;
 
 
@@ -192,6 +195,8 @@ for my $ahead (7200, -7200)
 	create_server();
 	is(ask($count), '300 AssumeRole AssumeRole', "a service whose clock is ahead by $ahead s: corrected");
 	is(ask($count), '300', "a service whose clock is ahead by $ahead s: credentials are kept");
+	create_server_with('container');
+	is(ask($count), '300 GetContainerCredentials', "a container whose clock is ahead by $ahead s");
 }
 $cognito->control('PUT', 'clock', 0);
 
