@@ -158,7 +158,7 @@ for my $token ([ id => $id ], [ access => $access ])
 	my ($use, $text) = @$token;
 	is_deeply(rows("SELECT cognito_verify_token('interop', '$text', '$use') AS claims")->[0]{claims},
 		claims($text), "the claims of the $use token");
-	is_deeply(claims($text)->{'cognito:groups'}, [ 'admins', 'Ärzte' ], '… with the groups');
+	is_deeply(claims($text)->{'cognito:groups'}, [ 'admins', 'Ärzte' ], "the groups of the $use token");
 }
 $node->safe_psql('postgres', q(SELECT cognito_jwks('interop') AS jwks \gset
 	ALTER SERVER interop OPTIONS (ADD jwks :'jwks')));

@@ -114,8 +114,7 @@ is(sent_into_silence($session, 3, 'six'), 3 + 6, 'six at once: six requests are 
 $cognito->pool('eu-west-1_Grouped', groups => [ map { { GroupName => "g$_" } } 1 .. 180 ]);
 ($result, @requests) = list("SELECT count(*) FROM cognito_groups('srv')", user_pool_id => 'eu-west-1_Grouped');
 is($result, 180, 'three pages of groups');
-cmp_ok($requests[$_]->{time} - $requests[ $_ - 1 ]->{time}, '>', 0.18, 'pages of groups follow each other slowly')
-  for 1, 2;
+cmp_ok($requests[2]->{time} - $requests[0]->{time}, '>', 0.3, 'pages of groups follow each other slowly');
 
 $cognito->create_server($node, 'srv', %large, max_concurrent_requests => 16);
 is(Cognito::query($session, $count), '9000|9000', 'the next call succeeds');
