@@ -134,10 +134,9 @@ read_token(const char *variable, KeysFailure *failure)
 
 	if (length < 0)
 	{
-		fail(failure, errno != 0
-						  ? psprintf("could not read the file of %s: %m", variable)
-						  : psprintf("the file of %s is not a regular file of at most 16 kB",
-									 variable));
+		fail(failure, errno != 0 ? psprintf("could not read the file of %s: %m", variable)
+								 : psprintf("the file of %s is not a regular file of at most 16 kB",
+											variable));
 		return NULL;
 	}
 	while (length > 0 && isspace((unsigned char) token[length - 1]))

@@ -227,7 +227,7 @@ for (
 {
 	my ($kind, $uri, $reason) = @$_;
 	restart_with("AWS_CONTAINER_CREDENTIALS_${kind}_URI" => $uri);
-	like(error($count), qr/28000.*\nDETAIL:  container: $reason/, "URI $uri");
+	like(error($count), qr/28000.*\nDETAIL:  container: $reason/, 'URI ' . $uri =~ s/[^ -~]/?/gr);
 }
 $cognito->control('PUT', 'credentials', { container_token => undef });
 for (
@@ -272,7 +272,7 @@ for my $answer ('a b', "app-role\nother", "app-role\0x", '../../x', '', 'x' x 65
 {
 	create_server(credential_source => 'instance');
 	$cognito->faults({ operation => 'ListInstanceRoles', reply => { body => $answer } });
-	like(error($count), qr/28000.*\nDETAIL:  instance: the metadata service returned no role/, "a role named '$answer'");
+	like(error($count), qr/28000.*\nDETAIL:  instance: the metadata service returned no role/, 'a role named ' . $answer =~ s/[^ -~]/?/gr);
 }
 $cognito->faults;
 $cognito->control('PUT', 'credentials', { instance_role => undef });
