@@ -56,6 +56,8 @@
 #endif
 
 #if PG_VERSION_NUM >= 180000
+#include "commands/explain_format.h"
+#include "commands/explain_state.h"
 #include "storage/waiteventset.h"
 #define pg_attribute_noreturn() __attribute__((noreturn))
 #endif

@@ -466,7 +466,7 @@ def error_response(error, message, status=400, headers=None, type_in="body"):
 
 FAULT_KINDS = {"reply", "error", "close", "stall", "delay"}
 FAULT_KEYS = FAULT_KINDS | {"operation", "skip", "times", "status", "message", "headers", "type_in"}
-FAULT_WORDS = {"close": ("before", "midway"), "stall": ("response", "body"), "type_in": ("body", "header", "prefixed")}
+FAULT_WORDS = {"close": ("before", "headers", "midway"), "stall": ("response", "body"), "type_in": ("body", "header", "prefixed")}
 
 
 def validate_fault(entry):
@@ -827,6 +827,8 @@ class Handler(BaseHTTPRequestHandler):
         match fault:
             case {"close": "before"}:
                 pass
+            case {"close": "headers"}:
+                self.wfile.write(head[:len(head) // 2])
             case {"close": "midway"}:
                 self.wfile.write(head + body[:len(body) // 2])
             case {"stall": "response"}:

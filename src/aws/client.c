@@ -323,7 +323,10 @@ is_retryable(const AwsRequest *request, const AwsError *error)
 	return error->kind == AWS_ERROR_TRANSIENT && request->retries < max_retries;
 }
 
-/* Count the response of a request, or its failure, and adapt the limiter. */
+/*
+ * Count the response of a request, or its failure, and adapt the limiter.  A request
+ * without a response tells nothing of the quota.
+ */
 static void
 record_response(AwsRequest *request, const AwsError *error)
 {
@@ -339,8 +342,10 @@ record_response(AwsRequest *request, const AwsError *error)
 		session->throttled++;
 		limiter_throttled(request->limiter, request->sent, now);
 	}
-	else
+	else if (http_outcome(request->http) == HTTP_RESPONSE)
 		limiter_accepted(request->limiter, request->sent, now);
+	else
+		request->limiter->in_flight--;
 }
 
 /*

@@ -67,6 +67,7 @@ struct HttpRequest
 	size_t                length;
 	size_t                capacity;
 	size_t                header_length; /* of the response's header lines */
+	bool                  has_headers;   /* all of them, which an empty line tells */
 	char                  error[CURL_ERROR_SIZE];
 	MemoryContextCallback release;
 };
@@ -350,8 +351,8 @@ is_encoded(const char *line, size_t length)
 }
 
 /*
- * Limit the header lines of the response, all of which libcurl keeps, and refuse
- * encodings; a callback of libcurl.
+ * Limit the header lines of the response, all of which libcurl keeps, refuse encodings,
+ * and note the end of the lines; a callback of libcurl.
  */
 static size_t
 receive_header(char *data, size_t size, size_t count, void *user)
@@ -362,6 +363,8 @@ receive_header(char *data, size_t size, size_t count, void *user)
 	/* until there is a connection, they are a proxy's */
 	if (request->phase == PHASE_WAITING)
 		request->phase = PHASE_RECEIVING;
+	if (request->phase == PHASE_RECEIVING && length <= strlen("\r\n"))
+		request->has_headers = true;
 	request->header_length += length;
 	if (request->header_length > HTTP_MAX_HEADERS)
 		request->outcome = HTTP_HEADERS_TOO_LARGE;
@@ -415,7 +418,10 @@ is_refused_by_proxy(const HttpRequest *request)
 	return status >= 400 && status < 500;
 }
 
-/* Return the outcome of a transfer from libcurl's result. */
+/*
+ * Return the outcome of a transfer from libcurl's result.  If a connection ends amid the
+ * header lines, libcurl takes those that have come for a response without a body.
+ */
 static HttpOutcome
 outcome_of(const HttpRequest *request, CURLcode result)
 {
@@ -424,7 +430,7 @@ outcome_of(const HttpRequest *request, CURLcode result)
 	switch (result)
 	{
 		case CURLE_OK:
-			return HTTP_RESPONSE;
+			return request->has_headers ? HTTP_RESPONSE : HTTP_CONNECTION_LOST;
 
 		case CURLE_COULDNT_RESOLVE_PROXY:
 		case CURLE_COULDNT_RESOLVE_HOST:
@@ -779,6 +785,7 @@ http_send(HttpRequest *request, const HttpMessage *message)
 	stop(request);
 	free_body(request);
 	request->header_length = 0;
+	request->has_headers = false;
 	request->error[0] = '\0';
 	request->outcome = HTTP_PENDING;
 	request->phase = PHASE_RESOLVING;

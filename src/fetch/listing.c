@@ -176,7 +176,7 @@ belongs(const ListingPart *part, const cJSON *item)
 
 /* Return true if a page has as many rows as may still be appended. */
 static bool
-has_enough(const ListingState *state, const ListingPart *part, const cJSON *items)
+has_enough(const ListingState *state, const ListingPart *part, const cJSON *items, Row *row)
 {
 	const cJSON *item;
 	int64        n = 0;
@@ -184,9 +184,12 @@ has_enough(const ListingState *state, const ListingPart *part, const cJSON *item
 	if (state->rows_left == LISTING_ALL)
 		return false;
 	json_for_each (item, items)
-		if (belongs(part, item))
-			n++;
-	return n >= state->rows_left;
+	{
+		row->item = item;
+		if (belongs(part, item) && ++n == state->rows_left)
+			return true;
+	}
+	return false;
 }
 
 /* Return true if an item of a partition was listed before it was partitioned. */
@@ -200,23 +203,15 @@ was_listed(const ListingState *state, const ListingPart *part, const cJSON *item
 /* Append rows for the items of a page, up to the limit. */
 static void
 append_rows(ListingState *state, const ListingPart *part, const AwsRequest *request,
-			const cJSON *items)
+			const cJSON *items, Row *row)
 {
-	const void *arg = state->listing->row_arg != NULL ? state->listing->row_arg : part->arg;
-	Row         row = {.arg = arg,
-					   .request = request,
-					   .server_name = state->server->name,
-					   .key = state->listing->key};
-	ErrorContextCallback context = {
-		.previous = error_context_stack, .callback = row_error_context, .arg = &row};
 	const cJSON *item;
 
-	error_context_stack = &context;
 	json_for_each (item, items)
 	{
-		row.number++;
-		row.item = item;
-		row.member = NULL;
+		row->number++;
+		row->item = item;
+		row->member = NULL;
 		if (!belongs(part, item) || was_listed(state, part, item))
 			continue;
 		if (state->rows_left == 0)
@@ -225,11 +220,36 @@ append_rows(ListingState *state, const ListingPart *part, const AwsRequest *requ
 			state->rows_left--;
 
 		if (!cJSON_IsObject(item))
-			aws_reject_reply(request, psprintf("Item %d is not an object.", row.number));
-		row_append(&row, state->listing->make_row, state->rows, state->columns);
+			aws_reject_reply(request, psprintf("Item %d is not an object.", row->number));
+		row_append(row, state->listing->make_row, state->rows, state->columns);
 		state->server->session->rows++;
 	}
+}
+
+/*
+ * Append the rows of a page, after the request for the next page, if there is one and its
+ * rows are wanted; return true if so.
+ */
+static bool
+process_items(ListingState *state, int index, const ListingPart *part, const cJSON *items,
+			  bool more)
+{
+	const AwsRequest    *request = state->requests[index];
+	const void          *row_arg = state->listing->row_arg;
+	Row                  row = {.arg = row_arg != NULL ? row_arg : part->arg,
+								.request = request,
+								.server_name = state->server->name,
+								.key = state->listing->key};
+	ErrorContextCallback context = {
+		.previous = error_context_stack, .callback = row_error_context, .arg = &row};
+
+	error_context_stack = &context;
+	more = more && !has_enough(state, part, items, &row);
+	if (more)
+		request_page(state, index);
+	append_rows(state, part, request, items, &row);
 	error_context_stack = context.previous;
+	return more;
 }
 
 /* Create the table of listed items, if the listing may be partitioned. */
@@ -345,12 +365,7 @@ process_page(ListingState *state, int index)
 	}
 	if (more)
 		prepare_partitions(state, active, items);
-
-	more = more && !has_enough(state, part, items);
-	if (more)
-		request_page(state, index);
-	append_rows(state, part, request, items);
-	return more;
+	return process_items(state, index, part, items, more);
 }
 
 /* Return a number with commas between groups of digits. */

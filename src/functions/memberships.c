@@ -24,6 +24,7 @@
 #include "functions/users_filter.h"
 #include "functions/users_listing.h"
 #include "planner/estimate.h"
+#include "planner/search_join.h"
 #include "planner/search_exec.h"
 
 /* The most characters of the name of a user or a group. */
@@ -261,6 +262,7 @@ static const SearchAttribute attributes[] = {
 
 const SearchEntity memberships_search = {
 	.attributes = attributes,
+	.join_methods = {"cognito_memberships", search_join_create_state},
 	.support = cognito_memberships_support,
 	.listing = SESSION_MEMBERSHIPS,
 	.make_filter = make_filter,

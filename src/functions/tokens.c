@@ -39,8 +39,8 @@ get_token_use(FunctionCallInfo fcinfo, int number)
 }
 
 /*
- * Keep a statement and its parameters, which may hold the token, out of the server's log;
- * an error context callback.
+ * Keep a statement and its parameters out of the server's log; an error context callback.
+ * They may hold the token, and so may the context, which quotes statements of functions.
  */
 static void
 hide_statement(void *arg pg_attribute_unused())
@@ -66,15 +66,25 @@ cognito_verify_token(PG_FUNCTION_ARGS)
 	PG_RETURN_JSONB_P(claims);
 }
 
-/* cognito_claims(server_name): the statement holds no token. */
+/*
+ * cognito_claims(server_name): a query string of several statements may begin with that
+ * which sets the token.
+ */
 Datum
 cognito_claims(PG_FUNCTION_ARGS)
 {
-	const char *server_name = srf_text_arg(fcinfo, 0);
+	ErrorContextCallback hiding = {.callback = hide_statement, .previous = error_context_stack};
+	const char          *server_name;
+	Jsonb               *claims = NULL;
 
-	if (tokens_setting[0] == '\0')
+	error_context_stack = &hiding;
+	server_name = srf_text_arg(fcinfo, 0);
+	if (tokens_setting[0] != '\0')
+		claims = verify_token(server_name, tokens_setting, NULL);
+	error_context_stack = hiding.previous;
+	if (claims == NULL)
 		PG_RETURN_NULL();
-	PG_RETURN_JSONB_P(verify_token(server_name, tokens_setting, NULL));
+	PG_RETURN_JSONB_P(claims);
 }
 
 /* cognito_jwks(server_name) */

@@ -18,6 +18,7 @@
 #include "functions/users_filter.h"
 #include "functions/users_listing.h"
 #include "planner/estimate.h"
+#include "planner/search_join.h"
 #include "planner/search_exec.h"
 
 /* A value of a search, the argument of a part's callback. */
@@ -120,6 +121,7 @@ static const SearchAttribute attributes[] = {
 
 const SearchEntity users_search = {
 	.attributes = attributes,
+	.join_methods = {"cognito_users", search_join_create_state},
 	.support = cognito_users_support,
 	.listing = SESSION_USERS,
 	.make_filter = filter_make_exact,

@@ -173,6 +173,19 @@ estimate_call(PlannerInfo *root, const FuncExpr *call, const SearchEntity *entit
 	return estimate;
 }
 
+Cost
+estimate_search_cost(PlannerInfo *root, const SearchRel *rel, const SearchAttribute *attribute,
+					 double nvalues)
+{
+	double all = expected_of_all(root, rel->call, rel->entity);
+	int64  pages = expected_extent(root, rel->call, rel->entity).pages;
+	double rows = expected_of_values(all, attribute, false, nvalues);
+	double requests = nvalues * (1 + attribute->extra_requests) + floor(rows / LISTING_PAGE_SIZE);
+
+	requests = Min(requests, pages > 0 ? (double) pages : ceil(all / LISTING_PAGE_SIZE));
+	return requests * REQUEST_COST * cpu_operator_cost + rows * cpu_tuple_cost;
+}
+
 Datum
 estimate_support(FunctionCallInfo fcinfo, const SearchEntity *entity)
 {

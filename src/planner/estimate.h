@@ -11,7 +11,7 @@
 #include "fmgr.h"
 #include "nodes/pathnodes.h"
 
-#include "planner/search.h"
+#include "planner/quals.h"
 
 /*
  * Estimate rows and cost of an entity's SQL functions, as their planner support
@@ -19,6 +19,13 @@
  * pushdown.h before paths are made.
  */
 extern Datum estimate_support(FunctionCallInfo fcinfo, const SearchEntity *entity);
+
+/*
+ * Return the cost of searching for a number of values of an attribute, which is at most
+ * that of listing all rows.
+ */
+extern Cost estimate_search_cost(PlannerInfo *root, const SearchRel *rel,
+								 const SearchAttribute *attribute, double nvalues);
 
 /* Return a text argument, palloc'd; NULL if it is NULL, missing, or planning cannot tell it. */
 extern char *estimate_text(PlannerInfo *root, const FuncExpr *call, const char *argument);

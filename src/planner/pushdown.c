@@ -31,6 +31,7 @@
 #include "compat.h"
 #include "planner/call.h"
 #include "planner/estimate.h"
+#include "planner/search_join.h"
 #include "planner/pushdown.h"
 #include "planner/quals.h"
 #include "server/server.h"
@@ -41,9 +42,8 @@ static const SearchEntity *const *entities;
 
 static set_rel_pathlist_hook_type previous_hook;
 
-/* Return the entity whose support function a function has, or NULL. */
-static const SearchEntity *
-entity_of(Oid function)
+const SearchEntity *
+pushdown_entity(Oid function)
 {
 	Oid      support = get_func_support(function);
 	FmgrInfo info;
@@ -70,7 +70,7 @@ find_overload(const SearchEntity *entity, Oid function, const Oid *types, int nt
 	overload = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum(name),
 							   PointerGetDatum(buildoidvector(types, ntypes)),
 							   ObjectIdGetDatum(get_func_namespace(function)));
-	return OidIsValid(overload) && entity_of(overload) == entity ? overload : InvalidOid;
+	return OidIsValid(overload) && pushdown_entity(overload) == entity ? overload : InvalidOid;
 }
 
 /*
@@ -92,13 +92,22 @@ is_callable(Oid function)
 }
 
 /*
- * Return a call of the overload that takes these arguments, in place of a call; NULL
- * if there is none, or if it is not equivalent.  The executor checks the privilege for
- * the new function only, so the plan is made to depend on the role and on both
- * functions.
+ * Record that a plan depends on the current role, and on two functions.  GEQO considers joins in
+ * a memory context that ends before the plan.
  */
-static FuncExpr *
-replace_call(const SearchRel *search_rel, const FuncExpr *call, List *arguments)
+static void
+record_dependencies(PlannerInfo *root, Oid function, Oid overload)
+{
+	MemoryContext caller = MemoryContextSwitchTo(root->planner_cxt);
+
+	root->glob->dependsOnRole = true;
+	record_plan_function_dependency(root, function);
+	record_plan_function_dependency(root, overload);
+	MemoryContextSwitchTo(caller);
+}
+
+FuncExpr *
+pushdown_replace_call(const SearchRel *search_rel, const FuncExpr *call, List *arguments)
 {
 	Oid       types[FUNC_MAX_ARGS];
 	int       ntypes = 0;
@@ -111,9 +120,7 @@ replace_call(const SearchRel *search_rel, const FuncExpr *call, List *arguments)
 	overload = find_overload(search_rel->entity, call->funcid, types, ntypes);
 	if (!OidIsValid(overload))
 		return NULL;
-	search_rel->root->glob->dependsOnRole = true;
-	record_plan_function_dependency(search_rel->root, call->funcid);
-	record_plan_function_dependency(search_rel->root, overload);
+	record_dependencies(search_rel->root, call->funcid, overload);
 	if (!is_callable(call->funcid) || !is_callable(overload))
 		return NULL;
 
@@ -141,7 +148,7 @@ find_call(const RelOptInfo *rel, const RangeTblEntry *rte, const SearchEntity **
 	call = (FuncExpr *) linitial_node(RangeTblFunction, rte->functions)->funcexpr;
 	if (!IsA(call, FuncExpr))
 		return NULL;
-	*entity = entity_of(call->funcid);
+	*entity = pushdown_entity(call->funcid);
 	return *entity != NULL && call_is_full_listing(call) ? call : NULL;
 }
 
@@ -155,7 +162,7 @@ set_call(const SearchRel *search_rel, RelOptInfo *rel, RangeTblEntry *rte, const
 		 List *arguments, RestrictInfo *passed)
 {
 	PlannerInfo      *root = search_rel->root;
-	FuncExpr         *replacement = replace_call(search_rel, call, arguments);
+	FuncExpr         *replacement = pushdown_replace_call(search_rel, call, arguments);
 	RangeTblFunction *function = copyObject(linitial_node(RangeTblFunction, rte->functions));
 	List             *rest = list_delete_ptr(list_copy(rel->baserestrictinfo), passed);
 
@@ -173,9 +180,8 @@ set_call(const SearchRel *search_rel, RelOptInfo *rel, RangeTblEntry *rte, const
 	return true;
 }
 
-/* Return the arguments of a call that tell the pool. */
-static List *
-pool_arguments(const FuncExpr *call)
+List *
+pushdown_pool_arguments(const FuncExpr *call)
 {
 	Node *user_pool_id = call_argument(call, "user_pool_id");
 	List *arguments = list_make1(linitial(call->args));
@@ -271,9 +277,10 @@ push_qual(const SearchRel *search_rel, RelOptInfo *rel, RangeTblEntry *rte, cons
 		limit = find_limit(search_rel->root, rel);
 	if (limit == NULL ||
 		!set_call(search_rel, rel, rte, call,
-				  list_concat(lappend(pool_arguments(call), limit), qual_arguments(&qual)), best))
+				  list_concat(lappend(pushdown_pool_arguments(call), limit), qual_arguments(&qual)),
+				  best))
 		(void) set_call(search_rel, rel, rte, call,
-						list_concat(pool_arguments(call), qual_arguments(&qual)), best);
+						list_concat(pushdown_pool_arguments(call), qual_arguments(&qual)), best);
 }
 
 /* Push down the limit of a query without restrictions, as the limit of a NULL filter or of a pool. */
@@ -281,7 +288,7 @@ static void
 push_limit(const SearchRel *search_rel, RelOptInfo *rel, RangeTblEntry *rte, const FuncExpr *call)
 {
 	Node *limit = find_limit(search_rel->root, rel);
-	List *arguments = pool_arguments(call);
+	List *arguments = pushdown_pool_arguments(call);
 
 	if (limit == NULL)
 		return;
@@ -306,6 +313,9 @@ push_down(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
 	}
 	if (call != NULL)
 	{
+		/* Joins find it here, where only foreign-data wrappers keep something, of other relations. */
+		search_rel.call = call;
+		rel->fdw_private = memcpy(palloc(sizeof(SearchRel)), &search_rel, sizeof(SearchRel));
 		if (rel->baserestrictinfo != NIL)
 			push_qual(&search_rel, rel, rte, call);
 		else
@@ -321,4 +331,5 @@ pushdown_init(const SearchEntity *const *all_entities)
 	entities = all_entities;
 	previous_hook = set_rel_pathlist_hook;
 	set_rel_pathlist_hook = push_down;
+	search_join_init();
 }

@@ -167,12 +167,12 @@ uuid_attribute_of(const SearchRel *rel, Node *node, const char **op)
 	return attribute != NULL && attribute->is_uuid ? attribute : NULL;
 }
 
-/* Return true if an expression can be computed once, before the relation is read. */
+/* Return true if an expression can be computed before the relation is read. */
 static bool
-is_computable(Node *node)
+is_computable(const SearchRel *rel, Node *node)
 {
-	return !contain_var_clause(node) && !contain_volatile_functions(node) &&
-		   !contain_subplans(node);
+	return bms_is_subset(pull_varnos(rel->root, node), rel->outer) &&
+		   !contain_volatile_functions(node) && !contain_subplans(node);
 }
 
 /* Return true if strings that are equal in a collation are always identical. */
@@ -267,6 +267,17 @@ coerce_to_text(Node *node, Oid type)
 								 COERCE_IMPLICIT_CAST, -1);
 }
 
+/*
+ * Fold the constants of an expression.  The planner has already done so with what it was made
+ * of, and recorded on which objects the plan depends.  It must not do so again, since GEQO
+ * considers joins in a memory context that ends before the plan.
+ */
+static Expr *
+fold_constants(Node *node)
+{
+	return (Expr *) eval_const_expressions(NULL, node);
+}
+
 /* Make a qual for one value, whose type has an implicit cast to text, or is uuid. */
 static bool
 make_value_qual(const SearchRel *rel, PushedQual *qual, const SearchAttribute *attribute,
@@ -282,8 +293,7 @@ make_value_qual(const SearchRel *rel, PushedQual *qual, const SearchAttribute *a
 	values->element_typeid = TEXTOID;
 	values->elements = list_make1(value);
 	values->location = -1;
-	return make_list_qual(rel, qual, attribute, op,
-						  (Expr *) eval_const_expressions(rel->root, (Node *) values), true);
+	return make_list_qual(rel, qual, attribute, op, fold_constants((Node *) values), true);
 }
 
 /* Return a text constant. */
@@ -439,7 +449,7 @@ match_equality(const SearchRel *rel, const BinaryCall *call, AttributeFinder fin
 		attribute = find(rel, call->right, &op);
 		value = call->left;
 	}
-	if (attribute == NULL || !is_computable(value))
+	if (attribute == NULL || !is_computable(rel, value))
 		return false;
 	if (attribute->form == SEARCH_BOOLEAN)
 		return make_boolean_qual(rel, qual, attribute, value);
@@ -455,7 +465,7 @@ match_prefix(const SearchRel *rel, const BinaryCall *call, PushedQual *qual)
 {
 	const SearchAttribute *attribute = attribute_of(rel, call->left);
 
-	return attribute != NULL && is_computable(call->right) &&
+	return attribute != NULL && is_computable(rel, call->right) &&
 		   make_value_qual(rel, qual, attribute, SEARCH_STARTS_WITH, call->right);
 }
 
@@ -472,14 +482,12 @@ match_any(const SearchRel *rel, ScalarArrayOpExpr *list, PushedQual *qual)
 	set_sa_opfuncid(list);
 	find = list->useOr ? find_equality(list->opfuncid, list->inputcollid) : NULL;
 	attribute = find != NULL ? find(rel, linitial(list->args), &op) : NULL;
-	if (attribute == NULL || !is_computable(values))
+	if (attribute == NULL || !is_computable(rel, values))
 		return false;
 	if (IsA(values, ArrayExpr) && !((ArrayExpr *) values)->multidims)
 		single = list_length(((ArrayExpr *) values)->elements) == 1;
 	values = coerce_to_text(copyObject(values), TEXTARRAYOID);
-	if (values == NULL ||
-		!make_list_qual(rel, qual, attribute, op,
-						(Expr *) eval_const_expressions(rel->root, values), single))
+	if (values == NULL || !make_list_qual(rel, qual, attribute, op, fold_constants(values), single))
 		return false;
 	qual->is_exact = strcmp(op, SEARCH_STARTS_WITH) != 0;
 	return true;

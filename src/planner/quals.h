@@ -36,6 +36,8 @@ typedef struct SearchRel
 	PlannerInfo        *root;
 	Index               relid;
 	const SearchEntity *entity;
+	FuncExpr           *call;  /* that returns the rows */
+	Relids              outer; /* relations that are read before, whose columns are known */
 } SearchRel;
 
 /*

@@ -143,27 +143,30 @@ member_value(Datum object, const char *name)
 	return pnstrdup(value.val.string.val, value.val.string.len);
 }
 
-int
-search_find_row(const Search *search, const Datum *values, const bool *nulls)
+const char *
+search_row_value(const SearchAttribute *attribute, const Datum *values, const bool *nulls)
 {
-	const SearchAttribute *attribute = search->attribute;
-	Datum                  column = values[attribute->column];
-	const char            *value = NULL;
+	Datum column = values[attribute->column];
 
 	if (nulls[attribute->column])
-		return -1;
+		return NULL;
 	switch (attribute->form)
 	{
 		case SEARCH_TEXT:
-			value = TextDatumGetCString(column);
-			break;
+			return TextDatumGetCString(column);
 		case SEARCH_BOOLEAN:
-			value = attribute->boolean_words[DatumGetBool(column)];
-			break;
+			return attribute->boolean_words[DatumGetBool(column)];
 		case SEARCH_MEMBER:
-			value = member_value(column, attribute->name);
-			break;
+			return member_value(column, attribute->name);
 	}
+	return NULL;
+}
+
+int
+search_find_row(const Search *search, const Datum *values, const bool *nulls)
+{
+	const char *value = search_row_value(search->attribute, values, nulls);
+
 	return value != NULL ? search_find(search, value) : -1;
 }
 

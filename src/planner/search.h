@@ -14,6 +14,7 @@
 
 #include "access/tupdesc.h"
 #include "fmgr.h"
+#include "nodes/extensible.h"
 #include "utils/array.h"
 #include "utils/tuplestore.h"
 
@@ -68,6 +69,9 @@ typedef struct SearchEntity
 	 */
 	const SearchAttribute *attributes;
 
+	/* How joins with it are executed; its name is that of the SQL functions. */
+	CustomScanMethods join_methods;
+
 	/* The planner support function of all its SQL functions. */
 	PGFunction support;
 
@@ -116,6 +120,10 @@ search_make(const SearchEntity *entity, const char *attribute, const char *op, A
 
 /* Return the index of the value that a string matches, or -1. */
 extern int search_find(const Search *search, const char *string);
+
+/* Return the value of an attribute in a row of the entity, NULL if it has none. */
+extern const char *
+search_row_value(const SearchAttribute *attribute, const Datum *values, const bool *nulls);
 
 /* Return the index of the value that a row's attribute matches, or -1. */
 extern int search_find_row(const Search *search, const Datum *values, const bool *nulls);

@@ -16,6 +16,7 @@
 #include "utils/memutils.h"
 
 #include "fetch/srf.h"
+#include "planner/kept_rows.h"
 #include "planner/search_exec.h"
 
 /* Number of pages of a full listing that this session has not seen yet: 60,000 users. */
@@ -24,10 +25,11 @@
 /* State of one function call node of a query, kept in fn_extra across executions. */
 typedef struct SearchState
 {
-	char            *server_name;  /* of the last execution; NULL before the first */
-	char            *user_pool_id; /* likewise; NULL for the server's own */
-	int64            pages;        /* received from filtered listings so far */
-	Tuplestorestate *all;          /* all rows, once they have been listed; else NULL */
+	char     *server_name;  /* of the last execution; NULL before the first */
+	char     *user_pool_id; /* likewise; NULL for the server's own */
+	int64     pages;        /* received from filtered listings so far */
+	int64     values_left;  /* that can be requested before all rows are listed */
+	KeptRows *all;          /* all rows, once they have been listed; else NULL */
 } SearchState;
 
 /* Free and reset the state; also the callback for the end of the query. */
@@ -37,7 +39,7 @@ reset_search_state(Datum arg)
 	SearchState *state = (SearchState *) DatumGetPointer(arg);
 
 	if (state->all != NULL)
-		tuplestore_end(state->all);
+		kept_rows_free(state->all);
 	if (state->server_name != NULL)
 		pfree(state->server_name);
 	if (state->user_pool_id != NULL)
@@ -83,42 +85,18 @@ get_search_state(FunctionCallInfo fcinfo, const char *server_name, const char *u
 /* List all rows, and keep them in the state. */
 static void
 fetch_all(SearchState *state, FunctionCallInfo fcinfo, const CognitoServer *server,
-		  const SearchEntity *entity)
+		  const Search *search)
 {
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	MemoryContext  caller = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+	ReturnSetInfo   *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	MemoryContext    caller = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+	Tuplestorestate *rows = tuplestore_begin_heap(false, false, work_mem);
 
-	state->all = tuplestore_begin_heap(true, false, work_mem);
 	MemoryContextSwitchTo(caller);
-	search_list_all(entity, server, state->all, result->setDesc);
-}
-
-/* Append those of the kept rows that match, up to the limit. */
-static void
-filter_all(const SearchState *state, const Search *search, ReturnSetInfo *result)
-{
-	TupleTableSlot *slot = MakeSingleTupleTableSlot(result->setDesc, &TTSOpsMinimalTuple);
-	MemoryContext   row =
-		AllocSetContextCreate(CurrentMemoryContext, "cognito row", ALLOCSET_SMALL_SIZES);
-	int64 rows_left = search->max_rows;
-
-	tuplestore_rescan(state->all);
-	while (rows_left > 0 && tuplestore_gettupleslot(state->all, true, false, slot))
-	{
-		MemoryContext caller = MemoryContextSwitchTo(row);
-
-		CHECK_FOR_INTERRUPTS();
-		slot_getallattrs(slot);
-		if (search_find_row(search, slot->tts_values, slot->tts_isnull) >= 0)
-		{
-			tuplestore_puttupleslot(result->setResult, slot);
-			rows_left--;
-		}
-		MemoryContextSwitchTo(caller);
-		MemoryContextReset(row);
-	}
-	MemoryContextDelete(row);
-	ExecDropSingleTupleTableSlot(slot);
+	search_list_all(search->entity, server, rows, result->setDesc);
+	MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+	state->all = kept_rows_create(rows, result->setDesc, search->attribute);
+	MemoryContextSwitchTo(caller);
+	tuplestore_end(rows);
 }
 
 /*
@@ -132,6 +110,17 @@ wants_most_rows(const Search *search)
 		   search_find(search, search->attribute->common_value) >= 0;
 }
 
+/* Return how many pages filtered listings may have before all rows are listed. */
+static int64
+max_filtered_pages(const CognitoServer *server, const Search *search)
+{
+	int64 pages =
+		session_extent(server->session->serverid, server->user_pool_id, search->entity->listing)
+			.pages;
+
+	return pages > 0 ? pages : UNKNOWN_PAGES;
+}
+
 /*
  * Make the filters of a search; return false if it is better to list all rows.  That is
  * decided before the first request, by the number of values, however many there are.
@@ -139,12 +128,8 @@ wants_most_rows(const Search *search)
 static bool
 should_filter(const SearchState *state, const CognitoServer *server, Search *search)
 {
-	int64 pages =
-		session_extent(server->session->serverid, server->user_pool_id, search->entity->listing)
-			.pages;
-
 	return server->pushdown && !(server->max_concurrent_requests > 1 && wants_most_rows(search)) &&
-		   state->pages + search_requests(search) <= (pages > 0 ? pages : UNKNOWN_PAGES) &&
+		   state->pages + search_requests(search) <= max_filtered_pages(server, search) &&
 		   search_make_filters(search);
 }
 
@@ -165,9 +150,14 @@ fetch_rows(FunctionCallInfo fcinfo, SearchState *state, Search *search)
 
 			search->entity->list_found(server, search, result->setResult, result->setDesc);
 			state->pages += server->session->pages - before;
+			state->values_left = (max_filtered_pages(server, search) - state->pages) /
+								 (1 + search->attribute->extra_requests);
 		}
 		else
-			fetch_all(state, fcinfo, server, search->entity);
+		{
+			fetch_all(state, fcinfo, server, search);
+			state->values_left = 0;
+		}
 	}
 	server_close(server);
 }
@@ -192,6 +182,14 @@ search_execute(FunctionCallInfo fcinfo, const SearchEntity *entity,
 	if (state->all == NULL)
 		fetch_rows(fcinfo, state, search);
 	if (state->all != NULL)
-		filter_all(state, search, result);
+		kept_rows_search(state->all, search, result->setResult);
 	return (Datum) 0;
+}
+
+int64
+search_values_left(const FmgrInfo *function)
+{
+	const SearchState *state = function->fn_extra;
+
+	return state != NULL && state->values_left > 0 ? state->values_left : PG_INT64_MAX;
 }

@@ -25,4 +25,10 @@ typedef struct SearchArguments
 extern Datum search_execute(FunctionCallInfo fcinfo, const SearchEntity *entity,
 							const SearchArguments *arguments);
 
+/*
+ * Return how many values calls of a function can still search for before it lists all rows;
+ * PG_INT64_MAX if it has not been called, or has listed them, or will for any value.
+ */
+extern int64 search_values_left(const FmgrInfo *function);
+
 #endif

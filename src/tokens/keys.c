@@ -30,7 +30,7 @@
 #define NO_SET "It must be a JSON object with a list \"keys\", and no member twice."
 #define BAD_KEY                                                                                   \
 	"Each RSA key must have an id (\"kid\") of its own, a modulus (\"n\") of 2048 to 4096 bits, " \
-	"and an odd exponent (\"e\"), in base64url."
+	"and an odd exponent (\"e\"), in base64url, and no secret part (\"d\")."
 
 /* A key, which its context frees */
 struct Key
@@ -156,7 +156,10 @@ is_signing_key(JsonbContainer *jwk)
 		   object_equals(jwk, "alg", "RS256");
 }
 
-/* Append a key to a set; return false if it is not well-formed. */
+/*
+ * Append a key to a set; return false if it is not well-formed, or a secret key: every
+ * role could read it in the option, and sign tokens.
+ */
 static bool
 add_key(KeySet *set, JsonbContainer *jwk)
 {
@@ -168,7 +171,7 @@ add_key(KeySet *set, JsonbContainer *jwk)
 	Key           *key = &set->keys[set->nkeys];
 
 	if (id == NULL || id[0] == '\0' || strlen(id) > KEYS_MAX_ID || keys_find(set, id) != NULL ||
-		modulus == NULL || exponent == NULL)
+		modulus == NULL || exponent == NULL || object_has(jwk, "d"))
 		return false;
 
 	*key = (Key){.id = id, .release = {.func = release_key, .arg = key}};
@@ -271,13 +274,12 @@ keys_verify(const KeySet *keys, const Key *key, const char *text, size_t length,
 static const AwsOperation get_keys = {
 	&aws_user_pools, "jwks.json", POOL_USER, {NULL}, AWS_OPERATION};
 
-/* Raise the error for keys that cannot be fetched; the detail is a sentence. */
-static void
-pg_attribute_noreturn() reject_fetch(const CognitoServer *server, const char *detail)
+void
+keys_reject_fetch(const char *server_name, const char *detail)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION),
-			 errmsg("could not fetch the keys for tokens for server \"%s\"", server->name),
+			 errmsg("could not fetch the keys for tokens for server \"%s\"", server_name),
 			 errdetail_internal("%s", detail),
 			 errhint("Check options \"region\", \"user_pool_id\" and \"endpoint_url\".  With "
 					 "option \"jwks\", no keys are fetched.")));
@@ -305,8 +307,8 @@ request_keys(const CognitoServer *server)
 	if (http_outcome(request) != HTTP_RESPONSE)
 		aws_error_raise(&error, &call, request, 0);
 	if (http_status(request) != 200)
-		reject_fetch(
-			server, psprintf("%s: answered with status %ld.", get_keys.name, http_status(request)));
+		keys_reject_fetch(server->name, psprintf("%s: answered with status %ld.", get_keys.name,
+												 http_status(request)));
 	return request;
 }
 
@@ -319,7 +321,7 @@ keys_fetch(const CognitoServer *server)
 	size_t        length;
 
 	if (srf_offline)
-		reject_fetch(server, "Setting cognito_srf.offline is on.");
+		keys_reject_fetch(server->name, "Setting cognito_srf.offline is on.");
 	text = http_body(request_keys(server), &length);
 	problem = strlen(text) == length ? keys_check(text) : NO_SET;
 	if (problem != NULL)

@@ -46,4 +46,7 @@ extern bool keys_verify(const KeySet *keys, const Key *key, const char *text, si
  */
 extern const char *keys_fetch(const CognitoServer *server);
 
+/* Raise HV00N for a server whose keys cannot be fetched; the detail is a sentence. */
+extern void pg_attribute_noreturn() keys_reject_fetch(const char *server_name, const char *detail);
+
 #endif

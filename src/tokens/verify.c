@@ -25,8 +25,13 @@
 #include "tokens/keys.h"
 #include "tokens/verify.h"
 
-/* How long a session does not request keys again because a token's is unknown, in milliseconds */
+/*
+ * How long a session does not request keys again, in milliseconds: while it has some, and
+ * a token's is unknown; and while it has none, because the last request failed.  Whoever
+ * presents invalid tokens must not cause a request with each.
+ */
 #define REFETCH_INTERVAL 10000
+#define RETRY_INTERVAL 1000
 
 /* A valid token, which is wiped before it is freed, and so are its claims */
 typedef struct ValidToken
@@ -50,8 +55,9 @@ typedef struct Verifier
 	const Key    *key;    /* of the last valid token, or NULL */
 	char         *header; /* of that token; in the keys' context */
 	size_t        header_length;
-	double        fetched_at; /* in clock_now's milliseconds */
-	ValidToken   *valid;      /* the last valid token, or NULL */
+	double        requested_at; /* end of the last request for keys, in clock_now's milliseconds */
+	bool          fetch_failed; /* that request did */
+	ValidToken   *valid;        /* the last valid token, or NULL */
 } Verifier;
 
 static HTAB *verifiers;
@@ -86,9 +92,7 @@ get_verifier(Oid serverid)
 	Verifier *verifier = hash_search(verifiers, &serverid, HASH_ENTER, &found);
 
 	if (!found)
-		*verifier =
-			(Verifier){.serverid = serverid,
-					   .hash = GetSysCacheHashValue1(FOREIGNSERVEROID, ObjectIdGetDatum(serverid))};
+		*verifier = (Verifier){.serverid = serverid};
 	return verifier;
 }
 
@@ -193,8 +197,10 @@ read_server(Verifier *verifier, const char *name)
 	verifier->context = NULL;
 	verifier->keys = NULL;
 	verifier->key = NULL;
+	verifier->fetch_failed = false;
 
 	/* The server may change while it is read. */
+	verifier->hash = GetSysCacheHashValue1(FOREIGNSERVEROID, ObjectIdGetDatum(verifier->serverid));
 	verifier->current = true;
 	server = server_open_public(name, POOL_USER);
 	context = AllocSetContextCreate(CurrentMemoryContext, "cognito verifier", ALLOCSET_SMALL_SIZES);
@@ -211,14 +217,23 @@ read_server(Verifier *verifier, const char *name)
 	server_close(server);
 }
 
-/* Request the keys of a server. */
+/* Request the keys of a server, and remember when and how that ended. */
 static void
 fetch_keys(Verifier *verifier, const char *name)
 {
 	CognitoServer *server = server_open_public(name, POOL_USER);
 
-	set_keys(verifier, verifier->context, keys_fetch(server));
-	verifier->fetched_at = clock_now();
+	verifier->fetch_failed = true;
+	PG_TRY();
+	{
+		set_keys(verifier, verifier->context, keys_fetch(server));
+		verifier->fetch_failed = false;
+	}
+	PG_FINALLY();
+	{
+		verifier->requested_at = clock_now();
+	}
+	PG_END_TRY();
 	server_close(server);
 }
 
@@ -247,17 +262,24 @@ remember_header(Verifier *verifier, const Key *key, const Jwt *jwt)
 
 /*
  * Return the key of an id, or NULL.  Keys are requested if there are none, or if none has
- * the id: there may be new ones.  That an id is unknown is only said after a response.
+ * the id: there may be new ones.  That an id is unknown is only said after a response: if
+ * it is too early for another request, and the last one failed, raise HV00N.
  */
 static const Key *
 find_key(Verifier *verifier, const char *name, const char *id)
 {
 	const Key *key = verifier->keys != NULL ? keys_find(verifier->keys, id) : NULL;
+	int        interval = verifier->keys != NULL ? REFETCH_INTERVAL : RETRY_INTERVAL;
+	bool       has_requested = verifier->keys != NULL || verifier->fetch_failed;
 
 	if (key != NULL || !verifier->fetches_keys)
 		return key;
-	if (verifier->keys == NULL || clock_now() - verifier->fetched_at >= REFETCH_INTERVAL)
+	if (!has_requested || clock_now() - verifier->requested_at >= interval)
 		fetch_keys(verifier, name);
+	else if (verifier->fetch_failed)
+		keys_reject_fetch(name, psprintf("The last request failed less than %d s ago, and is not "
+										 "repeated yet.",
+										 interval / 1000));
 	return keys_find(verifier->keys, id);
 }
 

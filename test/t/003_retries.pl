@@ -96,6 +96,7 @@ for (
 	[ 'InternalErrorException as 400', { error => 'InternalErrorException' } ],
 	[ 'ServiceUnavailable', { error => 'ServiceUnavailable' } ],
 	[ 'a connection that closes before the answer', { close => 'before' } ],
+	[ 'a connection that closes amid the header lines', { close => 'headers' } ],
 	[ 'a connection that closes midway', { close => 'midway' } ],
 	map { [ "$_ with HTML", { reply => { status => $_, headers => $html, body => '<h1>' } } ] }
 	500, 502, 503, 504)

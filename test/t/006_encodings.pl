@@ -153,12 +153,13 @@ for (
 		details => { Name => $texts{Duck} },
 		groups => [ { GroupName => 'ducks', Description => $texts{Duck} } ],
 		users => [
-			Cognito->user('plain', Attributes => [ { Name => 'email', Value => "a$texts{Duck}" } ]) ]);
+			Cognito->user('plain', Attributes => [ { Name => 'email', Value => "a$texts{Duck}" } ]),
+			map { Cognito->user("u$_", Attributes => [ { Name => 'email', Value => "a$texts{Duck}$_" } ]) } 1 .. 60 ]);
 	$cognito->create_server($node, 'srv', user_pool_id => 'eu-west-1_Described');
 	for (
 		[ q(cognito_groups('srv')), '"Description" of the item with GroupName "ducks"' ],
 		[ q(cognito_user_pool('srv')), '"Name" of the object' ],
-		[ q(cognito_users('srv') WHERE email LIKE 'a%'), 'the item with Username "plain"' ])
+		(map { [ "cognito_users('srv') WHERE email LIKE 'a%'$_", 'the item with Username "plain"' ] } '', ' LIMIT 1'))
 	{
 		my ($relation, $place) = @$_;
 		like(run_sql("SELECT * FROM $relation"),

@@ -12,8 +12,8 @@ use JSON::PP;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $SEED = 20;
-my $QUERIES = 1500;
+my $SEED = $ENV{SEED} // 20;
+my $QUERIES = $ENV{QUERIES} // 1500;
 
 
 # The pool
@@ -282,6 +282,76 @@ sub membership_query
 
 my $COLUMNS = 'u.username, u.email, u.status, u.enabled, u.attributes';
 
+# Returns a table of values of an attribute, for joins, whose types differ.
+sub values_table
+{
+	my ($attribute) = @_;
+	my $type = one_of('text', 'text', 'varchar', 'name');
+	return '(VALUES ' . join(', ', map { "($_, ${\value($attribute)}::$type)" } 1 .. one_of(1, 2, 5, 40)) . ')';
+}
+
+# Returns a comparison of an attribute of the pool with a column of another relation.
+sub join_condition
+{
+	my ($attribute, $rel, $other) = ($_[0], $_[1], "($_[2])");
+	my $column = '(' . column($attribute, $rel) . ')';
+
+	return one_of(
+		("$column = $other") x 4, "$other = $column", "$column\::text = $other\::text", "$column = $other || ''",
+		"$column = upper($other)", "$column = coalesce($other, 'Ana')", "$column COLLATE \"C\" = $other",
+		"$column COLLATE ignore_case = $other\::text", "$column ^@ $other\::text", "lower($column) = $other",
+		"$column = own.volatile($other)", "$column = (SELECT min(v) FROM t WHERE t.v = $other)");
+}
+
+# Returns a join of two to four relations, of which the pool is one or two.
+sub join_query
+{
+	my ($one, $two) = map { one_of(qw(username email email sub phone_number name given_name)) } 1 .. 2;
+	my ($u, $w) = map { relation() } 1 .. 2;
+	my ($a, $b) = (values_table($one), values_table($two));
+	my $join = one_of('JOIN', 'LEFT JOIN');
+	my $kind = one_of('', 'NOT ');
+	my ($on_u, $on_w) = (join_condition($one, 'u', 'a.v'), join_condition($two, 'w', 'b.v'));
+	my $condition = condition('u');
+	my $more = one_of('', '', '', " AND $condition");
+	my $both = one_of('', '', '', " AND $condition", ' AND a.n > 1', " AND u.username <> ALL (SELECT v FROM t WHERE t.n = a.n)",
+		' AND u IS NOT NULL', ' AND (u.enabled OR a.n > 2)', " AND a.n = (SELECT min(n) FROM t)", " AND own.volatile(a.v::text) = a.v");
+	my $limit = one_of('', '', " LIMIT 3");
+	my ($other, $other_w) = (join_condition($two, 'u', 'b.v'), join_condition('sub', 'w', column('sub', 'u')));
+
+	return one_of(
+		("SELECT a.n, $COLUMNS FROM $a a (n, v) $join $u u ON $on_u$both") x 4,
+		"SELECT a.n, u.username FROM $a a (n, v), $u u WHERE $on_u$both",
+		"SELECT a.n, u FROM $a a (n, v) $join $u u ON $on_u$both",
+		"SELECT a.n, u.username, 1 + a.n FROM $a a (n, v) $join $u u ON $on_u WHERE $condition",
+		"SELECT a.n, u.username FROM $a a (n, v) LEFT JOIN $u u ON $on_u WHERE u.username IS NULL OR u.enabled",
+		"SELECT a.n FROM $a a (n, v) WHERE ${kind}EXISTS (SELECT FROM $u u WHERE $on_u$both)",
+		"SELECT a.n FROM $a a (n, v) WHERE a.v ${kind}IN (SELECT ${\column($one, 'u')} FROM $u u WHERE u.username IS NOT NULL$both)",
+		"SELECT u.username FROM $u u WHERE ${\column($one, 'u')} IN (SELECT a.v FROM $a a (n, v))$more",
+		"SELECT u.username FROM $u u WHERE ${kind}EXISTS (SELECT FROM $a a (n, v) WHERE $on_u)$more",
+		"SELECT a.n, b.n, u.username FROM $a a (n, v) JOIN $b b (n, v) ON a.n = b.n $join $u u ON $on_u AND $other",
+		"SELECT a.n, b.n, u.username FROM $a a (n, v) $join $u u ON $on_u$both $join $b b (n, v) ON a.n = b.n",
+		"SELECT a.n, b.n, u.username FROM $a a (n, v) $join ($u u JOIN $b b (n, v) ON $other) ON $on_u",
+		"SELECT a.n, u.username, w.email FROM $a a (n, v) JOIN $u u ON $on_u $join $w w ON $other_w",
+		"SELECT a.n, b.n, u.username, w.email FROM $a a (n, v) $join $u u ON $on_u, $b b (n, v) $join $w w ON $on_w WHERE a.n = b.n",
+		"SELECT a.n, b.n, u.username, w.email FROM $a a (n, v) FULL JOIN $b b (n, v) ON a.n = b.n LEFT JOIN $u u ON $on_u LEFT JOIN $w w ON $on_w",
+		"SELECT a.n, x.username FROM $a a (n, v), LATERAL (SELECT * FROM $u u WHERE $on_u) x",
+		"SELECT a.n, x.username FROM $a a (n, v) LEFT JOIN LATERAL (SELECT u.*, a.n AS m FROM $u u WHERE $on_u) x ON x.m > 1",
+		"SELECT a.n, (SELECT string_agg(u.username, ',' ORDER BY u.username COLLATE \"C\") FROM $b b (n, v) JOIN $u u ON $other WHERE b.n <> a.n) FROM $a a (n, v)",
+		"SELECT a.n, (SELECT count(*) FROM $b b (n, v) $join $u u ON $other$both) FROM $a a (n, v)",
+		"SELECT a.n, u.username, u.k FROM $a a (n, v) LEFT JOIN (SELECT u.*, coalesce(u.email, 'none') AS k FROM $u u) u ON $on_u$both",
+		"SELECT a.n, x.n, x.k FROM $a a (n, v) LEFT JOIN (SELECT b.n, coalesce(u.email, 'none') AS k FROM $b b (n, v) $join $u u ON $other) x ON x.n = a.n",
+		"SELECT a.n, x.n, u.username FROM $a a (n, v) LEFT JOIN (SELECT b.n, coalesce(b.v, 'Ana') AS v FROM $b b (n, v)) x ON x.n = a.n LEFT JOIN $u u ON ${\join_condition($one, 'u', 'x.v')} WHERE u.enabled IS DISTINCT FROM (x.n > 1)",
+		"SELECT a.n, count(u.username) FROM $a a (n, v) $join $u u ON $on_u GROUP BY a.n",
+		"SELECT count(*) FROM (SELECT FROM $a a (n, v) $join $u u ON $on_u$limit) limited",
+		"WITH RECURSIVE r AS (SELECT n, v FROM $a a (n, v) UNION SELECT r.n + 1, u.email FROM r JOIN cognito_users u ON u.username = r.v WHERE r.n < 4) SELECT * FROM r",
+		"SELECT a.n, m.group_name, u.email FROM $a a (n, v) $join cognito_memberships m ON m.username = a.v $join $u u ON u.username = m.username",
+		"SELECT g.group_name, m.username FROM cognito_groups('pool') g $join cognito_memberships m ON m.group_name = g.group_name",
+		[ "SELECT a.n, u.username FROM $a a (n, v) $join $u u ON $on_u AND a.v = \$1", value($one) ],
+		[ "SELECT a.n, u.username FROM $a a (n, v) $join $u u ON u.username = a.v || \$1", value($one) ]);
+}
+
+
 # Returns a statement; for a prepared one, with its argument.
 sub query
 {
@@ -411,7 +481,7 @@ sub fill
 
 	for (1 .. $QUERIES)
 	{
-		my $query = chance(0.15) ? membership_query() : query();
+		my $query = chance(0.15) ? membership_query() : chance(0.4) ? join_query() : query();
 		my ($prepared, $statement) = (undef, $query);
 
 		if (ref $query)
@@ -431,13 +501,13 @@ sub fill
 # Runs the first queries in a session and stores their answers; returns the number of requests.
 sub run_queries
 {
-	my ($count, $setting, $column) = @_;
+	my ($count, $setting, $column, $more) = @_;
 	my $session = Cognito::session($node);
 
 	$cognito->clear_requests;
 	is( Cognito::query_error($session,
 			"SET cognito_srf.default_server = pool; SET plan_cache_mode = force_generic_plan;
-			 SET test.value = 'ana\@example.com'; SET cognito_srf.enable_pushdown = $setting;
+			 SET test.value = 'ana\@example.com'; SET cognito_srf.enable_pushdown = $setting; @{[ $more // '' ]}
 			 UPDATE queries SET $column = answer(prepared, statement) WHERE n <= $count"),
 		'',
 		"$count queries run with pushdown $setting");
@@ -481,6 +551,12 @@ $cognito->pool('eu-west-1_second', users => \@others, ignore_filter => JSON::PP:
 $node->safe_psql('postgres', 'UPDATE queries SET pushed = NULL');
 run_queries($QUERIES / 3, 'on', 'pushed');
 is_equal('a service that ignores filters', $QUERIES / 3);
+
+$cognito->pool('eu-west-1_pool', users => \@users, %groups);
+$cognito->pool('eu-west-1_second', users => \@others);
+$node->safe_psql('postgres', 'UPDATE queries SET pushed = NULL');
+run_queries($QUERIES / 3, 'on', 'pushed', "SET work_mem = '64kB'; SET hash_mem_multiplier = 1; SET geqo_threshold = 2; SET enable_hashjoin = off;");
+is_equal('other plans', $QUERIES / 3);
 
 is($cognito->violations, 0, 'every request is well-formed');
 done_testing();

@@ -99,6 +99,13 @@ $cognito->create_server($node, 'same', %large, max_concurrent_requests => 16);
 $cognito->create_server($node, 'six', %large, max_concurrent_requests => 6);
 $cognito->create_server($node, 'other', %large, max_concurrent_requests => 16,
 	aws_access_key_id => 'AKIAOTHER', aws_secret_access_key => 'other');
+my $unlucky = Cognito::session($node);
+for (1, 2)
+{
+	$cognito->faults({ close => 'before', times => 4 });
+	is(Cognito::query($unlucky, "SELECT count(*) FROM cognito_users('srv', 'sub = \"none\"')"), 0, 'four lost connections');
+}
+is(sent_into_silence($unlucky, 3, 'srv'), 3 + 4, 'lost connections do not make the number of requests grow');
 is(sent_into_silence($session, 3, 'srv'), 3 + 4, 'a session starts with four requests in flight');
 is(sent_into_silence($session, 11, 'srv'), 11 + 5, 'the number grows by one after eight responses');
 $cognito->faults({ error => 'TooManyRequestsException', operation => 'AdminAddUserToGroup' });

@@ -168,6 +168,7 @@ my $throttled = { error => 'TooManyRequestsException' };
 for (
 	[ 'throttling, twice', 3, { %$throttled, times => 2 } ],
 	[ 'a connection lost after the change', 2, { close => 'before' } ],
+	[ 'a connection lost amid the header lines', 2, { close => 'headers' } ],
 	[ 'a failing service', 2, { reply => { status => 503 } } ])
 {
 	my ($name, $count, $fault) = @$_;

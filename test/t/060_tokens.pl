@@ -129,14 +129,36 @@ $cognito->control('PUT', "jwks/$POOL", { keys => [] });
 is(verify($session, 'app', $third->id), 'HV000, 1', 'a set without keys');
 is(verify($session, 'app', $second->id), "$Token::SUB, 0", '… leaves the known keys');
 publish($first, $second);
-is(verify($session, 'app', $third->id), '28000, 1', 'after a failure the next call requests keys');
+is(verify($session, 'app', $third->id), 'HV00N, 0', '… is not requested again at once');
+like($session->{stderr}, qr/DETAIL:  The last request failed less than 10 s ago/, '… and an unknown key is not refused');
+set_clock(undef, 55);
+is(verify($session, 'app', $third->id), '28000, 1', '… but after 10 seconds');
 is(verify($session, 'app', $id), "$Token::SUB, 0", '… and a key that has returned is valid');
+
+# Without keys, a failed request is repeated sooner; the clock is set back so that no real second counts.
+{
+	my $new = Cognito::session($node);
+
+	$cognito->faults({ operation => 'jwks.json', reply => { status => 503 } });
+	is(verify($new, 'app', $id), 'HV00N, 1', 'no keys at all');
+	set_clock(undef, -1000);
+	is(verify($new, 'app', $id), 'HV00N, 0', '… which are not requested again at once');
+	like($new->{stderr}, qr/DETAIL:  The last request failed less than 1 s ago/, '… as the detail says');
+	set_clock(undef, 57);
+	is(verify($new, 'app', $id), "$Token::SUB, 1", '… but after a second');
+	$node->safe_psql('postgres', 'ALTER SERVER app OPTIONS (ADD request_timeout $$9s$$)');
+	$cognito->faults({ operation => 'jwks.json', reply => { status => 503 } });
+	is(verify($new, 'app', $id), 'HV00N, 1', 'a failure');
+	$node->safe_psql('postgres', 'ALTER SERVER app OPTIONS (DROP request_timeout)');
+	is(verify($new, 'app', $id), "$Token::SUB, 1", '… does not delay a request after ALTER SERVER');
+	$new->quit;
+}
 
 
 # Changes of the server
 
-my $answer = verify($session, 'app', $id);
-is($answer, "$Token::SUB, 0", 'a token is verified once');
+verify($session, 'app', $id);
+is(verify($session, 'app', $id), "$Token::SUB, 0", 'a token is verified once');
 $node->safe_psql('postgres', "ALTER SERVER app OPTIONS (SET app_client_ids 'other')");
 is(verify($session, 'app', $id), '28000, 1', '… until the server changes');
 $node->safe_psql('postgres', "ALTER SERVER app OPTIONS (SET app_client_ids 'other, $Token::CLIENT', ADD token_issuer 'https://x')");
@@ -171,7 +193,7 @@ like(Cognito::error_of($node, call('nowhere', $id)), qr/ERROR:  42704: server "n
 		'exp is at the end of the year 9999' => [ $Token::SUB, exp => 253_402_300_799 ],
 		'exp is in the year 10000' => [ '28000', exp => 253_402_300_800 ]);
 
-	set_clock($now, 44);
+	set_clock($now, 57);
 	for my $name (sort keys %in)
 	{
 		my ($result, %claims) = @{ $in{$name} };
@@ -181,12 +203,12 @@ like(Cognito::error_of($node, call('nowhere', $id)), qr/ERROR:  42704: server "n
 	my $token = $first->id(exp => $now + 10, iat => $now);
 	Cognito::query($session, 'BEGIN;');
 	is(verify($session, 'app', $token), "$Token::SUB, 0", 'a token is valid');
-	set_clock($now + 9.999, 44);
+	set_clock($now + 9.999, 57);
 	is(verify($session, 'app', $token), "$Token::SUB, 0", '… until its last millisecond');
-	set_clock($now + 10, 44);
+	set_clock($now + 10, 57);
 	is(verify($session, 'app', $token), '28000, 0', '… and expires in the same transaction');
 	Cognito::query($session, 'ROLLBACK;');
-	set_clock(undef, 44);
+	set_clock(undef, 57);
 }
 
 
@@ -361,6 +383,16 @@ is($cognito->requests, 0, '… without a request, if the server has keys');
 	is($type->($first->id(sub => '99999999-2222-4333-8444-555555555555'), @queries),
 		"99999999-2222-4333-8444-555555555555|a book\n0\nana.sato\@example.com", 'manual: another user sees other rows');
 	like($type->($first->id('cognito:groups' => ['support']), @queries), qr/\A(?:.*a book\n){3}/, 'manual: support sees all');
+
+	my ($python) = $manual =~ /^```python\n(.*?)^```/ms;
+	my $connection = $node->connstr('manual') . ' user=app_of_manual';
+	$python =~ s/"dbname=shop user=app"/"$connection"/ or die 'no connection in the manual';
+	local $ENV{TOKEN} = $id;
+	$python = "import os; token = os.environ['TOKEN']\n$python\nprint(len(rows))\n"
+	  . "print(len(connection.execute('SELECT * FROM orders').fetchall()))\n"
+	  . "with as_user(connection, token):\n    print(len(connection.execute('SELECT * FROM orders').fetchall()))\n"
+	  . "print(len(connection.execute('SELECT * FROM orders').fetchall()))\n";
+	is((run_command([ '/usr/bin/python3', '-c', $python ]))[0], "2\n0\n2\n0", 'manual: the token of psycopg ends with its block');
 }
 
 
@@ -375,6 +407,8 @@ for my $token ($broken, $planted =~ s/\./ ./r, substr $planted, 0, 100)
 {
 	fails('an error', '28000: invalid token', $_)
 	  for call('app', $token), "CALL verify('$token')", "SET cognito_srf.token = '$token'; SELECT cognito_claims('app')";
+	like(Cognito::query_error($session, "SET cognito_srf.token = '$token'\\; SELECT cognito_claims('app');"), qr/28000: invalid token/,
+		'several statements in a query string');
 	fails('an error', '22023', call('app', $token, 'x'));
 	fails('an error', '22004', "SELECT cognito_verify_token(NULL, '$token')");
 	fails('an error', '42704', call('nowhere', $token));

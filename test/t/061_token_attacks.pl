@@ -78,6 +78,7 @@ my $BAD_SUB = 'Claim "sub" is missing, or not a string.';
 
 my $id = $key->id;
 my $access = $other->access;
+my $jwk = $key->jwk;
 my ($header, $payload, $signature) = split /\./, $id;
 
 
@@ -149,7 +150,9 @@ refused("header: $_", with_header($_), $BAD_HEADER)
   '{"alg":"RS256","kid":"first","x":' . '[' x 40 . ']' x 40 . '}',
   '{"alg":"RS256","kid":"first","x":' . '[' x 5000 . ']' x 5000 . '}';
 refused('a member twice', with_header('{"alg":"none","alg":"RS256","kid":"first"}'), $BAD_HEADER);
-refused('a member twice, once escaped', with_header('{"alg":"RS256","kid":"first","\u006bid":"first"}'), $BAD_HEADER);
+refused("a member twice, once escaped: $_", with_header($_), $BAD_HEADER)
+  for '{"alg":"RS256","kid":"first","\u006bid":"first"}', '{"\u0061lg":"none","alg":"RS256","kid":"first"}';
+refused('the algorithm in another case', with_header('{"ALG":"RS256","kid":"first"}'), $BAD_ALG);
 refused('a member of a member twice', with_header('{"alg":"RS256","kid":"first","x":[{"a":1,"a":1}]}'), $BAD_HEADER);
 accepted('JSON in another form', with_header(qq( { "kid" :"f\\u0069rst"\t,\n"alg":"RS256","typ":"JWT","x":"\\":{" } )));
 
@@ -267,6 +270,27 @@ refused('sub is missing', $key->id(sub => undef), $BAD_SUB);
 refused("sub is $_->[0]", $key->id(sub => $_->[1]), $BAD_SUB) for [ empty => '' ], [ 'a number' => 1 ], [ 'a list' => ['x'] ];
 
 
+# What a session remembers belongs to a server, not to its name
+
+is(set_keys(Token::jwks($jwk)), '', 'the keys of the first server');
+Cognito::query($session, "CREATE SERVER second FOREIGN DATA WRAPPER cognito_wrapper OPTIONS (region 'eu-west-1',
+	user_pool_id 'eu-west-1_Other1234', app_client_ids '*', jwks " . Cognito::quote(Token::jwks($jwk)) . ');');
+accepted('a token of the first server', $id);
+Cognito::query($session, 'ALTER SERVER app RENAME TO third; ALTER SERVER second RENAME TO app;');
+refused('… is not one of the second, under the name of the first', $id, $BAD_ISS);
+Cognito::query($session, 'ALTER SERVER app RENAME TO second; ALTER SERVER third RENAME TO app;');
+accepted('… and back', $id);
+Cognito::query($session, 'BEGIN; SAVEPOINT s; ALTER SERVER app OPTIONS (SET jwks ' . Cognito::quote(Token::jwks($other->jwk)) . ');');
+refused('other keys in a subtransaction', $id, $UNKNOWN);
+Cognito::query($session, 'ROLLBACK TO s;');
+accepted('… which is rolled back', $id);
+Cognito::query($session, 'COMMIT;');
+Cognito::query($session, 'DROP SERVER app; ALTER SERVER second RENAME TO app;');
+refused('a new server of the name of one that was dropped', $id, $BAD_ISS);
+Cognito::query($session, qq(ALTER SERVER app OPTIONS (SET user_pool_id 'eu-west-1_AbCdEf123', SET app_client_ids '$Token::CLIENT');));
+accepted('… with the same options', $id);
+
+
 # App clients
 
 like(Cognito::query_error($session, q(ALTER SERVER app OPTIONS (DROP app_client_ids)) . ';'), qr/^$/, 'no app clients');
@@ -279,7 +303,6 @@ refused('any app client, but not an empty one', $key->id(aud => ''), $BAD_AUD);
 
 # Sets of keys
 
-my $jwk = $key->jwk;
 my $BAD_KEY = qr/Each RSA key must have an id/;
 my $NO_KEY = qr/It must have an RSA key with "use" "sig" and "alg" "RS256"/;
 my $NO_SET = qr/It must be a JSON object with a list "keys"/;
@@ -308,6 +331,7 @@ keys_refused("$_->[0] $_->[1]", Token::jwks($key->jwk($_->[0] => $_->[1])), $_->
   [ n => '', $BAD_KEY ], [ n => 'AQAB', $BAD_KEY ], [ n => 1, $BAD_KEY ];
 keys_refused("$_ is missing", Token::jwks($key->jwk($_ => undef)), $_ =~ /kty|use|alg/ ? $NO_KEY : $BAD_KEY)
   for 'kty', 'use', 'alg', 'kid', 'n', 'e';
+keys_refused('a secret key', Token::jwks($key->jwk(d => 'AAAA')), $BAD_KEY);
 keys_refused('n is padded', Token::jwks($key->jwk(n => "$jwk->{n}==")), $BAD_KEY);
 keys_refused('n begins with a zero', Token::jwks($key->jwk(n => encode_base64url("\0" . decode_base64url($jwk->{n})))),
 	$BAD_KEY);
@@ -328,6 +352,9 @@ refused('… and do not verify', $key->sign_texts($key->header(kid => 'encrypts'
 	accepted('… is used', $large->id);
 	refused('… and the former key no more', $id, $UNKNOWN);
 }
+is(set_keys(Token::jwks((map { { kty => 'EC', kid => $_ } } 1 .. 1000), map { $key->jwk(kid => "k$_") } 1 .. 80)), '',
+	'as many keys as the option can hold');
+accepted('… of which the last is used', $key->sign_texts($key->header(kid => 'k80'), $text));
 
 
 # What the log has of tokens
