@@ -194,13 +194,16 @@ fetch(const CallProvider *call)
 	return keys;
 }
 
-/* Have the session go on with a call's keys for a while, because there are no new ones. */
+/*
+ * Have the session go on with a call's keys for a while, but not longer than they are
+ * valid, because there are no new ones.
+ */
 static void
 postpone(CallProvider *call)
 {
 	CachedKeys *cached = find_cached(call);
 
-	call->keys->renewal_time = clock_now() + RETRY_TIME;
+	call->keys->renewal_time = Min(clock_now() + RETRY_TIME, call->keys->valid_until);
 	if (cached != NULL && cached->keys->version == call->keys->version)
 		cached->keys->renewal_time = call->keys->renewal_time;
 }

@@ -98,21 +98,30 @@ parse_digits(const char *text, int length)
 	return number;
 }
 
-/* Convert a time such as 2026-01-31T23:59:59Z; return false if it is none. */
+/* Return the length of a fraction of a second, 0 if there is none. */
+static size_t
+fraction_length(const char *text)
+{
+	size_t ndigits = text[0] == '.' ? strspn(text + 1, "0123456789") : 0;
+
+	return ndigits > 0 ? 1 + ndigits : 0;
+}
+
+/* Convert a time such as 2026-01-31T23:59:59Z, without its fraction; return false if it is none. */
 static bool
 parse_time(const char *text, time_t *time)
 {
-	static const char form[] = "0000-00-00T00:00:00Z";
+	static const char form[] = "0000-00-00T00:00:00";
 	int               year;
 	int               month;
 	int               day;
 	int               seconds;
 
-	if (strlen(text) != strlen(form))
-		return false;
 	for (size_t i = 0; i < strlen(form); i++)
 		if (form[i] == '0' ? !isdigit((unsigned char) text[i]) : text[i] != form[i])
 			return false;
+	if (strcmp(text + strlen(form) + fraction_length(text + strlen(form)), "Z") != 0)
+		return false;
 
 	year = parse_digits(text, 4);
 	month = parse_digits(text + 5, 2);

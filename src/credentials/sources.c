@@ -113,6 +113,13 @@ read_file(const char *path, char *buffer, size_t size)
 	return length;
 }
 
+/* Return true if a text of some length can be a credential. */
+static bool
+is_word(const char *text, size_t length)
+{
+	return strlen(text) == length && option_check_credential(text) == NULL;
+}
+
 /*
  * Return the token in the file that a variable names, without white space after it; or
  * NULL, and set the failure.  The file is read each time, because its token is replaced
@@ -127,20 +134,18 @@ read_token(const char *variable, KeysFailure *failure)
 
 	if (length < 0)
 	{
-		keys_fail(failure, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
-				  errno != 0 ? psprintf("could not read the file of %s: %m", variable)
-							 : psprintf("the file of %s is not a regular file of at most 16 kB",
-										variable));
+		fail(failure, errno != 0 ? psprintf("could not read the file of %s: %m", variable)
+								 : psprintf("the file of %s is not a regular file of at most 16 kB",
+											variable));
 		return NULL;
 	}
 	while (length > 0 && isspace((unsigned char) token[length - 1]))
 		length--;
 	token[length] = '\0';
-	if (option_check_credential(token) == NULL)
+	if (is_word(token, length))
 		return token;
 
-	keys_fail(failure, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
-			  psprintf("the file of %s does not contain a token", variable));
+	fail(failure, psprintf("the file of %s does not contain a token", variable));
 	return NULL;
 }
 
@@ -365,7 +370,7 @@ read_word(MetadataCall *call, const char *noun)
 		length = 0;
 	word = secret_alloc(length + 1);
 	memcpy(word, body, length);
-	if (option_check_credential(word) == NULL)
+	if (is_word(word, length))
 		return word;
 	fail(call->failure, psprintf("the metadata service returned no %s", noun));
 	return NULL;

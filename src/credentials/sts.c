@@ -153,12 +153,20 @@ send_form(StsCall *call)
 	exchange(call->http, &call->message);
 }
 
-/* Return a text of the response as it may be shown: without the secrets that were sent. */
+/*
+ * Return a text of the response as it may be shown: without the secrets that were sent.
+ * The token was sent as the last parameter of the form.
+ */
 static char *
 quote(const StsCall *call, const char *words)
 {
-	const char *secrets[] = {call->token, NULL, NULL};
+	const char *secrets[] = {NULL, NULL, NULL, NULL};
 
+	if (call->token != NULL)
+	{
+		secrets[0] = call->token;
+		secrets[3] = strrchr(call->form, '=') + 1;
+	}
 	if (call->signer != NULL)
 	{
 		secrets[1] = call->signer->secret_access_key;

@@ -589,6 +589,20 @@ warn_of_other_region(const char *option, const char *region, const char *id, cha
 		 errhidestmt(true)));
 }
 
+/* Raise the error for options that only apply to a role, if there is none. */
+static void
+check_role_options(List *options, const CognitoServer *server)
+{
+	static const char *const names[] = {"external_id", "role_session_name", "role_duration"};
+
+	for (size_t i = 0; i < lengthof(names) && server->role_arn == NULL; i++)
+		if (find_value(options, names[i]) != NULL)
+			ereport(ERROR, (errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
+							errmsg("missing required option \"role_arn\""),
+							errdetail("Option \"%s\" is only used to assume a role.", names[i]),
+							errhidestmt(true)));
+}
+
 /* Validate all options that an object is to have; SQL function of the wrapper. */
 Datum
 cognito_fdw_validator(PG_FUNCTION_ARGS)
@@ -615,6 +629,7 @@ cognito_fdw_validator(PG_FUNCTION_ARGS)
 	{
 		check_source_right(&server);
 		options_check_source(&server);
+		check_role_options(options, &server);
 		warn_of_readable_secret(&server);
 		warn_of_plain_http(&server);
 		warn_of_other_region("user_pool_id", server.region, server.user_pool_id, '_');

@@ -43,6 +43,16 @@ CREATE SERVER s FOREIGN DATA WRAPPER cognito_wrapper OPTIONS (
 CREATE USER MAPPING FOR CURRENT_USER SERVER bare OPTIONS (credential_source 'chain');
 \echo :SQLSTATE
 
+-- What a role is assumed with is no use without one
+CREATE SERVER s FOREIGN DATA WRAPPER cognito_wrapper OPTIONS (external_id 'ab');
+\echo :SQLSTATE
+CREATE SERVER s FOREIGN DATA WRAPPER cognito_wrapper OPTIONS (role_session_name 'ab');
+CREATE SERVER s FOREIGN DATA WRAPPER cognito_wrapper OPTIONS (role_duration '1h');
+CREATE SERVER s FOREIGN DATA WRAPPER cognito_wrapper OPTIONS (role_arn 'arn:aws:iam::123456789012:role/reader', external_id 'ab');
+ALTER SERVER s OPTIONS (DROP role_arn);
+ALTER SERVER s OPTIONS (DROP role_arn, DROP external_id);
+DROP SERVER s;
+
 -- Who keeps a secret where every role can read it is told so
 CREATE SERVER readable FOREIGN DATA WRAPPER cognito_wrapper OPTIONS (
 	aws_access_key_id 'AKIAIOSFODNN7EXAMPLE', aws_secret_access_key 'S3CRET');
@@ -99,9 +109,10 @@ FROM unnest(ARRAY['environment', 'web_identity', 'container', 'instance', 'chain
 SELECT value, try_option('role_arn', value)
 FROM unnest(ARRAY['arn:aws:iam::123456789012:role/reader', 'arn:aws-cn:iam::123456789012:role/team/a+=,.@-_b', 'arn:aws:iam::123456789012:role/', 'arn:aws:iam::123456789012:user/reader', 'arn:aws:iam::role/reader', 'arn:aws:sts::123456789012:role/reader', 'arn:aws:iam::1234567890123:role/reader', 'arn:aws:iam::123456789012:role/a b', 'reader', '']) value;
 SELECT length, try_option('role_arn', rpad('arn:aws:iam::123456789012:role/', length, 'a')) FROM unnest(ARRAY[607, 608]) length;
-SELECT value, try_option('external_id', value) FROM unnest(ARRAY['customer:17/x', 'ab', 'a', '', 'a b', 'ü1']) value;
-SELECT value, try_option('role_session_name', value) FROM unnest(ARRAY['a+=,.@-_b', 'a', '', 'a/b', repeat('a', 65)]) value;
-SELECT value, try_option('role_duration', value) FROM unnest(ARRAY['15min', '1h', '12h', '14min', '13h', '900', '']) value;
+\set role 'role_arn ''arn:aws:iam::123456789012:role/reader'', '
+SELECT value, try_option(:'role' || 'external_id', value) FROM unnest(ARRAY['customer:17/x', 'ab', 'a', '', 'a b', 'ü1']) value;
+SELECT value, try_option(:'role' || 'role_session_name', value) FROM unnest(ARRAY['a+=,.@-_b', 'a', '', 'a/b', repeat('a', 65)]) value;
+SELECT value, try_option(:'role' || 'role_duration', value) FROM unnest(ARRAY['15min', '1h', '12h', '14min', '13h', '900', '']) value;
 SELECT value, try_option('sts_endpoint_url', value)
 FROM unnest(ARRAY['https://sts-fips.us-east-1.amazonaws.com', 'http://127.0.0.1:9229', '', 'http://169.254.169.254', 'http://example.com', 'https://host/path']) value;
 SELECT option, try_option(option, '') FROM unnest(ARRAY['aws_access_key_id', 'aws_secret_access_key', 'aws_session_token', 'api_key_id']) option;

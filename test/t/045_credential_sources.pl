@@ -8,6 +8,7 @@ use lib "$FindBin::Bin/..";
 use Cognito;
 use IO::Socket::INET;
 use JSON::PP;
+use POSIX ();
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time);
@@ -162,6 +163,11 @@ is_deeply(
 $cognito->control('PUT', 'credentials', { web_identity_token => 'another/token+==' });
 like(error($count), qr/28000.*\nDETAIL:  web_identity: AssumeRoleWithWebIdentity: .* answered with status 400, InvalidIdentityToken, "Couldn't verify: \*{18}"/,
 	'a web identity: a token that is refused is masked');
+$cognito->faults({ operation => 'AssumeRoleWithWebIdentity', reply => { status => 400, body =>
+	'<ErrorResponse><Error><Code>E</Code><Message>web.identity.token&amp;a%2Fb%3D</Message></Error></ErrorResponse>' } });
+write_file('web', 'a/b=');
+like(error($count), qr/, "web\.identity\.token&\*{8}"/, 'a web identity: as it was sent, too');
+$cognito->faults;
 write_file('web', 'another/token+==');
 is_accepted('another token in the same file', qr/^web_identity\|/);
 
@@ -171,13 +177,17 @@ run('ALTER SERVER srv OPTIONS (SET max_retries $$1$$)');
 is_accepted('an issuer that does not answer at once', qr/^web_identity\|/);
 $cognito->faults;
 
+my $fifo = "$folder/fifo";
+POSIX::mkfifo($fifo, 0666) or die $!;
 for (
 	[ "$folder/none", qr/could not read the file of AWS_WEB_IDENTITY_TOKEN_FILE: No such file/ ],
 	[ $folder, qr/the file of AWS_WEB_IDENTITY_TOKEN_FILE is not a regular file of at most 16 kB/ ],
 	[ '/dev/zero', qr/is not a regular file/ ],
 	[ write_file('long', 'x' x 20_000), qr/is not a regular file of at most 16 kB/ ],
 	[ write_file('empty', ''), qr/does not contain a token/ ],
-	[ write_file('words', 'two words'), qr/does not contain a token/ ])
+	[ write_file('words', 'two words'), qr/does not contain a token/ ],
+	[ write_file('binary', "another/token+==\0\n"), qr/does not contain a token/ ],
+	[ $fifo, qr/is not a regular file/ ])
 {
 	my ($path, $reason) = @$_;
 	restart_with(@web, AWS_WEB_IDENTITY_TOKEN_FILE => $path);
@@ -206,13 +216,18 @@ for (
 	[ FULL => 'http://example.com/a', qr/AWS_CONTAINER_CREDENTIALS_FULL_URI is neither https/ ],
 	[ FULL => 'http://169.254.169.254/a', qr/AWS_CONTAINER_CREDENTIALS_FULL_URI is neither https/ ],
 	[ FULL => 'http://127.0.0.1@example.com/', qr/AWS_CONTAINER_CREDENTIALS_FULL_URI is neither https/ ],
+	[ FULL => 'http://localhost@169.254.169.254/a', qr/AWS_CONTAINER_CREDENTIALS_FULL_URI is neither https/ ],
+	[ FULL => 'http://2852039166/a', qr/AWS_CONTAINER_CREDENTIALS_FULL_URI is neither https/ ],
+	[ FULL => 'http://[::ffff:169.254.170.2]/a', qr/AWS_CONTAINER_CREDENTIALS_FULL_URI is neither https/ ],
+	[ FULL => 'http://[fd00:ec2::23%25lo]/a', qr/AWS_CONTAINER_CREDENTIALS_FULL_URI is neither https/ ],
+	[ FULL => "http://127.0.0.1:1/a\r\nX-A: b", qr/AWS_CONTAINER_CREDENTIALS_FULL_URI is neither https/ ],
 	[ FULL => 'file:///etc/passwd', qr/AWS_CONTAINER_CREDENTIALS_FULL_URI is neither https/ ],
 	[ RELATIVE => '.example.com/', qr/AWS_CONTAINER_CREDENTIALS_RELATIVE_URI is not a path/ ],
 	[ RELATIVE => '@example.com/', qr/AWS_CONTAINER_CREDENTIALS_RELATIVE_URI is not a path/ ])
 {
 	my ($kind, $uri, $reason) = @$_;
 	restart_with("AWS_CONTAINER_CREDENTIALS_${kind}_URI" => $uri);
-	like(error($count), qr/28000.*\nDETAIL:  container: $reason/, "URI $uri");
+	like(error($count), qr/28000.*\nDETAIL:  container: $reason/, 'URI ' . $uri =~ s/[^ -~]/?/gr);
 }
 $cognito->control('PUT', 'credentials', { container_token => undef });
 for (
@@ -253,11 +268,11 @@ create_server(credential_source => 'chain', role_arn => $FAR_ROLE, external_id =
 like(error($count), qr/ERROR:  42501: could not assume the role of server "srv"\nDETAIL:  AssumeRole: 127.0.0.1:\d+ answered with status 403, AccessDenied, "User: ASIAINSTANCE\d+ is not authorized.*request id.*\nHINT:  Allow sts:AssumeRole/,
 	'a wrong external id');
 
-for my $answer ('a b', "app-role\nother", '../../x', '', 'x' x 65)
+for my $answer ('a b', "app-role\nother", "app-role\0x", '../../x', '', 'x' x 65)
 {
 	create_server(credential_source => 'instance');
 	$cognito->faults({ operation => 'ListInstanceRoles', reply => { body => $answer } });
-	like(error($count), qr/28000.*\nDETAIL:  instance: the metadata service returned no role/, "a role named '$answer'");
+	like(error($count), qr/28000.*\nDETAIL:  instance: the metadata service returned no role/, 'a role named ' . $answer =~ s/[^ -~]/?/gr);
 }
 $cognito->faults;
 $cognito->control('PUT', 'credentials', { instance_role => undef });
@@ -296,6 +311,7 @@ for (
 	[ json(SecretAccessKey => "S\n"), qr/the secret access key is missing or malformed/ ],
 	[ json(SecretAccessKey => ''), qr/the secret access key is missing or malformed/ ],
 	[ json(Token => 'x y'), qr/the session token is malformed/ ],
+	[ json(Token => "T\0"), qr/the reply is not a JSON object/ ],
 	[ json(Token => 'x' x 20_000), qr/the session token is malformed/ ],
 	[ json(Other => 'x' x 70_000), qr/the reply is longer than 64 kB/ ],
 	[ json(Expiration => 'soon'), $no_time ],
@@ -304,6 +320,9 @@ for (
 	[ json(Expiration => '2099-13-01T00:00:00Z'), $no_time ],
 	[ json(Expiration => '2099-02-29T00:00:00Z'), $no_time ],
 	[ json(Expiration => '2099-12-31T24:00:00Z'), $no_time ],
+	[ json(Expiration => '2099-12-31T23:59:59.Z'), $no_time ],
+	[ json(Expiration => '2099-12-31T23:59:59.1'), $no_time ],
+	[ json(Expiration => '2099-12-31T23:59:59.1Z1'), $no_time ],
 	[ json(Expiration => '2020-02-29T23:59:59Z'), qr/the credentials have expired/ ])
 {
 	my ($body, $reason) = @$_;
@@ -312,6 +331,9 @@ for (
 }
 $cognito->faults({ operation => 'GetContainerCredentials', reply => { body => json() } });
 is(run($show), 'container|A||t', 'a reply without what is wrong above');
+create_server(credential_source => 'container');
+$cognito->faults({ operation => 'GetContainerCredentials', reply => { body => json(Expiration => '2099-12-31T23:59:59.123456Z') } });
+is(run(q(SELECT expires_at AT TIME ZONE 'UTC' FROM cognito_credentials('srv'))), '2099-12-31 23:59:59', 'a fraction of a second in the expiry');
 create_server(credential_source => 'container');
 $cognito->faults({ operation => 'GetContainerCredentials',
 	reply => { status => 302, headers => { Location => $cognito->url . '/v2/credentials/b' } } });

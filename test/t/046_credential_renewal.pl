@@ -105,6 +105,16 @@ my $contexts = q(SELECT count(*) FROM pg_backend_memory_contexts WHERE name = 'c
 is(Cognito::query($session, $contexts), 1 + 1, 'the session keeps one set of keys, and their table');
 $node->safe_psql('postgres', 'DROP SERVER srv');
 is(Cognito::query($session, $contexts), 1, 'none when the server is dropped');
+for my $end ('ROLLBACK', 'SAVEPOINT s; SELECT 1/0; ROLLBACK TO s; ROLLBACK')
+{
+	create_server();
+	Cognito::query($session, "BEGIN; ALTER SERVER srv OPTIONS (ADD role_session_name 'other')");
+	is(ask($count), '300 AssumeRole', "$end: an altered server");
+	Cognito::query($session, $end);
+	is(ask($count), '300 AssumeRole', "$end: the server as it was before");
+	like(($cognito->requests)[0]{body}{RoleSessionName}, qr/^cognito_srf$/, "$end: its own role session");
+}
+$node->safe_psql('postgres', 'DROP SERVER srv');
 
 
 # Credentials that the service refuses as expired are replaced once, at once
@@ -126,6 +136,9 @@ $cognito->faults({ operation => 'ListUsers', error => 'ExpiredToken', times => -
 like(ask($count),
 	qr/ERROR:  28000: the session token of server "srv" has expired\n.*HINT:  SELECT \* FROM cognito_credentials\('srv'\).* AssumeRole AssumeRole$/s,
 	'credentials that are refused again: an error');
+create_server(max_concurrent_requests => 16, user_pool_id => 'eu-west-1_Users3000');
+like(ask($count), qr/ERROR:  28000: the session token.* server "srv" has expired\n.* AssumeRole AssumeRole$/s,
+	'many requests that are refused again: an error, after as few requests');
 $cognito->faults;
 
 
@@ -162,6 +175,16 @@ like(ask($count), qr/ERROR:  HV000: could not assume the role of server "srv"\nD
 	'STS fails: when they have expired, the call fails');
 $cognito->faults;
 is(ask($count), '300 AssumeRole', 'STS recovers');
+$cognito->control('PUT', 'credentials', { roles => { $ROLE => { %$TRUST, lifetime => 40 } } });
+create_server();
+ask($count);
+$cognito->faults({ operation => 'AssumeRole', reply => { status => 503 }, times => -1 });
+shift_clock(20 * 3600 + 61 * 60 + 25);
+is(ask($count), '300 AssumeRole', 'STS fails shortly before they expire: the call goes on');
+shift_clock(20 * 3600 + 61 * 60 + 45);
+like(ask($count), qr/ERROR:  HV000: could not assume the role/, 'STS fails: not longer than until they expire');
+$cognito->faults;
+$cognito->control('PUT', 'credentials', { roles => { $ROLE => $TRUST } });
 
 
 # The time for which credentials are valid is that of the service, whose clock differs
@@ -172,6 +195,8 @@ for my $ahead (7200, -7200)
 	create_server();
 	is(ask($count), '300 AssumeRole AssumeRole', "a service whose clock is ahead by $ahead s: corrected");
 	is(ask($count), '300', "a service whose clock is ahead by $ahead s: credentials are kept");
+	create_server_with('container');
+	is(ask($count), '300 GetContainerCredentials', "a container whose clock is ahead by $ahead s");
 }
 $cognito->control('PUT', 'clock', 0);
 
