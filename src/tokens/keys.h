@@ -9,6 +9,7 @@
 
 #include "utils/jsonb.h"
 
+#include "compat.h"
 #include "server/server.h"
 
 /* The longest id of a key, and the longest set of keys, in bytes; Cognito's have 44 and 1,000. */
