@@ -357,13 +357,13 @@ plan_join(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist, Lis
 	Plan           *outer = linitial(custom_plans);
 	CustomScan     *scan = makeNode(CustomScan);
 	JoinClauses     sorted = sort_clauses(join);
-	List           *used = find_columns(list_concat_copy(tlist, sorted.above));
-	List           *row = list_scan_columns(join, outer, used);
-	List           *expressions = list_make3(value_of(&join->qual), sorted.outer, sorted.join);
-	int             nouter = list_length(outer->targetlist);
+	/* The target list is missing if a projection replaces it. */
+	List *used = find_columns(list_concat_copy(rel->reltarget->exprs, sorted.above));
+	List *row = list_scan_columns(join, outer, used);
+	List *expressions = list_make3(value_of(&join->qual), sorted.outer, sorted.join);
+	int   nouter = list_length(outer->targetlist);
 
 	(void) root;
-	(void) rel;
 	(void) clauses; /* of a base relation */
 	scan->scan.plan.targetlist = tlist;
 	scan->scan.plan.qual = sorted.above;
