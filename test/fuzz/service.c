@@ -26,6 +26,8 @@
 
 #include "aws/http.h"
 #include "clock.h"
+#include "planner/kept_rows.h"
+#include "planner/search_join.h"
 #include "server/quota.h"
 #include "server/server.h"
 
@@ -117,6 +119,38 @@ server_extent(const char *name, const char *user_pool_id, SessionListing listing
 	(void) user_pool_id;
 	(void) listing;
 	return (SessionExtent){0};
+}
+
+/* No query is executed. */
+Node *
+search_join_create_state(CustomScan *scan)
+{
+	(void) scan;
+	return NULL;
+}
+
+/* Rows are kept only by queries that call a function more than once. */
+KeptRows *
+kept_rows_create(Tuplestorestate *rows, TupleDesc columns, const SearchAttribute *attribute)
+{
+	(void) rows;
+	(void) columns;
+	(void) attribute;
+	return NULL;
+}
+
+void
+kept_rows_search(KeptRows *rows, const Search *search, Tuplestorestate *result)
+{
+	(void) rows;
+	(void) search;
+	(void) result;
+}
+
+void
+kept_rows_free(KeptRows *rows)
+{
+	(void) rows;
 }
 
 const char *
