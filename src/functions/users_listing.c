@@ -31,28 +31,39 @@ const Listing users_listing = {
 	.make_row = users_make_row,
 };
 
-/* Convert an attribute to a member of a jsonb object; raise HV000 if it is malformed. */
-static void
-read_attribute(Row *row, const cJSON *attribute, JsonbPair *pair)
+void
+users_read_attribute(const Row *row, const cJSON *attribute, const char **name, const char **value)
 {
-	const cJSON *name = NULL;
-	const cJSON *value = NULL;
+	const cJSON *name_member = NULL;
+	const cJSON *value_member = NULL;
 	const cJSON *member;
 
 	json_for_each (member, cJSON_IsObject(attribute) ? attribute : NULL)
 	{
-		if (name == NULL && strcmp(member->string, "Name") == 0)
-			name = member;
-		else if (value == NULL && strcmp(member->string, "Value") == 0)
-			value = member;
+		if (name_member == NULL && strcmp(member->string, "Name") == 0)
+			name_member = member;
+		else if (value_member == NULL && strcmp(member->string, "Value") == 0)
+			value_member = member;
 	}
-	if (name == NULL || name->valuestring == NULL)
+	if (name_member == NULL || name_member->valuestring == NULL)
 		row_reject(row, "has an element whose \"Name\" is not a string", "Attributes");
-	row->member = name->valuestring;
-	if (value == NULL || value->valuestring == NULL)
+	if (value_member == NULL || value_member->valuestring == NULL)
 		row_reject(row, "has an element whose \"Value\" is not a string", "Attributes");
-	pair->key = row_jsonb_string(name->valuestring);
-	pair->value = row_jsonb_string(value->valuestring);
+	*name = name_member->valuestring;
+	*value = value_member->valuestring;
+}
+
+/* Convert an attribute to a member of a jsonb object; raise HV000 if it is malformed. */
+static void
+make_pair(Row *row, const cJSON *attribute, JsonbPair *pair)
+{
+	const char *name;
+	const char *value;
+
+	users_read_attribute(row, attribute, &name, &value);
+	row->member = name;
+	pair->key = row_jsonb_string(name);
+	pair->value = row_jsonb_string(value);
 }
 
 /* Compare the names of two members of a jsonb object, in the order of jsonb. */
@@ -95,7 +106,7 @@ set_attributes(Row *row)
 	n = 0;
 	json_for_each (attribute, attributes)
 	{
-		read_attribute(row, attribute, &pairs[n]);
+		make_pair(row, attribute, &pairs[n]);
 		if (pairs[n].key.val.string.len == strlen("email") &&
 			strcmp(pairs[n].key.val.string.val, "email") == 0)
 			row_set(row, USER_EMAIL, CStringGetTextDatum(pairs[n].value.val.string.val));

@@ -46,6 +46,13 @@ extern ListingPart *users_filter_part(const CognitoServer *server, const char *f
  */
 extern ListingPart *users_partition_part(const CognitoServer *server, char digit);
 
+/*
+ * Read name and value of an element of a user's attributes, in UTF-8; raise HV000 if one
+ * of them is not a string.
+ */
+extern void
+users_read_attribute(const Row *row, const cJSON *attribute, const char **name, const char **value);
+
 /* Return the value of an attribute of a user of a reply, in UTF-8; NULL if it is missing. */
 extern const char *users_attribute(const cJSON *user, const char *name);
 

@@ -114,18 +114,6 @@ add_context(void *arg)
 	errcontext("column \"%s\" of user \"%s\"", context->column, context->username);
 }
 
-/* Return a member of an attribute; raise HV000 if it is not a string. */
-static const char *
-attribute_string(const Row *row, const cJSON *attribute, const char *member)
-{
-	const char *value = json_string(attribute, member);
-
-	if (value == NULL)
-		row_reject(row, psprintf("has an element whose \"%s\" is not a string", member),
-				   "Attributes");
-	return value;
-}
-
 /*
  * Return the values of the columns that are attributes, in UTF-8; NULL for others.
  * Malformed attributes are rejected, as users_make_row does, lest a value becomes NULL.
@@ -141,9 +129,10 @@ find_attributes(const Row *row, const SyncTarget *target)
 		row_reject(row, "is not a list", "Attributes");
 	json_for_each (attribute, attributes)
 	{
-		const char *name = attribute_string(row, attribute, "Name");
-		const char *value = attribute_string(row, attribute, "Value");
+		const char *name;
+		const char *value;
 
+		users_read_attribute(row, attribute, &name, &value);
 		for (int i = 0; i < target->ncolumns; i++)
 		{
 			if (target->columns[i].source != SOURCE_ATTRIBUTE ||
