@@ -48,7 +48,8 @@ exchange_back_off(int retries)
 }
 
 char *
-exchange_problem(const HttpRequest *request, const HttpMessage *message, const char *host)
+exchange_problem(const HttpRequest *request, const HttpMessage *message, const char *host,
+				 const char *secret)
 {
 	switch (http_outcome(request))
 	{
@@ -63,7 +64,7 @@ exchange_problem(const HttpRequest *request, const HttpMessage *message, const c
 		default:
 			if (http_error(request)[0] == '\0')
 				return psprintf("%s failed while %s", host, http_phase(request));
-			return psprintf("%s: %s, while %s", host, aws_error_quote(http_error(request), NULL, 0),
-							http_phase(request));
+			return psprintf("%s: %s, while %s", host,
+							aws_error_quote(http_error(request), &secret, 1), http_phase(request));
 	}
 }

@@ -29,9 +29,9 @@ extern void exchange_back_off(int retries);
 
 /*
  * Return why a message to a host has no response of status 200, for an error; the
- * response itself is not quoted.
+ * response itself is not quoted.  A secret that was sent, NULL for none, is masked.
  */
-extern char *
-exchange_problem(const HttpRequest *request, const HttpMessage *message, const char *host);
+extern char *exchange_problem(const HttpRequest *request, const HttpMessage *message,
+							  const char *host, const char *secret);
 
 #endif

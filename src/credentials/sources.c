@@ -317,7 +317,7 @@ get_container(const Source *source, const CognitoServer *server, KeysFailure *fa
 	http = http_create();
 	ask_container(http, &message, token, server->max_retries);
 	if (!is_success(http))
-		return fail(failure, exchange_problem(http, &message, endpoint->host));
+		return fail(failure, exchange_problem(http, &message, endpoint->host, token));
 	return read_keys(source, http, NULL, failure);
 }
 
@@ -349,7 +349,7 @@ ask_metadata(MetadataCall *call, const char *method, const char *path, const cha
 	if (is_success(call->http))
 		return true;
 	message.request_timeout = message.connect_timeout = INSTANCE_TIMEOUT;
-	fail(call->failure, exchange_problem(call->http, &message, call->endpoint->host));
+	fail(call->failure, exchange_problem(call->http, &message, call->endpoint->host, value));
 	return false;
 }
 

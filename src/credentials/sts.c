@@ -233,7 +233,7 @@ read_error(const StsCall *call, KeysFailure *failure, AwsErrorKind *kind)
 	initStringInfo(&reason);
 	appendStringInfo(
 		&reason, "%s: %s", call->action,
-		quote(call, exchange_problem(call->http, &call->message, call->endpoint->host)));
+		quote(call, exchange_problem(call->http, &call->message, call->endpoint->host, NULL)));
 	if (length <= KEYS_MAX_REPLY && http_outcome(call->http) == HTTP_RESPONSE)
 		(void) xml_read(body, fields, lengthof(fields));
 	code = fields[0].value;
