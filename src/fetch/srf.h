@@ -27,7 +27,7 @@ typedef struct Description
  * an error, and do not call it with arguments that it does not expect.
  */
 #define SRF_ALIAS(symbol, function) \
-	PG_FUNCTION_INFO_V1(symbol); \
+	PG_FUNCTION_INFO_V1(symbol);    \
 	Datum symbol(PG_FUNCTION_ARGS) __attribute__((alias(#function)))
 
 /* Setting cognito_srf.offline: send no requests. */
