@@ -29,6 +29,13 @@
 /* The name under which statements read rows of the target's columns. */
 #define ROWS "cognito_sync_rows"
 
+/*
+ * The number of rows of which the planner is told.  It is small, so that each row is
+ * looked up in the index of a table that is not small: a hash join takes longer, needs
+ * more memory, and would read the whole table if sub is a text.
+ */
+#define PLANNED_ROWS 10
+
 /* The age in minutes before which a row that is not listed is kept. */
 #define MIN_DELETED_AGE 10
 
@@ -79,38 +86,34 @@ append_in_partitions(StringInfo statement, const SyncBatch *batch)
 			is_uuid ? " AND " : "");
 }
 
-/* Append the conditions that join rows n with those of the target in the partitions. */
-static void
-append_join(StringInfo statement, const SyncBatch *batch)
-{
-	appendStringInfoString(statement, IS_SAME_USER " AND ");
-	append_in_partitions(statement, batch);
-}
-
 /*
  * Return the statement that joins the listed rows with those of the target.  Its columns
  * are those of the listed row, of the target's, and whether that is old and is marked.
+ * Rows that are kept if they are not listed need not be read; then each listed row is
+ * looked up, which EXISTS saves if there is none to find, as in a first synchronization.
  */
 static char *
 make_comparison(const SyncBatch *batch)
 {
-	StringInfoData statement;
+	const SyncTarget *target = batch->target;
+	bool              keep = batch->deletions == SYNC_KEEP;
+	StringInfoData    statement;
 
 	initStringInfo(&statement);
 	appendStringInfoString(&statement, "SELECT ");
-	append_columns(&statement, batch->target, "n.");
+	append_columns(&statement, target, "n.");
 	appendStringInfoString(&statement, ", ");
-	append_columns(&statement, batch->target, "t.");
-	/* Rows that are not listed do not matter if they are kept. */
+	append_columns(&statement, target, "t.");
 	appendStringInfo(&statement, ", t.is_old, t.is_marked FROM " ROWS " AS n %s JOIN (SELECT ",
-					 batch->deletions == SYNC_KEEP ? "LEFT" : "FULL");
-	append_columns(&statement, batch->target, "t.");
-	appendStringInfo(&statement, ", %s AS is_old, %s AS is_marked FROM %s AS t WHERE ",
-					 batch->deletions == SYNC_KEEP ? "false" : IS_OLD,
-					 batch->deletions == SYNC_MARK ? "t.deleted_at IS NOT NULL" : "false",
-					 batch->target->name);
+					 keep ? "LEFT" : "FULL");
+	append_columns(&statement, target, "t.");
+	appendStringInfo(
+		&statement, ", %s AS is_old, %s AS is_marked FROM %s AS t WHERE ", keep ? "false" : IS_OLD,
+		batch->deletions == SYNC_MARK ? "t.deleted_at IS NOT NULL" : "false", target->name);
+	if (keep)
+		appendStringInfo(&statement, "EXISTS (SELECT FROM %s AS t WHERE ", target->name);
 	append_in_partitions(&statement, batch);
-	appendStringInfoString(&statement, ") AS t ON " IS_SAME_USER);
+	appendStringInfo(&statement, "%s) AS t ON " IS_SAME_USER, keep ? ")" : "");
 	return statement.data;
 }
 
@@ -126,9 +129,8 @@ make_delete(const SyncBatch *batch)
 					 mark ? "UPDATE %s AS t SET deleted_at = pg_catalog.now() FROM " ROWS
 						  : "DELETE FROM %s AS t USING " ROWS,
 					 batch->target->name);
-	appendStringInfo(&statement, " AS n WHERE " IS_OLD "%s AND ",
+	appendStringInfo(&statement, " AS n WHERE " IS_SAME_USER " AND " IS_OLD "%s",
 					 mark ? " AND t.deleted_at IS NULL" : "");
-	append_join(&statement, batch);
 	return statement.data;
 }
 
@@ -154,8 +156,7 @@ make_update(const SyncBatch *batch)
 	initStringInfo(&statement);
 	appendStringInfo(&statement, "UPDATE %s AS t ", batch->target->name);
 	append_assignment(&statement, batch, "n.");
-	appendStringInfoString(&statement, " FROM " ROWS " AS n WHERE ");
-	append_join(&statement, batch);
+	appendStringInfoString(&statement, " FROM " ROWS " AS n WHERE " IS_SAME_USER);
 	return statement.data;
 }
 
@@ -188,8 +189,7 @@ make_release(const SyncBatch *batch)
 		}
 	if (separator[0] == '\0')
 		return NULL;
-	appendStringInfoString(&statement, " FROM " ROWS " AS n WHERE ");
-	append_join(&statement, batch);
+	appendStringInfoString(&statement, " FROM " ROWS " AS n WHERE " IS_SAME_USER);
 	return statement.data;
 }
 
@@ -242,7 +242,7 @@ register_rows(const SyncTarget *target, Tuplestorestate *rows)
 	relation->md.reliddesc = InvalidOid;
 	relation->md.tupdesc = target->row;
 	relation->md.enrtype = ENR_NAMED_TUPLESTORE;
-	relation->md.enrtuples = (double) tuplestore_tuple_count(rows);
+	relation->md.enrtuples = PLANNED_ROWS;
 	relation->reldata = rows;
 	if (SPI_register_relation(relation) != SPI_OK_REL_REGISTER)
 		elog(ERROR, "could not register rows");
