@@ -64,7 +64,7 @@ append_columns(StringInfo statement, const SyncTarget *target, const char *prefi
  * Append the condition that a row t of the target is in one of the partitions.  An index
  * on a uuid finds the range of the first to the last one, which are sorted, and if those
  * between them are all in the batch, the range is enough; the order of a text depends on
- * its collation.
+ * its collation, which may also ignore case.
  */
 static void
 append_in_partitions(StringInfo statement, const SyncBatch *batch)
@@ -80,10 +80,10 @@ append_in_partitions(StringInfo statement, const SyncBatch *batch)
 						 "'%cfffffff-ffff-ffff-ffff-ffffffffffff'",
 						 partitions[0], partitions[strlen(partitions) - 1]);
 	if (!is_uuid || strstr(SYNC_PARTITIONS, partitions) == NULL)
-		appendStringInfo(
-			statement,
-			"%spg_catalog.left(t.sub::pg_catalog.text, 1) OPERATOR(pg_catalog.=) ANY ($1)",
-			is_uuid ? " AND " : "");
+		appendStringInfo(statement,
+						 "%spg_catalog.left(t.sub::pg_catalog.text, 1) COLLATE pg_catalog.\"C\" "
+						 "OPERATOR(pg_catalog.=) ANY ($1)",
+						 is_uuid ? " AND " : "");
 }
 
 /*
@@ -369,18 +369,6 @@ compare_row(TupleTableSlot *row, DestReceiver *receiver)
 	return true;
 }
 
-/* Accept the description of the comparison's rows; a receiver's function. */
-static void
-start_comparison(DestReceiver *receiver, int operation, TupleDesc columns)
-{
-}
-
-/* Have nothing to release; the functions of a receiver that is not used any longer. */
-static void
-end_comparison(DestReceiver *receiver)
-{
-}
-
 /* Raise 55000 if too many rows of a partition would be deleted. */
 static void
 check_deleted(const SyncBatch *batch, char partition, int64 deleted, int64 rows)
@@ -401,14 +389,9 @@ check_deleted(const SyncBatch *batch, char partition, int64 deleted, int64 rows)
 static void
 find_changes(SyncBatch *batch, Tuplestorestate *rows, const SyncChanges *changes)
 {
-	Comparison comparison = {.receiver = {.receiveSlot = compare_row,
-										  .rStartup = start_comparison,
-										  .rShutdown = end_comparison,
-										  .rDestroy = end_comparison,
-										  .mydest = DestTuplestore},
-							 .batch = batch,
-							 .changes = changes};
+	Comparison comparison = {.receiver = *None_Receiver, .batch = batch, .changes = changes};
 
+	comparison.receiver.receiveSlot = compare_row;
 	memset(batch->counts, 0, sizeof(batch->counts));
 	tuplestore_clear(changes->inserted);
 	tuplestore_clear(changes->updated);
