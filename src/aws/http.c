@@ -740,7 +740,8 @@ set_headers(HttpRequest *request, const List *headers)
 
 /*
  * Trust the certificates of cognito_srf.ca_file instead of those that libcurl was
- * built to trust, which are in a file and a directory.
+ * built to trust, which are in a file and a directory.  NULL for the directory would
+ * bring back the default in newer versions of libcurl; nothing can be in /dev/null.
  */
 static void
 set_certificates(HttpRequest *request)
@@ -748,9 +749,9 @@ set_certificates(HttpRequest *request)
 	if (http_ca_file == NULL || http_ca_file[0] == '\0')
 		return;
 	set_option(request, CAINFO, http_ca_file);
-	set_option(request, CAPATH, NULL);
+	set_option(request, CAPATH, "/dev/null");
 	set_option(request, PROXY_CAINFO, http_ca_file);
-	set_option(request, PROXY_CAPATH, NULL);
+	set_option(request, PROXY_CAPATH, "/dev/null");
 }
 
 /* Set the method and the body of a message; a PUT has an empty body. */
