@@ -6,6 +6,12 @@
  * cannot filter, or where a query has already received as many pages by filters as
  * a full listing has (a correlated subquery is executed for each outer row), all
  * rows are listed once and kept until the query ends.
+ *
+ * How many pages that are is known if the session has listed all rows before.  Otherwise
+ * it is estimated by a sample, as soon as there are enough requests for it to matter.
+ * Without the sample, a wrong guess would cost many times the requests of the better choice;
+ * to list pages beside the lookups until one of the two ends would cost twice as many for
+ * every query that needs only a few users of a large pool.
  */
 #include "postgres.h"
 
