@@ -203,7 +203,7 @@ search_sample(const SearchEntity *entity, const CognitoServer *server, int64 max
 	Tuplestorestate *rows = tuplestore_begin_heap(false, false, work_mem);
 	SessionExtent    extent = {0};
 	Search           search = {.entity = entity,
-							   .attribute = search_attribute(entity, entity->sample_attribute),
+							   .attribute = entity->sample_attribute,
 							   .op = SEARCH_STARTS_WITH,
 							   .nvalues = 1,
 							   .values = &prefix,

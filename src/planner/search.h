@@ -82,9 +82,9 @@ typedef struct SearchEntity
 	 * A sample: the rows, one of sample_divisor, where the value of an attribute starts with a
 	 * prefix, which is NULL if there is no sample.
 	 */
-	const char *sample_attribute;
-	const char *sample_prefix;
-	int         sample_divisor;
+	const SearchAttribute *sample_attribute;
+	const char            *sample_prefix;
+	int                    sample_divisor;
 
 	/*
 	 * Return the filter that list_found sends to Cognito for a value, palloc'd; NULL if it
