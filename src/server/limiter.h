@@ -46,7 +46,9 @@ typedef struct Limiter
 	double quota;     /* the rate that AWS documents */
 	double rate;      /* before it fell last, to which it returns; infinite if it never fell */
 	double drop;      /* the part by which it fell */
+	double period;    /* in which it returns, at most */
 	bool   paused;    /* the service has accepted nothing since then */
+	bool   is_single; /* the last throttling was a single one */
 	bool   probing;   /* a probe is in flight */
 	int    refused;   /* probes of this pause */
 	double throttled; /* the time of the last throttling */
