@@ -19,7 +19,7 @@
  * The part by which the rate falls at the first throttling of all, at a single one (at
  * the quota; at a lower rate it is more), at another one, and at those that follow it
  */
-#define FIRST_DROP 0.02
+#define FIRST_DROP 0.03
 #define SINGLE_DROP 0.04
 #define REPEATED_DROP 0.25
 #define FURTHER_DROP 0.5
@@ -41,7 +41,7 @@
 #define RETURN_GROWTH 1.15
 
 /* The part of the quota, or of a higher rate, by which the rate grows in that time at the quota */
-#define GROWTH 0.13
+#define GROWTH 0.12
 
 /* How many refused probes show that somebody else has used up the quota */
 #define OUTAGE_PROBES 3
@@ -79,7 +79,7 @@ return_time(const Limiter *limiter)
 	return Min(limiter->period, time_at(limiter->rate));
 }
 
-/* Return the rate at a time: it is flat where it is what it was. */
+/* Return the rate at a time: a cubic function until it is what it was, and a square one then. */
 static double
 current_rate(const Limiter *limiter, double now)
 {

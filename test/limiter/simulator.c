@@ -5,7 +5,8 @@
  *		out of its bounds.
  *
  * A session lists pages, up to 16 at a time, as a listing does: a request that was
- * throttled is sent again as soon as the limiter permits.  Or it looks up a user once a
+ * throttled is sent again as soon as the limiter permits; it lists on and on, or 500 of
+ * them, as the benchmark does.  Or it looks up a user once a
  * second, and that may take longer while the quota is used up.  A request arrives at the
  * service after half of the latency, which varies by one percent; sessions wake up only
  * at full milliseconds.
@@ -168,7 +169,11 @@ static const Service window = {"count per clock second", true, 0, {0, 0}, .85, .
 static const Service outages = {"another takes all 2 of 10 s", false, 1, {1, 2}, .28, .15, .18};
 static const Service halves = {"another takes half 5 of 10 s", false, 1, {.5, 5}, .80, .02, .80};
 
-/* The situations that matter most: users are listed at 30 requests per second */
+/*
+ * The situations that matter most: users are listed at 30 requests per second.  What short
+ * listings use beside a client that takes half, and six of them together, is the most that
+ * was found, with few requests throttled.
+ */
 static const Situation situations[] = {
 	{&bucket, 30, 50, 1, 16, 0, {.97, .04, .01, 0, 0}, {.97, .04, 0}},
 	{&bucket_of_one, 30, 50, 1, 16, 0, {.93, .04, .01, 0, 0}, {.93, .04, 0}},
