@@ -66,6 +66,7 @@ limiter_init(Limiter *limiter, double quota, bool limited, double now)
 						 .quota = quota,
 						 .rate = limited ? quota : INFINITY,
 						 .period = time_at(quota),
+						 .is_single = true,
 						 .throttled = -INFINITY,
 						 .resumed = now,
 						 .next = now,
@@ -165,8 +166,7 @@ lower_rate(Limiter *limiter, double sent)
 		if (limiter->rate > before && limiter->rate < limiter->quota)
 			limiter->rate = before + SHARE_OF_RISE * (limiter->rate - before);
 		limiter->period = RETURN_GROWTH * return_time(limiter);
-		limiter->drop =
-			Min(SINGLE_DROP * Max(limiter->quota / limiter->rate, 1), REPEATED_DROP);
+		limiter->drop = Min(SINGLE_DROP * Max(limiter->quota / limiter->rate, 1), REPEATED_DROP);
 		limiter->rate *= 1 - SHARE_OF_DROP * (limiter->drop - SINGLE_DROP);
 	}
 }

@@ -87,7 +87,7 @@ typedef struct Bounds
 /* What comes of listings that begin to use the service, until the last one ends; parts of 1 */
 typedef struct ListingResult
 {
-	double used; /* at least, if this is a bound */
+	double used;      /* at least, if this is a bound */
 	double throttled; /* at most */
 	double ratio;     /* at least: the time of the fastest listing, by that of the slowest one */
 } ListingResult;
