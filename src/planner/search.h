@@ -72,8 +72,8 @@ typedef struct SearchEntity
 	/* How joins with it are executed; its name is that of the SQL functions. */
 	CustomScanMethods join_methods;
 
-	/* The planner support function of all its SQL functions. */
-	PGFunction support;
+	/* The planner support functions of all its SQL functions: of version 1.0, and of later ones. */
+	PGFunction support[2];
 
 	/* Where the session remembers how many rows and pages there are. */
 	SessionListing listing;
