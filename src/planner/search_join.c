@@ -122,22 +122,6 @@ find_best_clause(const SearchRel *rel, const JoinPathExtraData *extra, JoinType 
 	return best;
 }
 
-/* Return the path of the outer side; NULL if there is none that suits. */
-static Path *
-find_outer_path(PlannerInfo *root, RelOptInfo *outer, JoinType *jointype, SpecialJoinInfo *sjinfo)
-{
-	Path *path = outer->cheapest_total_path;
-
-	if (path == NULL || PATH_REQ_OUTER(path) != NULL)
-		return NULL;
-	if (*jointype == JOIN_UNIQUE_OUTER)
-	{
-		path = (Path *) create_unique_path(root, outer, path, sjinfo);
-		*jointype = JOIN_INNER;
-	}
-	return path;
-}
-
 /* Set the costs and the number of rows of a path. */
 static void
 set_costs(PlannerInfo *root, SearchJoinPath *join, const RelOptInfo *joinrel, const Path *outer)
@@ -161,42 +145,81 @@ static const CustomPathMethods path_methods = {
 	.PlanCustomPath = plan_join,
 };
 
-/* Add a path for a join whose inner side is an entity. */
-static void
-add_join_path(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outer, RelOptInfo *inner,
-			  JoinType jointype, const JoinPathExtraData *extra)
+/*
+ * Return true if a path will be read to its end: if the query has no limit, or if its rows are
+ * sorted or aggregated before the limit applies.
+ */
+static bool
+is_read_completely(const PlannerInfo *root, const Path *path)
 {
-	SearchRel      *search_rel = palloc(sizeof(SearchRel));
-	SearchJoinPath *join = palloc0(sizeof(SearchJoinPath));
-	Path           *outer_path;
-	List           *arguments;
+	int nsorted;
+
+	if (root->tuple_fraction <= 0 && root->limit_tuples < 0)
+		return true;
+	if (root->query_pathkeys == NIL)
+		return root->parse->hasAggs;
+	/* An incremental sort only needs the rows of the same group. */
+	(void) pathkeys_count_contained_in(root->query_pathkeys, path->pathkeys, &nsorted);
+	return nsorted == 0;
+}
+
+/* Add a path, a copy of one that has all but its outer path and what follows from it. */
+static void
+add_path_over(PlannerInfo *root, RelOptInfo *joinrel, const SearchJoinPath *template, Path *outer)
+{
+	SearchJoinPath *join = palloc(sizeof(SearchJoinPath));
+
+	*join = *template;
+	join->path.custom_paths = list_make1(outer);
+	join->path.path.pathkeys =
+		build_join_pathkeys(root, joinrel, join->jointype, outer->pathkeys);
+	join->reads_all = is_read_completely(root, &join->path.path);
+	set_costs(root, join, joinrel, outer);
+	add_path(joinrel, &join->path.path);
+}
+
+/* Add paths for a join whose inner side is an entity; they have the order of their outer paths. */
+static void
+add_join_paths(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outer, RelOptInfo *inner,
+			   JoinType jointype, const JoinPathExtraData *extra)
+{
+	SearchRel     *search_rel = palloc(sizeof(SearchRel));
+	SearchJoinPath join = {.jointype = jointype == JOIN_UNIQUE_OUTER ? JOIN_INNER : jointype,
+						   .search_rel = search_rel,
+						   .inner = inner,
+						   .clauses = extra->restrictlist,
+						   .relids = joinrel->relids,
+						   .path = {.path = {.type = T_CustomPath,
+											 .pathtype = T_CustomScan,
+											 .parent = joinrel,
+											 .pathtarget = joinrel->reltarget},
+									.flags = CUSTOMPATH_SUPPORT_PROJECTION,
+									.methods = &path_methods}};
+	List          *arguments;
+	ListCell      *cell;
 
 	*search_rel = *(const SearchRel *) inner->fdw_private;
 	search_rel->outer = outer->relids;
-	join->searched = find_best_clause(search_rel, extra, jointype, joinrel->relids, &join->qual);
-	if (join->searched == NULL)
+	join.searched = find_best_clause(search_rel, extra, jointype, joinrel->relids, &join.qual);
+	if (join.searched == NULL)
 		return;
-	outer_path = find_outer_path(root, outer, &jointype, extra->sjinfo);
-	arguments = list_concat(pushdown_pool_arguments(search_rel->call), qual_arguments(&join->qual));
-	join->call = pushdown_replace_call(search_rel, search_rel->call, arguments);
-	if (outer_path == NULL || join->call == NULL)
+	arguments = list_concat(pushdown_pool_arguments(search_rel->call), qual_arguments(&join.qual));
+	join.call = pushdown_replace_call(search_rel, search_rel->call, arguments);
+	if (join.call == NULL)
 		return;
 
-	join->jointype = jointype;
-	join->search_rel = search_rel;
-	join->inner = inner;
-	join->clauses = extra->restrictlist;
-	join->relids = joinrel->relids;
-	join->reads_all = root->tuple_fraction <= 0 && root->limit_tuples < 0;
-	join->path = (CustomPath){.path = {.type = T_CustomPath,
-									   .pathtype = T_CustomScan,
-									   .parent = joinrel,
-									   .pathtarget = joinrel->reltarget},
-							  .flags = CUSTOMPATH_SUPPORT_PROJECTION,
-							  .custom_paths = list_make1(outer_path),
-							  .methods = &path_methods};
-	set_costs(root, join, joinrel, outer_path);
-	add_path(joinrel, &join->path.path);
+	foreach (cell, outer->pathlist)
+	{
+		Path *path = lfirst(cell);
+
+		if (PATH_REQ_OUTER(path) != NULL)
+			continue;
+		if (jointype != JOIN_UNIQUE_OUTER)
+			add_path_over(root, joinrel, &join, path);
+		else if (path == outer->cheapest_total_path)
+			add_path_over(root, joinrel, &join,
+						  (Path *) create_unique_path(root, outer, path, extra->sjinfo));
+	}
 }
 
 /* Return true if a join can be replaced, as far as its type and its relations tell. */
@@ -221,7 +244,7 @@ consider_join(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outer, RelOptI
 			  JoinType jointype, JoinPathExtraData *extra)
 {
 	if (is_supported(root, joinrel, inner, jointype, extra))
-		add_join_path(root, joinrel, outer, inner, jointype, extra);
+		add_join_paths(root, joinrel, outer, inner, jointype, extra);
 	if (previous_hook != NULL)
 		previous_hook(root, joinrel, outer, inner, jointype, extra);
 }

@@ -79,6 +79,17 @@ check_query('a condition on the other relation', "SELECT count(*), count(u.usern
 check_query('a condition with a subquery', "SELECT count(*) $join AND u.email <> ALL (SELECT customer FROM orders x WHERE x.id = o.id) WHERE o.id < 5",
 	4, '4 filtered, 0 others');
 check_query('LIMIT', "SELECT o.id $join LIMIT 2", "1\n2", '3 filtered, 0 others');
+my $latest = "SELECT o.id $join ORDER BY o.id DESC LIMIT 5";
+check_query('LIMIT with the order of an index', $latest, join("\n", reverse 19995 .. 19999), '6 filtered, 0 others');
+like($node->safe_psql('postgres', "EXPLAIN (COSTS OFF) $latest"),
+	qr/^Limit\n  ->  Custom Scan \(cognito_users\)\n        Request: .*\n        ->  Index Scan Backward using orders_id_idx on orders o$/,
+	'its plan has no sort');
+check_query('LIMIT with the order of an index, LEFT JOIN', "SELECT o.id FROM orders o LEFT JOIN (SELECT username FROM cognito_users('srv')) u ON u.username = o.customer
+	ORDER BY o.id LIMIT 3", "1\n2\n3", '3 filtered, 0 others');
+check_query('LIMIT with the order of an index, EXISTS', "SELECT o.id FROM orders o WHERE EXISTS (SELECT FROM cognito_users('srv') u WHERE u.username = o.customer)
+	ORDER BY o.id LIMIT 3", "1\n2\n3", '3 filtered, 0 others');
+check_query('LIMIT with the order of an index, NOT EXISTS', "SELECT o.id FROM orders o WHERE NOT EXISTS (SELECT FROM cognito_users('srv') u WHERE u.username = o.customer)
+	AND o.id > 48 ORDER BY o.id LIMIT 1", 50, '2 filtered, 0 others');
 
 
 # Bounded requests
@@ -90,6 +101,13 @@ check_query('a value over 256 characters', "SELECT count(*) FROM (VALUES ('user0
 	1, '0 filtered, 50 others');
 check_query('LIMIT below the pages of a listed pool, which the next batch would exceed',
 	"SELECT count(*) FROM cognito_users('srv'); SELECT count(*) FROM (SELECT $join LIMIT 32) limited", "3000\n32", '49 filtered, 50 others');
+my %read_completely = (
+	'a sort below LIMIT' => "SELECT o.id $join WHERE o.id <= 500 ORDER BY u.email DESC LIMIT 1",
+	'an aggregate below LIMIT' => "SELECT max(o.id) $join WHERE o.id <= 499 HAVING count(u.email) > 0 LIMIT 1",
+	'groups below LIMIT' => "SELECT max(o.id) $join WHERE o.id <= 499 GROUP BY length(u.email) LIMIT 1",
+	'a sort below a cursor' => "BEGIN; DECLARE c CURSOR FOR SELECT o.id $join WHERE o.id <= 500 ORDER BY u.email DESC; FETCH 1 FROM c; COMMIT");
+check_query("$_ reads all rows", "SELECT count(*) FROM cognito_users('srv'); $read_completely{$_}", "3000\n499", '0 filtered, 100 others')
+	for sort keys %read_completely;
 check_query('little memory', "SET work_mem = '64kB'; SELECT count(*) FROM cognito_users('srv'); SELECT count(*) $join", "3000\n19600", '0 filtered, 100 others');
 my ($result, @requests) = $cognito->query_with_requests($node, "SELECT count(*) FROM cognito_users('srv');
 	BEGIN; DECLARE c CURSOR FOR SELECT o.id $join; FETCH 1 FROM c; MOVE 40 FROM c; MOVE ALL FROM c; COMMIT");
