@@ -43,6 +43,7 @@ typedef struct ListingState
 	const Listing       *listing;
 	const CognitoServer *server;
 	List                *parts;         /* parts that are not started yet */
+	const ListingSample *sample;        /* of the first part; NULL if it has none */
 	int64                rows_left;     /* rows that may still be appended, or LISTING_ALL */
 	int64                expected_rows; /* rows of all parts; 0 if unknown */
 	int                  page_size;     /* constant, as a token is valid for one page size only */
@@ -110,11 +111,18 @@ request_page(ListingState *state, int index)
 	aws_send(state->requests[index], state->active[index].part->arguments, members.data);
 }
 
+/* Return true if a sample allows to request another page. */
+static bool
+is_allowed(const ListingState *state)
+{
+	return state->sample == NULL || state->nrequested < state->sample->max_pages;
+}
+
 /* Start parts, up to the number of concurrent requests, while rows are wanted. */
 static void
 start_parts(ListingState *state)
 {
-	while (state->rows_left > 0 && state->parts != NIL &&
+	while (state->rows_left > 0 && state->parts != NIL && is_allowed(state) &&
 		   state->nactive < state->server->max_concurrent_requests)
 	{
 		int index = state->nactive++;
@@ -333,6 +341,18 @@ process_sample(ListingState *state, ActivePart *active, const cJSON *items, bool
 	return is_large;
 }
 
+/* Process a page of a sample; return false if the sample is finished. */
+static bool
+observe_page(ListingState *state, ListingSample *sample, const cJSON *items, bool more)
+{
+	sample->observe(sample, items, more);
+	if (sample->max_pages == LISTING_ALL)
+		return false;
+	if (!more)
+		state->rows_left = 0;
+	return more;
+}
+
 /* Process the response to an active part's request; return false if the part is finished. */
 static bool
 process_page(ListingState *state, int index)
@@ -363,6 +383,8 @@ process_page(ListingState *state, int index)
 		request_page(state, index);
 		return true;
 	}
+	if (part->sample != NULL)
+		more = observe_page(state, part->sample, items, more);
 	if (more)
 		prepare_partitions(state, active, items);
 	return process_items(state, index, part, items, more);
@@ -425,10 +447,8 @@ fetch_parts(ListingState *state)
 		int index = aws_wait(state->requests, state->nactive, state->notice_time);
 
 		if (index >= 0 && !process_page(state, index))
-		{
 			finish_part(state, index);
-			start_parts(state);
-		}
+		start_parts(state);
 		report_progress(state);
 		MemoryContextReset(state->page);
 	}
@@ -467,6 +487,7 @@ listing_fetch(const Listing *listing, const CognitoServer *server, List *parts, 
 			.listing = listing,
 			.server = server,
 			.parts = list_copy(parts),
+			.sample = parts != NIL ? ((ListingPart *) linitial(parts))->sample : NULL,
 			.rows_left = max_rows,
 			.expected_rows = expected_rows,
 			.page_size = choose_page_size(parts, max_rows),

@@ -49,6 +49,22 @@ typedef struct Listing
 } Listing;
 
 /*
+ * A sample: a part that is listed beside others, none of whose items belong to the listing, and
+ * that limits how many pages are requested.
+ */
+typedef struct ListingSample
+{
+	/* Pages that may be requested, at least 1; LISTING_ALL if the sample has all that it needs. */
+	int64 max_pages;
+
+	/*
+	 * Set max_pages after a page of the sample, from its items and whether there are more.  If
+	 * it is not LISTING_ALL after the last page, the listing ends.
+	 */
+	void (*observe)(struct ListingSample *sample, const cJSON *items, bool more);
+} ListingSample;
+
+/*
  * A part of a listing: a sequence of pages that is requested independently of the
  * other parts.  The strings and arg belong to the caller, and must live until
  * listing_fetch returns.
@@ -74,6 +90,9 @@ typedef struct ListingPart
 	 * partitioned; others must be the only part of their listing.
 	 */
 	List *(*make_partitions)(const void *arg);
+
+	/* That of a part that is one, which must be the first; NULL for others. */
+	ListingSample *sample;
 } ListingPart;
 
 /* Setting cognito_srf.progress_interval, in milliseconds; 0 for no messages. */

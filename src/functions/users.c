@@ -21,6 +21,9 @@
 #include "planner/search_join.h"
 #include "planner/search_exec.h"
 
+/* A sixteenth of all users have a sub that starts with it. */
+#define SAMPLE_PREFIX "0"
+
 /* A value of a search, the argument of a part's callback. */
 typedef struct SearchedValue
 {
@@ -83,13 +86,46 @@ list_all(const CognitoServer *server, int64 expected_rows, Tuplestorestate *rows
 				  expected_rows, rows, columns);
 }
 
-/* Append the users who match a search. */
+/* Return true if a user is in the sample; a SearchEntity's is_in_sample. */
+static bool
+is_in_sample(const cJSON *user)
+{
+	const char *sub = users_attribute(user, "sub");
+
+	return sub != NULL && strncmp(sub, SAMPLE_PREFIX, strlen(SAMPLE_PREFIX)) == 0;
+}
+
+/* Return false: a user of a sample is no row of the search. */
+static bool
+belongs_not(const cJSON *user, const void *arg)
+{
+	(void) user;
+	(void) arg;
+	return false;
+}
+
+/* Return the part of a sample. */
+static ListingPart *
+sample_part(const CognitoServer *server, SearchSample *sample)
+{
+	ListingPart *part =
+		users_filter_part(server, filter_make("sub", SEARCH_STARTS_WITH, SAMPLE_PREFIX));
+
+	part->belongs = belongs_not;
+	part->sample = &sample->base;
+	return part;
+}
+
+/* Append the users who match a search, and list its sample beside it. */
 static void
 list_found(const CognitoServer *server, const Search *search, Tuplestorestate *rows,
 		   TupleDesc columns)
 {
-	listing_fetch(&users_listing, server, users_search_parts(server, search), search->max_rows, 0,
-				  rows, columns);
+	List *parts = users_search_parts(server, search);
+
+	if (search->sample != NULL)
+		parts = lcons(sample_part(server, search->sample), parts);
+	listing_fetch(&users_listing, server, parts, search->max_rows, 0, rows, columns);
 }
 
 PG_FUNCTION_INFO_V1(cognito_users);
@@ -125,9 +161,8 @@ const SearchEntity users_search = {
 	.join_methods = {"cognito_users", search_join_create_state},
 	.support = {cognito_users_support, cognito_users_support_1_1},
 	.listing = SESSION_USERS,
-	.sample_attribute = &attributes[1], /* sub */
-	.sample_prefix = "0",
 	.sample_divisor = 16,
+	.is_in_sample = is_in_sample,
 	.make_filter = filter_make_exact,
 	.list_all = list_all,
 	.list_found = list_found,

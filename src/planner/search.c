@@ -13,8 +13,12 @@
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
-#include "fetch/listing.h"
+#include "aws/json.h"
 #include "planner/search.h"
+
+/* Requests that are sent before a sample has shown anything, and before it has ended. */
+#define MIN_BESIDE_SAMPLE 16
+#define MAX_BESIDE_SAMPLE 128
 
 const SearchAttribute *
 search_attribute(const SearchEntity *entity, const char *name)
@@ -193,36 +197,64 @@ search_make_filters(Search *search)
 	return true;
 }
 
-SessionExtent
-search_sample(const SearchEntity *entity, const CognitoServer *server, int64 max_pages,
-			  TupleDesc columns)
+bool
+search_is_small(const Search *search, int64 before, SessionExtent extent)
 {
-	char            *prefix = unconstify(char *, entity->sample_prefix);
-	int64            sample_pages = (max_pages - 1) / entity->sample_divisor + 1;
-	int64            nrows;
-	Tuplestorestate *rows = tuplestore_begin_heap(false, false, work_mem);
-	SessionExtent    extent = {0};
-	Search           search = {.entity = entity,
-							   .attribute = entity->sample_attribute,
-							   .op = SEARCH_STARTS_WITH,
-							   .nvalues = 1,
-							   .values = &prefix,
-							   .max_rows = sample_pages * LISTING_PAGE_SIZE};
+	return extent.pages == 0 || before + search_requests(search) <= extent.pages;
+}
 
-	(void) search_make_filters(&search);
-	entity->list_found(server, &search, rows, columns);
-	nrows = tuplestore_tuple_count(rows);
-	tuplestore_end(rows);
+/*
+ * Return how many pages may be requested until the next page of a sample.  They are wasted if all
+ * rows are listed then, so they are no more than a listing has at least, and not many.
+ */
+static int64
+allowed_pages(const SearchSample *sample)
+{
+	int64 pages = Min(MIN_BESIDE_SAMPLE + sample->extent.min_pages, MAX_BESIDE_SAMPLE);
 
-	if (nrows == search.max_rows)
-		extent.min_pages = sample_pages * entity->sample_divisor;
+	return Max(1, pages - sample->before);
+}
+
+/* Estimate the size of the pool from another page of the sample; a ListingSample's observe. */
+static void
+observe_sample(ListingSample *base, const cJSON *items, bool more)
+{
+	SearchSample       *sample = (SearchSample *) base;
+	const SearchEntity *entity = sample->search->entity;
+	SessionExtent      *extent = &sample->extent;
+	const cJSON        *item;
+
+	sample->npages++;
+	json_for_each (item, items)
+		if (entity->is_in_sample(item))
+			sample->nrows++;
+	if (more)
+		extent->min_pages = Max(extent->min_pages, sample->npages * entity->sample_divisor);
 	else
 	{
-		extent.rows = nrows * entity->sample_divisor;
-		extent.pages = extent.rows / LISTING_PAGE_SIZE + 1;
+		extent->rows = sample->nrows * entity->sample_divisor;
+		extent->pages = extent->rows / LISTING_PAGE_SIZE + 1;
 	}
-	session_set_extent(server->session->serverid, server->user_pool_id, entity->listing, extent);
-	return extent;
+
+	if (more ? extent->min_pages >= sample->want_pages
+			 : search_is_small(sample->search, sample->before, *extent))
+		base->max_pages = LISTING_ALL;
+	else
+		base->max_pages = allowed_pages(sample);
+}
+
+void
+search_add_sample(Search *search, int64 before, int64 want_pages, SessionExtent extent)
+{
+	SearchSample *sample = palloc(sizeof(SearchSample));
+
+	*sample = (SearchSample){.base = {.observe = observe_sample},
+							 .search = search,
+							 .before = before,
+							 .want_pages = want_pages,
+							 .extent = extent};
+	sample->base.max_pages = allowed_pages(sample);
+	search->sample = sample;
 }
 
 void

@@ -18,6 +18,7 @@
 #include "utils/array.h"
 #include "utils/tuplestore.h"
 
+#include "fetch/listing.h"
 #include "server/server.h"
 
 #define SEARCH_EQUALS "="
@@ -79,12 +80,11 @@ typedef struct SearchEntity
 	SessionListing listing;
 
 	/*
-	 * A sample: the rows, one of sample_divisor, where the value of an attribute starts with a
-	 * prefix, which is NULL if there is no sample.
+	 * A sample: one of so many rows, those of the items for which the function returns true; 0
+	 * and NULL if there is none.
 	 */
-	const SearchAttribute *sample_attribute;
-	const char            *sample_prefix;
-	int                    sample_divisor;
+	int sample_divisor;
+	bool (*is_in_sample)(const cJSON *item);
 
 	/*
 	 * Return the filter that list_found sends to Cognito for a value, palloc'd; NULL if it
@@ -96,16 +96,29 @@ typedef struct SearchEntity
 	void (*list_all)(const CognitoServer *server, int64 expected_rows, Tuplestorestate *rows,
 					 TupleDesc columns);
 
-	/* Append the rows that match a search, whose filters have been made. */
+	/* Append the rows that match a search, whose filters have been made, and list its sample. */
 	void (*list_found)(const CognitoServer *server, const Search *search, Tuplestorestate *rows,
 					   TupleDesc columns);
 } SearchEntity;
+
+/* A sample of an entity, which is listed beside a search to estimate how many pages there are. */
+typedef struct SearchSample
+{
+	ListingSample base;
+	const Search *search;
+	int64         before;     /* pages received by filters before */
+	int64         want_pages; /* the sample ends when it has shown that there are so many */
+	int64         npages;     /* of the sample, received so far */
+	int64         nrows;      /* likewise */
+	SessionExtent extent;     /* what is known of all rows */
+} SearchSample;
 
 struct Search
 {
 	const SearchEntity    *entity;
 	const SearchAttribute *attribute; /* the first of its name */
 	const char            *op;        /* SEARCH_EQUALS or SEARCH_STARTS_WITH */
+	SearchSample          *sample;    /* to list beside the search; NULL if none is needed */
 	int                    nvalues;
 	char                 **values;   /* sorted; no string matches two of them */
 	char                 **filters;  /* of the values; NULL until search_make_filters */
@@ -143,12 +156,16 @@ extern int64 search_requests(const Search *search);
 extern bool search_make_filters(Search *search);
 
 /*
- * Estimate by a sample how many rows and pages an entity has, and record it; if there are
- * more than about max_pages, only that.  The sample has one page for each sample_divisor of
- * these.  Return what was recorded.
+ * Return true if the requests of a search, and those before it, are no more than a listing of
+ * all rows takes, or if that is unknown.
  */
-extern SessionExtent search_sample(const SearchEntity *entity, const CognitoServer *server,
-								   int64 max_pages, TupleDesc columns);
+extern bool search_is_small(const Search *search, int64 before, SessionExtent extent);
+
+/*
+ * Add a sample to a search, which ends when it is known that all rows have want_pages; before
+ * is as for search_is_small, and the extent is what is known already.
+ */
+extern void search_add_sample(Search *search, int64 before, int64 want_pages, SessionExtent extent);
 
 /* Append all rows of an entity, and record how many rows and pages there are. */
 extern void search_list_all(const SearchEntity *entity, const CognitoServer *server,

@@ -8,10 +8,11 @@
  * rows are listed once and kept until the query ends.
  *
  * How many pages that are is known if the session has listed all rows before.  Otherwise
- * it is estimated by a sample, as soon as there are enough requests for it to matter.
- * Without the sample, a wrong guess would cost many times the requests of the better choice;
- * to list pages beside the lookups until one of the two ends would cost twice as many for
- * every query that needs only a few users of a large pool.
+ * it is estimated by a sample, as soon as there are enough requests for it to matter: beside
+ * the first of them, if several are sent at a time.  Without the sample, a wrong guess
+ * would cost many times the requests of the better choice; to list all pages beside the
+ * lookups until one of the two ends would cost twice as many for every query that needs only
+ * a few users of a large pool.
  */
 #include "postgres.h"
 
@@ -126,7 +127,7 @@ get_extent(const CognitoServer *server, const SearchEntity *entity)
 	SessionExtent extent =
 		session_extent(server->session->serverid, server->user_pool_id, entity->listing);
 
-	if (extent.pages == 0 && entity->sample_prefix == NULL)
+	if (extent.pages == 0 && entity->sample_divisor == 0)
 		extent.pages = UNKNOWN_PAGES;
 	return extent;
 }
@@ -142,72 +143,79 @@ max_filtered_pages(SessionExtent extent)
 }
 
 /*
- * Estimate the size of the pool, if it is unknown and a search needs it: before the requests
+ * Add a sample to a search if the size of the pool is unknown and matters: before the requests
  * that are sent could be more than twice those of the better choice.  For the values of one
  * search, it is enough to know whether all rows have half as many pages.  Samples grow with
  * the requests, so that all of them have few pages.
  */
-static SessionExtent
-estimate_extent(SearchState *state, const CognitoServer *server, const Search *search,
-				TupleDesc columns)
+static void
+add_sample(const SearchState *state, Search *search, SessionExtent extent)
 {
-	const SearchEntity *entity = search->entity;
-	SessionExtent       extent = get_extent(server, entity);
-	int64               half = search_requests(search) / 2;
-	int64               max_pages = state->pages + Max(state->pages, half);
-	int64               before = server->session->pages;
+	int64 half = search_requests(search) / 2;
+	int64 want_pages = state->pages + Max(state->pages, half);
 
-	if (extent.pages == 0 &&
-		state->pages + half + max_pages / entity->sample_divisor > max_filtered_pages(extent))
-	{
-		extent = search_sample(entity, server, max_pages, columns);
-		state->pages += server->session->pages - before;
-	}
-	return extent;
+	if (extent.pages == 0 && state->pages + half + want_pages / search->entity->sample_divisor >
+								 max_filtered_pages(extent))
+		search_add_sample(search, state->pages, want_pages, extent);
 }
 
 /*
- * Make the filters of a search; return false if it is better to list all rows.  That is
- * decided before the first request for a value, by the number of values, however many there are.
+ * Make the filters of a search; return false if it is better to list all rows.  If it is known
+ * how many there are, that is decided before the first request, however many values there are.
  */
 static bool
-should_filter(SearchState *state, const CognitoServer *server, Search *search, TupleDesc columns)
+should_filter(const SearchState *state, const CognitoServer *server, Search *search)
 {
-	SessionExtent extent;
+	SessionExtent extent = get_extent(server, search->entity);
 
 	if (!server->pushdown || (server->max_concurrent_requests > 1 && wants_most_rows(search)) ||
-		!search_make_filters(search))
+		!search_make_filters(search) || !search_is_small(search, state->pages, extent))
 		return false;
-	extent = estimate_extent(state, server, search, columns);
-	return extent.pages == 0 || state->pages + search_requests(search) <= extent.pages;
+	add_sample(state, search, extent);
+	return true;
+}
+
+/*
+ * Append the rows that match, and record what a sample has shown; return false if that is that
+ * it is better to list all rows, with no row appended.
+ */
+static bool
+fetch_found(SearchState *state, FunctionCallInfo fcinfo, const CognitoServer *server,
+			const Search *search)
+{
+	const SearchEntity *entity = search->entity;
+	ReturnSetInfo      *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	int64               before = state->pages;
+	int64               pages = server->session->pages;
+	SessionExtent       extent;
+
+	entity->list_found(server, search, result->setResult, result->setDesc);
+	state->pages += server->session->pages - pages;
+	if (search->sample != NULL)
+		session_set_extent(server->session->serverid, server->user_pool_id, entity->listing,
+						   search->sample->extent);
+	extent = get_extent(server, entity);
+	state->values_left =
+		(max_filtered_pages(extent) - state->pages) / (1 + search->attribute->extra_requests);
+	if (search->sample == NULL || search_is_small(search, before, extent))
+		return true;
+	tuplestore_clear(result->setResult);
+	return false;
 }
 
 /* Fetch from Cognito: append the rows that match, or keep all rows in the state. */
 static void
 fetch_rows(FunctionCallInfo fcinfo, SearchState *state, Search *search)
 {
-	const SearchEntity *entity = search->entity;
-	ReturnSetInfo      *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	CognitoServer *server = srf_open(state->server_name, POOL_USER, state->user_pool_id, false);
 
 	if (server == NULL)
 		return;
-	if (search->nvalues > 0 && search->max_rows > 0)
+	if (search->nvalues > 0 && search->max_rows > 0 &&
+		(!should_filter(state, server, search) || !fetch_found(state, fcinfo, server, search)))
 	{
-		if (should_filter(state, server, search, result->setDesc))
-		{
-			int64 before = server->session->pages;
-
-			entity->list_found(server, search, result->setResult, result->setDesc);
-			state->pages += server->session->pages - before;
-			state->values_left = (max_filtered_pages(get_extent(server, entity)) - state->pages) /
-								 (1 + search->attribute->extra_requests);
-		}
-		else
-		{
-			fetch_all(state, fcinfo, server, search);
-			state->values_left = 0;
-		}
+		fetch_all(state, fcinfo, server, search);
+		state->values_left = 0;
 	}
 	server_close(server);
 }

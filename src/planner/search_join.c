@@ -171,8 +171,7 @@ add_path_over(PlannerInfo *root, RelOptInfo *joinrel, const SearchJoinPath *temp
 
 	*join = *template;
 	join->path.custom_paths = list_make1(outer);
-	join->path.path.pathkeys =
-		build_join_pathkeys(root, joinrel, join->jointype, outer->pathkeys);
+	join->path.path.pathkeys = build_join_pathkeys(root, joinrel, join->jointype, outer->pathkeys);
 	join->reads_all = is_read_completely(root, &join->path.path);
 	set_costs(root, join, joinrel, outer);
 	add_path(joinrel, &join->path.path);

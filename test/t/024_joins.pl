@@ -124,35 +124,45 @@ my %queries = (
 		LATERAL (SELECT * FROM cognito_users('%1\$s') u WHERE username = to_char(n, '\"user\"FM000000') OFFSET 0) u");
 for my $users (60, 300, 3000, 60000)
 {
-	my $pages = $users / 60;
-
-	$cognito->create_server($node, "pool$users", user_pool_id => "eu-west-1_Users$users");
-	for my $values (1, 10, 20, 100, 500, 5000)
+	for my $concurrent (1, 16)
 	{
-		my $least = $values < $pages ? $values : $pages;
-		my $rows = $values < $users ? $values : $users;
-
-		for my $name (sort keys %queries)
-		{
-			my $query = sprintf $queries{$name}, "pool$users", $values;
-			my ($result, @requests) = $cognito->query_with_requests($node, $query);
-
-			is($result, $rows, "$name with $values values, an unknown pool of $pages pages: rows");
-			cmp_ok(@requests, '<=', 2 * $least + $CONSTANT, "$name with $values values, an unknown pool of $pages pages: requests");
-			next if $pages == 1000;
-			($result, @requests) = $cognito->query_with_requests($node, "SELECT count(*) FROM cognito_users('pool$users'); $query");
-			is($result, "$users\n$rows", "$name with $values values, a known pool of $pages pages: rows");
-			cmp_ok(@requests - $pages, '<=', 2 * $least, "$name with $values values, a known pool of $pages pages: requests");
-		}
+		$cognito->create_server($node, "pool${users}_$concurrent", user_pool_id => "eu-west-1_Users$users", max_concurrent_requests => $concurrent);
+		check_bounds($users, $concurrent, $_) for 1, 10, 20, 100, 500, 5000;
 	}
+}
+
+# Checks the bounds for a number of values in a pool of some users.
+sub check_bounds
+{
+	my ($users, $concurrent, $values) = @_;
+	my $pages = $users / 60;
+	my $least = $values < $pages ? $values : $pages;
+	my $rows = $values < $users ? $values : $users;
+	my $server = "pool${users}_$concurrent";
+
+	for (sort keys %queries)
+	{
+		my $name = "$_ with $values values, $concurrent at once";
+		my $query = sprintf $queries{$_}, $server, $values;
+		my ($result, @requests) = $cognito->query_with_requests($node, $query);
+
+		is($result, $rows, "$name, an unknown pool of $pages pages: rows");
+		cmp_ok(@requests, '<=', 2 * $least + $CONSTANT, "$name, an unknown pool of $pages pages: requests");
+		next if $pages == 1000 || $concurrent > 1;
+		($result, @requests) = $cognito->query_with_requests($node, "SELECT count(*) FROM cognito_users('$server'); $query");
+		is($result, "$users\n$rows", "$name, a known pool of $pages pages: rows");
+		cmp_ok(@requests - $pages, '<=', 2 * $least, "$name, a known pool of $pages pages: requests");
+	}
+	return;
 }
 
 
 # Concurrency
 
 $cognito->faults({ delay => 0.1, times => -1 });
-check_query('200 rows, 16 at a time', "SELECT count(*) FROM orders o JOIN cognito_users('wide') u ON u.username = o.customer WHERE o.id <= 200",
+my @sent = check_query('200 rows, 16 at a time', "SELECT count(*) FROM orders o JOIN cognito_users('wide') u ON u.username = o.customer WHERE o.id <= 200",
 	196, '203 filtered, 0 others');
+is((grep { $_->{body}{Filter} =~ /^sub/ } @sent[0 .. 15]), 1, 'the sample is listed beside them');
 my $seconds = $node->safe_psql('postgres', "SELECT clock_timestamp() AS start \\gset
 	SELECT count(*) FROM orders o JOIN cognito_users('wide') u ON u.username = o.customer WHERE o.id <= 200 \\gset
 	SELECT extract(epoch FROM clock_timestamp() - :'start')");
