@@ -25,7 +25,7 @@ object_parse(const char *text, size_t length)
 		return NULL;
 	PG_TRY();
 	{
-		object = parse_object(pg_any_to_server(text, (int) length, PG_UTF8));
+		object = parse_text(pg_any_to_server(text, (int) length, PG_UTF8));
 	}
 	PG_CATCH();
 	{

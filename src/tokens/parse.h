@@ -16,6 +16,6 @@
  * for what jsonb cannot hold: numbers that are too large for numeric, and characters that
  * the encoding does not have.
  */
-extern Jsonb *parse_object(const char *text);
+extern Jsonb *parse_text(const char *text);
 
 #endif

@@ -125,10 +125,10 @@ check_value(const JsonbValue *value, const cJSON *expected)
 						   expected->valuedouble);
 			break;
 		case jbvString:
-			fuzz_check(cJSON_IsString(expected) &&
-					   strlen(expected->valuestring) == (size_t) value->val.string.len &&
-					   memcmp(expected->valuestring, value->val.string.val,
-							  value->val.string.len) == 0);
+			fuzz_check(
+				cJSON_IsString(expected) &&
+				strlen(expected->valuestring) == (size_t) value->val.string.len &&
+				memcmp(expected->valuestring, value->val.string.val, value->val.string.len) == 0);
 			break;
 		default:
 			fuzz_check(json_is_container(expected));
