@@ -121,7 +121,7 @@ parse_escape(Parser *parser, StringInfo text)
 	static const char names[] = "\"\\/bfnrt";
 	static const char characters[] = "\"\\/\b\f\n\r\t";
 	char              name = *parser->next++;
-	const char       *found = memchr(names, name, strlen(names));
+	const char       *found = name != '\0' ? strchr(names, name) : NULL;
 
 	if (found == NULL)
 		return name == 'u' && parse_code_point(parser, text);
@@ -218,6 +218,8 @@ parse_number(Parser *parser, JsonbValue *number)
 		numeric_in, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
 	return true;
 }
+
+/* NOLINTBEGIN(misc-no-recursion): parse_container limits the depth. */
 
 /* Read a list after its first bracket. */
 static bool
@@ -334,6 +336,8 @@ parse_value(Parser *parser, JsonbValue *value)
 		return parse_word(parser, value);
 	return parse_number(parser, value);
 }
+
+/* NOLINTEND(misc-no-recursion) */
 
 Jsonb *
 parse_text(const char *text)
