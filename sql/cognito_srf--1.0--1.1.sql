@@ -33,11 +33,19 @@ WHERE dbid OPERATOR(pg_catalog.=) (SELECT oid FROM pg_catalog.pg_database
 		'cognito_add_user_to_group(text, text, text)'::pg_catalog.regprocedure::pg_catalog.oid,
 		'cognito_remove_user_from_group(text, text, text)'::pg_catalog.regprocedure::pg_catalog.oid]);
 
+-- Sessions may still have the library of 1.0.  What is added or replaced here has symbols that it
+-- lacks, so that they get an error: it would misread the arguments, and not check pools.
+
+CREATE OR REPLACE FUNCTION cognito_users_support(internal) RETURNS internal
+	AS 'MODULE_PATHNAME', 'cognito_users_support_1_1' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE OR REPLACE FUNCTION cognito_memberships_support(internal) RETURNS internal
+	AS 'MODULE_PATHNAME', 'cognito_memberships_support_1_1' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
 -- Pushdown calls this overload, like that of cognito_users.
 
 CREATE FUNCTION cognito_memberships(server_name text, attribute text, operator text, "values" text[])
 	RETURNS TABLE (group_name text, username text)
-	AS 'MODULE_PATHNAME', 'cognito_memberships_matching'
+	AS 'MODULE_PATHNAME', 'cognito_memberships_matching_1_1'
 	LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000
 	SUPPORT cognito_memberships_support;
 COMMENT ON FUNCTION cognito_memberships(text, text, text, text[]) IS
@@ -103,7 +111,7 @@ COMMENT ON FUNCTION cognito_users(text, cognito_user_pool_id, bigint, text, text
 CREATE FUNCTION cognito_groups(server_name text, user_pool_id text)
 	RETURNS TABLE (group_name text, description text, role_arn text, precedence integer,
 		created_at timestamptz, updated_at timestamptz)
-	AS 'MODULE_PATHNAME'
+	AS 'MODULE_PATHNAME', 'cognito_groups_of_pool'
 	LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000 ROWS 100;
 COMMENT ON FUNCTION cognito_groups(text, text) IS
 	'all groups of a user pool';
@@ -111,7 +119,7 @@ COMMENT ON FUNCTION cognito_groups(text, text) IS
 CREATE FUNCTION cognito_group_users(server_name text, user_pool_id text, group_name text)
 	RETURNS TABLE (username text, email text, status text, enabled boolean,
 		created_at timestamptz, updated_at timestamptz, attributes jsonb)
-	AS 'MODULE_PATHNAME'
+	AS 'MODULE_PATHNAME', 'cognito_group_users_of_pool'
 	LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000;
 COMMENT ON FUNCTION cognito_group_users(text, text, text) IS
 	'all users in a group of a user pool';
@@ -119,14 +127,14 @@ COMMENT ON FUNCTION cognito_group_users(text, text, text) IS
 CREATE FUNCTION cognito_user_groups(server_name text, user_pool_id text, username text)
 	RETURNS TABLE (group_name text, description text, role_arn text, precedence integer,
 		created_at timestamptz, updated_at timestamptz)
-	AS 'MODULE_PATHNAME'
+	AS 'MODULE_PATHNAME', 'cognito_user_groups_of_pool'
 	LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000 ROWS 10;
 COMMENT ON FUNCTION cognito_user_groups(text, text, text) IS
 	'all groups of a user of a user pool';
 
 CREATE FUNCTION cognito_memberships(server_name text, user_pool_id text)
 	RETURNS TABLE (group_name text, username text)
-	AS 'MODULE_PATHNAME'
+	AS 'MODULE_PATHNAME', 'cognito_memberships_of_pool'
 	LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000
 	SUPPORT cognito_memberships_support;
 COMMENT ON FUNCTION cognito_memberships(text, text) IS
@@ -144,14 +152,14 @@ COMMENT ON FUNCTION cognito_memberships(text, text, text, text, text[]) IS
 CREATE FUNCTION cognito_user_pool(server_name text, user_pool_id text)
 	RETURNS TABLE (id text, name text, arn text, mfa_configuration text, estimated_users integer,
 		deletion_protection text, created_at timestamptz, updated_at timestamptz, details jsonb)
-	AS 'MODULE_PATHNAME'
+	AS 'MODULE_PATHNAME', 'cognito_user_pool_of_pool'
 	LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000 ROWS 1;
 COMMENT ON FUNCTION cognito_user_pool(text, text) IS
 	'a user pool of the account and region of a server';
 
 CREATE FUNCTION cognito_app_clients(server_name text, user_pool_id text)
 	RETURNS TABLE (client_id text, client_name text)
-	AS 'MODULE_PATHNAME'
+	AS 'MODULE_PATHNAME', 'cognito_app_clients_of_pool'
 	LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000 ROWS 10;
 COMMENT ON FUNCTION cognito_app_clients(text, text) IS
 	'all app clients of a user pool';
@@ -159,7 +167,7 @@ COMMENT ON FUNCTION cognito_app_clients(text, text) IS
 CREATE FUNCTION cognito_app_client(server_name text, user_pool_id text, client_id text)
 	RETURNS TABLE (client_id text, client_name text, created_at timestamptz,
 		updated_at timestamptz, details jsonb)
-	AS 'MODULE_PATHNAME'
+	AS 'MODULE_PATHNAME', 'cognito_app_client_of_pool'
 	LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000 ROWS 1;
 COMMENT ON FUNCTION cognito_app_client(text, text, text) IS
 	'an app client of a user pool, without its secret';
@@ -167,7 +175,7 @@ COMMENT ON FUNCTION cognito_app_client(text, text, text) IS
 CREATE FUNCTION cognito_identity_providers(server_name text, user_pool_id text)
 	RETURNS TABLE (provider_name text, provider_type text, created_at timestamptz,
 		updated_at timestamptz)
-	AS 'MODULE_PATHNAME'
+	AS 'MODULE_PATHNAME', 'cognito_identity_providers_of_pool'
 	LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000 ROWS 10;
 COMMENT ON FUNCTION cognito_identity_providers(text, text) IS
 	'all identity providers of a user pool';

@@ -21,6 +21,15 @@ typedef struct Description
 	RowMaker     make_row; /* sets the columns of the object's row */
 } Description;
 
+/*
+ * Define another symbol for a function of the same file.  What an update adds or replaces has
+ * symbols that the libraries of older versions lack: sessions that still have one of those get
+ * an error, and do not call it with arguments that it does not expect.
+ */
+#define SRF_ALIAS(symbol, function) \
+	PG_FUNCTION_INFO_V1(symbol);    \
+	Datum symbol(PG_FUNCTION_ARGS) __attribute__((alias(#function)))
+
 /* Setting cognito_srf.offline: send no requests. */
 extern bool srf_offline;
 

@@ -65,9 +65,15 @@ cognito_app_clients(PG_FUNCTION_ARGS)
 	return srf_list(fcinfo, &clients_listing);
 }
 
+/* … with user_pool_id as the second argument */
+SRF_ALIAS(cognito_app_clients_of_pool, cognito_app_clients);
+
 /* cognito_app_client(server_name, client_id) */
 Datum
 cognito_app_client(PG_FUNCTION_ARGS)
 {
 	return srf_describe(fcinfo, &client_description);
 }
+
+/* … with user_pool_id as the second argument */
+SRF_ALIAS(cognito_app_client_of_pool, cognito_app_client);

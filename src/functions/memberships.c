@@ -288,6 +288,8 @@ cognito_memberships(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
+SRF_ALIAS(cognito_memberships_of_pool, cognito_memberships);
+
 /* cognito_memberships(server_name, attribute [, operator], "values") */
 Datum
 cognito_memberships_matching(PG_FUNCTION_ARGS)
@@ -298,6 +300,8 @@ cognito_memberships_matching(PG_FUNCTION_ARGS)
 	return search_execute(fcinfo, &memberships_search,
 						  PG_NARGS() == 4 ? &arguments : &for_equality);
 }
+
+SRF_ALIAS(cognito_memberships_matching_1_1, cognito_memberships_matching);
 
 /* cognito_memberships(server_name, user_pool_id, attribute, operator, "values") */
 Datum
@@ -314,3 +318,4 @@ cognito_memberships_support(PG_FUNCTION_ARGS)
 {
 	return estimate_support(fcinfo, &memberships_search);
 }
+SRF_ALIAS(cognito_memberships_support_1_1, cognito_memberships_support);

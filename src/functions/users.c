@@ -234,3 +234,4 @@ cognito_users_support(PG_FUNCTION_ARGS)
 {
 	return estimate_support(fcinfo, &users_search);
 }
+SRF_ALIAS(cognito_users_support_1_1, cognito_users_support);

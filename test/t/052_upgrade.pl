@@ -18,26 +18,15 @@ my $writers = join ', ', @writers;
 # Runs statements in a database.
 sub run { return $node->safe_psql(@_) }
 
-# Returns the extension's objects with their definitions, columns, comments and privileges.
+# Returns the definition of the extension and of all its objects: a dump for pg_upgrade, which lacks
+# nothing, without the numbers that differ between databases.
 sub objects
 {
 	my ($database) = @_;
-	return run($database, <<'SQL');
-SELECT pg_describe_object(d.classid, d.objid, 0),
-	pg_get_functiondef(p.oid), pg_get_viewdef(c.oid), w.fdwhandler::regproc, w.fdwvalidator::regproc, w.fdwoptions,
-	(SELECT string_agg(format('%s %s %s %s', attname, format_type(atttypid, atttypmod), attacl,
-				col_description(attrelid, attnum)), E'\n' ORDER BY attnum)
-		FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0),
-	obj_description(d.objid, (SELECT relname FROM pg_class WHERE oid = d.classid)),
-	proacl, relacl, fdwacl, coalesce(i.initprivs, proacl, relacl, fdwacl)
-FROM pg_depend d
-LEFT JOIN pg_proc p ON (d.classid, d.objid) = (p.tableoid, p.oid)
-LEFT JOIN pg_class c ON (d.classid, d.objid) = (c.tableoid, c.oid)
-LEFT JOIN pg_foreign_data_wrapper w ON (d.classid, d.objid) = (w.tableoid, w.oid)
-LEFT JOIN pg_init_privs i ON (d.classid, d.objid) = (i.classoid, i.objoid)
-WHERE refobjid = (SELECT oid FROM pg_extension WHERE extname = 'cognito_srf') AND d.deptype = 'e'
-ORDER BY 1
-SQL
+	my ($dump) = run_command(
+		[ 'pg_dump', '--binary-upgrade', '--schema-only', '-d', $node->connstr($database) ]);
+	return join "\n", map { s/binary_upgrade_create_empty_extension\(.*?\K'\{\d+\}'//r }
+	  grep { !/^--|^\\(un)?restrict|binary_upgrade_set_next|relfrozenxid|WHERE oid = '\d/ } split /\n/, $dump;
 }
 
 # Returns those functions that write which a role may execute.
@@ -95,7 +84,31 @@ run('updated', 'ALTER EXTENSION cognito_srf UPDATE');
 is( call_of_memberships('updated'),
 	"cognito_memberships('srv'::text, 'username'::text, '='::text, '{ana}'::text[])",
 	'after the update the condition is pushed down');
+like(objects('fresh'), $_, "definitions are compared: $_")
+  for qr/ADD DOMAIN/, qr/security_barrier/, qr/PRIMARY KEY/, qr/WHERE target IN/, qr/init_privs/, qr/COMMENT ON COLUMN/;
 is(objects('updated'), objects('fresh'), 'an updated extension has the same objects as a new one');
+
+# Symbols: sessions that still have the library of 1.0 must not execute functions of 1.1 with it
+
+run('postgres', 'CREATE DATABASE old');
+run('old', q(CREATE EXTENSION cognito_srf VERSION '1.0'));
+
+# Returns the symbols of functions in C, with what the functions are called with.
+sub symbols
+{
+	my ($database) = @_;
+	return map { [ split /\|/ ] } split /\n/, run($database, <<'SQL');
+SELECT p.prosrc, p.oid::regprocedure, s.prosrc
+FROM pg_depend JOIN pg_proc p ON (classid, objid) = (p.tableoid, p.oid) LEFT JOIN pg_proc s ON s.oid = p.prosupport
+WHERE refobjid = (SELECT oid FROM pg_extension WHERE extname = 'cognito_srf') AND deptype = 'e'
+	AND p.prolang = (SELECT oid FROM pg_language WHERE lanname = 'c')
+SQL
+}
+
+my %of_1_0 = map { ($_->[0] => $_->[1]) } symbols('old');
+my %is_old = map { ($_->[1] => 1) } symbols('old');
+my @shared = grep { !$is_old{ $_->[1] } && ($of_1_0{ $_->[0] } || ($_->[2] && $of_1_0{ $_->[2] })) } symbols('fresh');
+is(join("\n", map { $_->[1] } @shared), '', 'no new function has a symbol, or a support function, of 1.0');
 
 # The objects of 1.0, before and after the update: with the new library, every function returns the
 # same, and what users have created over them stays
