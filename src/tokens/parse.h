@@ -1,6 +1,6 @@
 /*
  * parse.h
- *		A strict parser of JSON (RFC 8259), which makes jsonb.
+ *		JSON to jsonb, without members that are there twice.
  */
 #ifndef COGNITO_TOKENS_PARSE_H
 #define COGNITO_TOKENS_PARSE_H
@@ -16,6 +16,6 @@
  * for what jsonb cannot hold: numbers that are too large for numeric, and characters that
  * the encoding does not have.
  */
-extern Jsonb *parse_text(const char *text);
+extern Jsonb *parse_text(char *text);
 
 #endif
