@@ -466,13 +466,6 @@ pg_any_to_server(const char *s, int len, int encoding)
 	return unconstify(char *, s);
 }
 
-void
-pg_unicode_to_server(pg_wchar c, unsigned char *s)
-{
-	unicode_to_utf8(c, s);
-	s[pg_utf_mblen(s)] = '\0';
-}
-
 char *
 pg_server_to_any(const char *s, int len, int encoding)
 {
@@ -913,21 +906,21 @@ contain(const JsonbValue *value)
 Jsonb *
 JsonbValueToJsonb(JsonbValue *value)
 {
-	FuzzJsonb  *jsonb = palloc0(sizeof(FuzzJsonb));
+	void       *jsonb = palloc(sizeof(FuzzJsonb));
 	JsonbValue *root = palloc(sizeof(JsonbValue));
 
 	check_jsonb(value);
 	*root = *value;
-	jsonb->root = contain(root);
+	*(FuzzJsonb *) jsonb = (FuzzJsonb){.root = contain(root)};
 	SET_VARSIZE(jsonb, sizeof(FuzzJsonb));
-	return (Jsonb *) jsonb;
+	return jsonb;
 }
 
 /* Set a value of jsonb from that of which it was made. */
 static JsonbValue *
 set_value(JsonbValue *result, const JsonbValue *value)
 {
-	Container *container;
+	void *container;
 
 	*result = *value;
 	if (value->type == jbvString)
@@ -935,9 +928,9 @@ set_value(JsonbValue *result, const JsonbValue *value)
 	if (value->type == jbvArray || value->type == jbvObject)
 	{
 		container = palloc(sizeof(Container));
-		*container = contain(value);
+		*(Container *) container = contain(value);
 		result->type = jbvBinary;
-		result->val.binary.data = (JsonbContainer *) container;
+		result->val.binary.data = container;
 	}
 	return result;
 }
