@@ -85,8 +85,9 @@ VERSION = $(shell sed -n 's/^  "version": "\(.*\)",$$/\1/p' META.json)
 
 dist:
 	mkdir -p dist
+	git archive --prefix=cognito_srf-$(VERSION)/ --format=zip --output=dist/archive HEAD
 	rm -f dist/*.zip
-	git archive --prefix=cognito_srf-$(VERSION)/ --output=dist/cognito_srf-$(VERSION).zip HEAD
+	mv dist/archive dist/cognito_srf-$(VERSION).zip
 
 packaging: deb dist
 	test/packages matrix

@@ -279,8 +279,19 @@ class Pool(Pages):
         """Return the users that match a filter, sorted by its attribute."""
         if not text or self.ignore_filter:
             return self.users
-        name, matches = parse_filter(text)
-        return sorted(filter(matches, self.users), key=lambda user: filter_value(user, name))
+        name, operator, value = parse_filter(text)
+        if operator == "=":
+            return [self.users[i] for i in self.positions(name).get(value, ())]
+        return sorted((user for user in self.users if (filter_value(user, name) or "").startswith(value)),
+                      key=lambda user: filter_value(user, name))
+
+    @functools.cache
+    def positions(self, name):
+        """Return the positions of the users with each value of an attribute."""
+        positions = {}
+        for i, user in enumerate(self.users):
+            positions.setdefault(filter_value(user, name), []).append(i)
+        return positions
 
 
 @functools.cache
@@ -309,7 +320,7 @@ def filter_value(user, name):
 
 
 def parse_filter(text):
-    """Return the attribute of `attribute = "value"` or `attribute ^= "value"`, and the predicate on users."""
+    """Return the attribute, operator and value of `attribute = "value"` or `attribute ^= "value"`."""
     parts = FILTER.fullmatch(text)
     if not parts:
         raise ServiceError("InvalidParameterException", "Error while parsing filter.")
@@ -318,9 +329,7 @@ def parse_filter(text):
         raise ServiceError("InvalidParameterException", f"Invalid search attribute: {name}")
     if name == "cognito:user_status":  # the only attribute that is compared case-insensitively
         value = value.upper()
-    if operator == "=":
-        return name, lambda user: filter_value(user, name) == value
-    return name, lambda user: (filter_value(user, name) or "").startswith(value)
+    return name, operator, value
 
 
 def page_token(resource, listing, number):

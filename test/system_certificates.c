@@ -51,3 +51,12 @@ stat(const char *path, struct stat *status)
 
 	return usual(replace(path), status);
 }
+
+/* Take the place of the C library's; OpenSSL 3.6 calls it where older versions call stat. */
+int
+lstat(const char *path, struct stat *status)
+{
+	int (*usual)(const char *, struct stat *) = dlsym(RTLD_NEXT, "lstat");
+
+	return usual(replace(path), status);
+}

@@ -240,7 +240,8 @@ start_resolver(void *resolver pg_attribute_unused(), void *reserved pg_attribute
 /*
  * Make OpenSSL return after each record; a callback of libcurl.  By default it reads
  * on while records contain no data, and an endless series of them would block the
- * backend.
+ * backend.  It also does so as long as it has read ahead, which newer versions of
+ * libcurl make it do.
  */
 static CURLcode
 set_up_tls(CURL *easy pg_attribute_unused(), void *context, void *user)
@@ -249,6 +250,7 @@ set_up_tls(CURL *easy pg_attribute_unused(), void *context, void *user)
 
 	request->phase = PHASE_NEGOTIATING_TLS;
 	SSL_CTX_clear_mode((SSL_CTX *) context, SSL_MODE_AUTO_RETRY);
+	SSL_CTX_set_read_ahead((SSL_CTX *) context, 0);
 	return CURLE_OK;
 }
 
@@ -408,14 +410,17 @@ release(void *arg)
 	release_closed_sockets();
 }
 
-/* Return true if a proxy refused to connect: by a status of 4xx. */
-static bool
-is_refused_by_proxy(const HttpRequest *request)
+/*
+ * Return the outcome of a transfer that has failed before there was a connection.  A
+ * status of 4xx is a proxy's refusal, which libcurl's result does not tell in all versions.
+ */
+static HttpOutcome
+outcome_unconnected(const HttpRequest *request)
 {
 	long status = 0;
 
 	curl_easy_getinfo(request->easy, CURLINFO_HTTP_CONNECTCODE, &status);
-	return status >= 400 && status < 500;
+	return status >= 400 && status < 500 ? HTTP_REFUSED : HTTP_UNREACHABLE;
 }
 
 /*
@@ -436,7 +441,7 @@ outcome_of(const HttpRequest *request, CURLcode result)
 		case CURLE_COULDNT_RESOLVE_HOST:
 		case CURLE_COULDNT_CONNECT:
 		case CURLE_PROXY:
-			return HTTP_UNREACHABLE;
+			return outcome_unconnected(request);
 
 		case CURLE_SSL_CIPHER:
 		case CURLE_SSL_ISSUER_ERROR:
@@ -457,9 +462,7 @@ outcome_of(const HttpRequest *request, CURLcode result)
 		case CURLE_RECV_ERROR:
 		case CURLE_GOT_NOTHING:
 		case CURLE_PARTIAL_FILE:
-			if (connected)
-				return HTTP_CONNECTION_LOST;
-			return is_refused_by_proxy(request) ? HTTP_REFUSED : HTTP_UNREACHABLE;
+			return connected ? HTTP_CONNECTION_LOST : outcome_unconnected(request);
 
 		case CURLE_BAD_CONTENT_ENCODING: /* newer versions find it before is_encoded does */
 			return HTTP_ENCODED;
@@ -737,7 +740,8 @@ set_headers(HttpRequest *request, const List *headers)
 
 /*
  * Trust the certificates of cognito_srf.ca_file instead of those that libcurl was
- * built to trust, which are in a file and a directory.
+ * built to trust, which are in a file and a directory.  NULL for the directory would
+ * bring back the default in newer versions of libcurl; nothing can be in /dev/null.
  */
 static void
 set_certificates(HttpRequest *request)
@@ -745,9 +749,9 @@ set_certificates(HttpRequest *request)
 	if (http_ca_file == NULL || http_ca_file[0] == '\0')
 		return;
 	set_option(request, CAINFO, http_ca_file);
-	set_option(request, CAPATH, NULL);
+	set_option(request, CAPATH, "/dev/null");
 	set_option(request, PROXY_CAINFO, http_ca_file);
-	set_option(request, PROXY_CAPATH, NULL);
+	set_option(request, PROXY_CAPATH, "/dev/null");
 }
 
 /* Set the method and the body of a message; a PUT has an empty body. */

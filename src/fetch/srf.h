@@ -28,7 +28,10 @@ typedef struct Description
  */
 #define SRF_ALIAS(symbol, function) \
 	PG_FUNCTION_INFO_V1(symbol);    \
-	Datum symbol(PG_FUNCTION_ARGS) __attribute__((alias(#function)))
+	Datum symbol(PG_FUNCTION_ARGS)  \
+	{                               \
+		return function(fcinfo);    \
+	}
 
 /* Setting cognito_srf.offline: send no requests. */
 extern bool srf_offline;

@@ -65,8 +65,8 @@ cognito_app_clients(PG_FUNCTION_ARGS)
 	return srf_list(fcinfo, &clients_listing);
 }
 
-/* … with user_pool_id as the second argument */
-SRF_ALIAS(cognito_app_clients_of_pool, cognito_app_clients);
+/* cognito_app_clients(server_name, user_pool_id) */
+SRF_ALIAS(cognito_app_clients_of_pool, cognito_app_clients)
 
 /* cognito_app_client(server_name, client_id) */
 Datum
@@ -75,5 +75,5 @@ cognito_app_client(PG_FUNCTION_ARGS)
 	return srf_describe(fcinfo, &client_description);
 }
 
-/* … with user_pool_id as the second argument */
-SRF_ALIAS(cognito_app_client_of_pool, cognito_app_client);
+/* cognito_app_client(server_name, user_pool_id, client_id) */
+SRF_ALIAS(cognito_app_client_of_pool, cognito_app_client)

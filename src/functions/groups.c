@@ -91,8 +91,8 @@ cognito_groups(PG_FUNCTION_ARGS)
 	return srf_list(fcinfo, &groups_listing);
 }
 
-/* … with user_pool_id as the second argument */
-SRF_ALIAS(cognito_groups_of_pool, cognito_groups);
+/* cognito_groups(server_name, user_pool_id) */
+SRF_ALIAS(cognito_groups_of_pool, cognito_groups)
 
 /* cognito_group_users(server_name, group_name) */
 Datum
@@ -101,8 +101,8 @@ cognito_group_users(PG_FUNCTION_ARGS)
 	return srf_list(fcinfo, &group_users_listing);
 }
 
-/* … with user_pool_id as the second argument */
-SRF_ALIAS(cognito_group_users_of_pool, cognito_group_users);
+/* cognito_group_users(server_name, user_pool_id, group_name) */
+SRF_ALIAS(cognito_group_users_of_pool, cognito_group_users)
 
 /* cognito_user_groups(server_name, username) */
 Datum
@@ -111,8 +111,8 @@ cognito_user_groups(PG_FUNCTION_ARGS)
 	return srf_list(fcinfo, &user_groups_listing);
 }
 
-/* … with user_pool_id as the second argument */
-SRF_ALIAS(cognito_user_groups_of_pool, cognito_user_groups);
+/* cognito_user_groups(server_name, user_pool_id, username) */
+SRF_ALIAS(cognito_user_groups_of_pool, cognito_user_groups)
 
 /* cognito_add_user_to_group(server_name, username, group_name) */
 Datum

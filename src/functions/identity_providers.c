@@ -70,8 +70,8 @@ cognito_identity_providers(PG_FUNCTION_ARGS)
 	return srf_list(fcinfo, &providers_listing);
 }
 
-/* … with user_pool_id as the second argument */
-SRF_ALIAS(cognito_identity_providers_of_pool, cognito_identity_providers);
+/* cognito_identity_providers(server_name, user_pool_id) */
+SRF_ALIAS(cognito_identity_providers_of_pool, cognito_identity_providers)
 
 /* cognito_identity_provider(server_name, provider_name) */
 Datum

@@ -252,6 +252,7 @@ PG_FUNCTION_INFO_V1(cognito_memberships);
 PG_FUNCTION_INFO_V1(cognito_memberships_matching);
 PG_FUNCTION_INFO_V1(cognito_memberships_of_pool_matching);
 PG_FUNCTION_INFO_V1(cognito_memberships_support);
+PG_FUNCTION_INFO_V1(cognito_memberships_support_1_1);
 
 /* A user, whose name is looked up first, is in few groups, but a group may have many users. */
 static const SearchAttribute attributes[] = {
@@ -263,7 +264,7 @@ static const SearchAttribute attributes[] = {
 const SearchEntity memberships_search = {
 	.attributes = attributes,
 	.join_methods = {"cognito_memberships", search_join_create_state},
-	.support = cognito_memberships_support,
+	.support = {cognito_memberships_support, cognito_memberships_support_1_1},
 	.listing = SESSION_MEMBERSHIPS,
 	.make_filter = make_filter,
 	.list_all = list_all,
@@ -288,7 +289,8 @@ cognito_memberships(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-SRF_ALIAS(cognito_memberships_of_pool, cognito_memberships);
+/* cognito_memberships(server_name, user_pool_id) */
+SRF_ALIAS(cognito_memberships_of_pool, cognito_memberships)
 
 /* cognito_memberships(server_name, attribute [, operator], "values") */
 Datum
@@ -301,7 +303,8 @@ cognito_memberships_matching(PG_FUNCTION_ARGS)
 						  PG_NARGS() == 4 ? &arguments : &for_equality);
 }
 
-SRF_ALIAS(cognito_memberships_matching_1_1, cognito_memberships_matching);
+/* cognito_memberships(server_name, attribute, operator, "values") */
+SRF_ALIAS(cognito_memberships_matching_1_1, cognito_memberships_matching)
 
 /* cognito_memberships(server_name, user_pool_id, attribute, operator, "values") */
 Datum
@@ -318,4 +321,10 @@ cognito_memberships_support(PG_FUNCTION_ARGS)
 {
 	return estimate_support(fcinfo, &memberships_search);
 }
-SRF_ALIAS(cognito_memberships_support_1_1, cognito_memberships_support);
+
+/* cognito_memberships_support_1_1: likewise, since version 1.1 */
+Datum
+cognito_memberships_support_1_1(PG_FUNCTION_ARGS)
+{
+	return cognito_memberships_support(fcinfo);
+}

@@ -70,5 +70,5 @@ cognito_user_pool(PG_FUNCTION_ARGS)
 	return srf_describe(fcinfo, &user_pool_description);
 }
 
-/* … with user_pool_id as the second argument */
-SRF_ALIAS(cognito_user_pool_of_pool, cognito_user_pool);
+/* cognito_user_pool(server_name, user_pool_id) */
+SRF_ALIAS(cognito_user_pool_of_pool, cognito_user_pool)

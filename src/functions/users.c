@@ -101,6 +101,7 @@ PG_FUNCTION_INFO_V1(cognito_users_matching_limited);
 PG_FUNCTION_INFO_V1(cognito_users_of_pool_matching);
 PG_FUNCTION_INFO_V1(cognito_users_of_pool_matching_limited);
 PG_FUNCTION_INFO_V1(cognito_users_support);
+PG_FUNCTION_INFO_V1(cognito_users_support_1_1);
 
 /* Prefixes of a status are not sent, because it is not documented how Cognito compares them. */
 static const SearchAttribute attributes[] = {
@@ -122,8 +123,11 @@ static const SearchAttribute attributes[] = {
 const SearchEntity users_search = {
 	.attributes = attributes,
 	.join_methods = {"cognito_users", search_join_create_state},
-	.support = cognito_users_support,
+	.support = {cognito_users_support, cognito_users_support_1_1},
 	.listing = SESSION_USERS,
+	.sample_attribute = &attributes[1], /* sub */
+	.sample_prefix = "0",
+	.sample_divisor = 16,
 	.make_filter = filter_make_exact,
 	.list_all = list_all,
 	.list_found = list_found,
@@ -234,4 +238,10 @@ cognito_users_support(PG_FUNCTION_ARGS)
 {
 	return estimate_support(fcinfo, &users_search);
 }
-SRF_ALIAS(cognito_users_support_1_1, cognito_users_support);
+
+/* cognito_users_support_1_1: likewise, since version 1.1 */
+Datum
+cognito_users_support_1_1(PG_FUNCTION_ARGS)
+{
+	return cognito_users_support(fcinfo);
+}

@@ -52,8 +52,9 @@ pushdown_entity(Oid function)
 		return NULL;
 	fmgr_info(support, &info);
 	for (const SearchEntity *const *entity = entities; *entity != NULL; entity++)
-		if (info.fn_addr == (*entity)->support)
-			return *entity;
+		for (size_t i = 0; i < lengthof((*entity)->support); i++)
+			if (info.fn_addr == (*entity)->support[i])
+				return *entity;
 	return NULL;
 }
 

@@ -193,6 +193,38 @@ search_make_filters(Search *search)
 	return true;
 }
 
+SessionExtent
+search_sample(const SearchEntity *entity, const CognitoServer *server, int64 max_pages,
+			  TupleDesc columns)
+{
+	char            *prefix = unconstify(char *, entity->sample_prefix);
+	int64            sample_pages = (max_pages - 1) / entity->sample_divisor + 1;
+	int64            nrows;
+	Tuplestorestate *rows = tuplestore_begin_heap(false, false, work_mem);
+	SessionExtent    extent = {0};
+	Search           search = {.entity = entity,
+							   .attribute = entity->sample_attribute,
+							   .op = SEARCH_STARTS_WITH,
+							   .nvalues = 1,
+							   .values = &prefix,
+							   .max_rows = sample_pages * LISTING_PAGE_SIZE};
+
+	(void) search_make_filters(&search);
+	entity->list_found(server, &search, rows, columns);
+	nrows = tuplestore_tuple_count(rows);
+	tuplestore_end(rows);
+
+	if (nrows == search.max_rows)
+		extent.min_pages = sample_pages * entity->sample_divisor;
+	else
+	{
+		extent.rows = nrows * entity->sample_divisor;
+		extent.pages = extent.rows / LISTING_PAGE_SIZE + 1;
+	}
+	session_set_extent(server->session->serverid, server->user_pool_id, entity->listing, extent);
+	return extent;
+}
+
 void
 search_list_all(const SearchEntity *entity, const CognitoServer *server, Tuplestorestate *rows,
 				TupleDesc columns)

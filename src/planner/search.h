@@ -72,11 +72,19 @@ typedef struct SearchEntity
 	/* How joins with it are executed; its name is that of the SQL functions. */
 	CustomScanMethods join_methods;
 
-	/* The planner support function of all its SQL functions. */
-	PGFunction support;
+	/* The planner support functions of all its SQL functions: of version 1.0, and of later ones. */
+	PGFunction support[2];
 
 	/* Where the session remembers how many rows and pages there are. */
 	SessionListing listing;
+
+	/*
+	 * A sample: the rows, one of sample_divisor, where the value of an attribute starts with a
+	 * prefix, which is NULL if there is no sample.
+	 */
+	const SearchAttribute *sample_attribute;
+	const char            *sample_prefix;
+	int                    sample_divisor;
 
 	/*
 	 * Return the filter that list_found sends to Cognito for a value, palloc'd; NULL if it
@@ -133,6 +141,14 @@ extern int64 search_requests(const Search *search);
 
 /* Make the filters of all values of a search.  Return false if a value has none. */
 extern bool search_make_filters(Search *search);
+
+/*
+ * Estimate by a sample how many rows and pages an entity has, and record it; if there are
+ * more than about max_pages, only that.  The sample has one page for each sample_divisor of
+ * these.  Return what was recorded.
+ */
+extern SessionExtent search_sample(const SearchEntity *entity, const CognitoServer *server,
+								   int64 max_pages, TupleDesc columns);
 
 /* Append all rows of an entity, and record how many rows and pages there are. */
 extern void search_list_all(const SearchEntity *entity, const CognitoServer *server,

@@ -6,6 +6,12 @@
  * cannot filter, or where a query has already received as many pages by filters as
  * a full listing has (a correlated subquery is executed for each outer row), all
  * rows are listed once and kept until the query ends.
+ *
+ * How many pages that are is known if the session has listed all rows before.  Otherwise
+ * it is estimated by a sample, as soon as there are enough requests for it to matter.
+ * Without the sample, a wrong guess would cost many times the requests of the better choice;
+ * to list pages beside the lookups until one of the two ends would cost twice as many for
+ * every query that needs only a few users of a large pool.
  */
 #include "postgres.h"
 
@@ -19,8 +25,11 @@
 #include "planner/kept_rows.h"
 #include "planner/search_exec.h"
 
-/* Number of pages of a full listing that this session has not seen yet: 60,000 users. */
+/* Number of pages of an entity without a sample that this session has not listed yet. */
 #define UNKNOWN_PAGES 1000
+
+/* Pages of filtered listings before the number of all pages is estimated, if it is unknown. */
+#define UNSAMPLED_PAGES 16
 
 /* State of one function call node of a query, kept in fn_extra across executions. */
 typedef struct SearchState
@@ -110,47 +119,88 @@ wants_most_rows(const Search *search)
 		   search_find(search, search->attribute->common_value) >= 0;
 }
 
-/* Return how many pages filtered listings may have before all rows are listed. */
-static int64
-max_filtered_pages(const CognitoServer *server, const Search *search)
+/* Return what the session knows of the size of the pool. */
+static SessionExtent
+get_extent(const CognitoServer *server, const SearchEntity *entity)
 {
-	int64 pages =
-		session_extent(server->session->serverid, server->user_pool_id, search->entity->listing)
-			.pages;
+	SessionExtent extent =
+		session_extent(server->session->serverid, server->user_pool_id, entity->listing);
 
-	return pages > 0 ? pages : UNKNOWN_PAGES;
+	if (extent.pages == 0 && entity->sample_prefix == NULL)
+		extent.pages = UNKNOWN_PAGES;
+	return extent;
+}
+
+/*
+ * Return how many pages filtered listings may have before all rows are listed, or, if the
+ * size of the pool is unknown, before it is estimated.
+ */
+static int64
+max_filtered_pages(SessionExtent extent)
+{
+	return extent.pages > 0 ? extent.pages : Max(extent.min_pages, UNSAMPLED_PAGES);
+}
+
+/*
+ * Estimate the size of the pool, if it is unknown and a search needs it: before the requests
+ * that are sent could be more than twice those of the better choice.  For the values of one
+ * search, it is enough to know whether all rows have half as many pages.  Samples grow with
+ * the requests, so that all of them have few pages.
+ */
+static SessionExtent
+estimate_extent(SearchState *state, const CognitoServer *server, const Search *search,
+				TupleDesc columns)
+{
+	const SearchEntity *entity = search->entity;
+	SessionExtent       extent = get_extent(server, entity);
+	int64               half = search_requests(search) / 2;
+	int64               max_pages = state->pages + Max(state->pages, half);
+	int64               before = server->session->pages;
+
+	if (extent.pages == 0 &&
+		state->pages + half + max_pages / entity->sample_divisor > max_filtered_pages(extent))
+	{
+		extent = search_sample(entity, server, max_pages, columns);
+		state->pages += server->session->pages - before;
+	}
+	return extent;
 }
 
 /*
  * Make the filters of a search; return false if it is better to list all rows.  That is
- * decided before the first request, by the number of values, however many there are.
+ * decided before the first request for a value, by the number of values, however many there are.
  */
 static bool
-should_filter(const SearchState *state, const CognitoServer *server, Search *search)
+should_filter(SearchState *state, const CognitoServer *server, Search *search, TupleDesc columns)
 {
-	return server->pushdown && !(server->max_concurrent_requests > 1 && wants_most_rows(search)) &&
-		   state->pages + search_requests(search) <= max_filtered_pages(server, search) &&
-		   search_make_filters(search);
+	SessionExtent extent;
+
+	if (!server->pushdown || (server->max_concurrent_requests > 1 && wants_most_rows(search)) ||
+		!search_make_filters(search))
+		return false;
+	extent = estimate_extent(state, server, search, columns);
+	return extent.pages == 0 || state->pages + search_requests(search) <= extent.pages;
 }
 
 /* Fetch from Cognito: append the rows that match, or keep all rows in the state. */
 static void
 fetch_rows(FunctionCallInfo fcinfo, SearchState *state, Search *search)
 {
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	const SearchEntity *entity = search->entity;
+	ReturnSetInfo      *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	CognitoServer *server = srf_open(state->server_name, POOL_USER, state->user_pool_id, false);
 
 	if (server == NULL)
 		return;
 	if (search->nvalues > 0 && search->max_rows > 0)
 	{
-		if (should_filter(state, server, search))
+		if (should_filter(state, server, search, result->setDesc))
 		{
 			int64 before = server->session->pages;
 
-			search->entity->list_found(server, search, result->setResult, result->setDesc);
+			entity->list_found(server, search, result->setResult, result->setDesc);
 			state->pages += server->session->pages - before;
-			state->values_left = (max_filtered_pages(server, search) - state->pages) /
+			state->values_left = (max_filtered_pages(get_extent(server, entity)) - state->pages) /
 								 (1 + search->attribute->extra_requests);
 		}
 		else

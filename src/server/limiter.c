@@ -13,21 +13,35 @@
 #define WINDOW_GROWTH 0.125
 
 /* How many responses since the last pause make the next throttling a single one */
-#define ENOUGH_RESPONSES 12
+#define ENOUGH_RESPONSES 16
 
-/* The part by which the rate falls, and the pause after a single throttling and after others */
+/*
+ * The part by which the rate falls at the first throttling of all, at a single one (at
+ * the quota; at a lower rate it is more), at another one, and at those that follow it
+ */
+#define FIRST_DROP 0.03
 #define SINGLE_DROP 0.04
-#define SINGLE_PAUSE 200
 #define REPEATED_DROP 0.25
+#define FURTHER_DROP 0.5
+
+/* The pause after a single throttling and after others */
+#define SINGLE_PAUSE 200
 #define REPEATED_PAUSE 430
 
+/* What a session that has a share of the quota learns: the part of a rise, and of a drop */
+#define SHARE_OF_RISE 0.3
+#define SHARE_OF_DROP 0.3
+
 /* The time in which the rate returns to what it was: that of some requests, within limits */
-#define RETURN_REQUESTS 300
-#define MIN_RETURN (10 * 1000)
+#define RETURN_REQUESTS 270
+#define MIN_RETURN (9 * 1000)
 #define MAX_RETURN (45 * 1000)
 
-/* The part of the quota, or of a higher rate, by which the rate grows in as much time again */
-#define GROWTH 0.1
+/* By how much that time becomes longer with each single throttling */
+#define RETURN_GROWTH 1.15
+
+/* The part of the quota, or of a higher rate, by which the rate grows in that time at the quota */
+#define GROWTH 0.12
 
 /* How many refused probes show that somebody else has used up the quota */
 #define OUTAGE_PROBES 3
@@ -38,12 +52,21 @@
 /* How long a limiter must be idle to return to the quota */
 #define LONG_IDLE (60 * 1000)
 
+/* Return the time of some requests at a rate, within limits. */
+static double
+time_at(double rate)
+{
+	return Min(Max(RETURN_REQUESTS * 1000.0 / rate, MIN_RETURN), MAX_RETURN);
+}
+
 void
 limiter_init(Limiter *limiter, double quota, bool limited, double now)
 {
 	*limiter = (Limiter){.window = FIRST_WINDOW,
 						 .quota = quota,
 						 .rate = limited ? quota : INFINITY,
+						 .period = time_at(quota),
+						 .is_single = true,
 						 .throttled = -INFINITY,
 						 .resumed = now,
 						 .next = now,
@@ -54,20 +77,21 @@ limiter_init(Limiter *limiter, double quota, bool limited, double now)
 static double
 return_time(const Limiter *limiter)
 {
-	double time = RETURN_REQUESTS * 1000.0 / limiter->rate;
-
-	return Min(Max(time, MIN_RETURN), MAX_RETURN);
+	return Min(limiter->period, time_at(limiter->rate));
 }
 
-/* Return the rate at a time: a cubic function, which is flat where the rate is what it was. */
+/* Return the rate at a time: a cubic function until it is what it was, and a square one then. */
 static double
 current_rate(const Limiter *limiter, double now)
 {
-	double x = (now - limiter->resumed) / return_time(limiter) - 1;
-	double scale =
-		x < 0 ? limiter->drop * limiter->rate : GROWTH * Max(limiter->rate, limiter->quota);
+	double left = limiter->resumed + return_time(limiter) - now;
+	double part = left / return_time(limiter);
+	double more = left / time_at(limiter->quota);
+	double high = Max(limiter->rate, limiter->quota * limiter->quota / limiter->rate);
 
-	return Max(limiter->rate + scale * x * x * x, MIN_RATE);
+	if (left > 0)
+		return Max(limiter->rate * (1 - limiter->drop * part * part * part), MIN_RATE);
+	return limiter->rate + GROWTH * high * more * more;
 }
 
 /*
@@ -124,11 +148,33 @@ limiter_accepted(Limiter *limiter, double sent, double now)
 	limiter->responses++;
 }
 
+/* Lower the rate because a request was throttled that had been sent at a time. */
+static void
+lower_rate(Limiter *limiter, double sent)
+{
+	double before = limiter->rate;
+	bool   was_single = limiter->is_single;
+
+	limiter->is_single = isinf(before) || limiter->responses >= ENOUGH_RESPONSES;
+	limiter->rate = isinf(before) ? limiter->quota : current_rate(limiter, sent);
+	if (isinf(before))
+		limiter->drop = FIRST_DROP;
+	else if (!limiter->is_single)
+		limiter->drop = was_single ? REPEATED_DROP : FURTHER_DROP;
+	else
+	{
+		if (limiter->rate > before && limiter->rate < limiter->quota)
+			limiter->rate = before + SHARE_OF_RISE * (limiter->rate - before);
+		limiter->period = RETURN_GROWTH * return_time(limiter);
+		limiter->drop = Min(SINGLE_DROP * Max(limiter->quota / limiter->rate, 1), REPEATED_DROP);
+		limiter->rate *= 1 - SHARE_OF_DROP * (limiter->drop - SINGLE_DROP);
+	}
+}
+
 void
 limiter_throttled(Limiter *limiter, double sent, double now)
 {
-	bool is_first = isinf(limiter->rate);
-	bool is_single = is_first || limiter->responses >= ENOUGH_RESPONSES;
+	double pause = REPEATED_PAUSE;
 
 	limiter->in_flight--;
 	if (sent < limiter->throttled)
@@ -136,15 +182,16 @@ limiter_throttled(Limiter *limiter, double sent, double now)
 
 	if (!limiter->paused)
 	{
-		limiter->rate = is_first ? limiter->quota : current_rate(limiter, sent);
-		limiter->drop = is_single ? SINGLE_DROP : REPEATED_DROP;
+		lower_rate(limiter, sent);
 		limiter->refused = 0;
+		if (limiter->is_single)
+			pause = SINGLE_PAUSE;
 	}
-	else if (++limiter->refused >= OUTAGE_PROBES && limiter->drop == SINGLE_DROP)
+	else if (++limiter->refused >= OUTAGE_PROBES)
 		limiter->drop = 0;
 	limiter->paused = true;
 	limiter->probing = false;
 	limiter->throttled = now;
-	limiter->next = now + Max(is_single ? SINGLE_PAUSE : REPEATED_PAUSE, 1000.0 / limiter->rate);
+	limiter->next = now + Max(pause, 1000.0 / limiter->rate);
 	limiter->responses = 0;
 }

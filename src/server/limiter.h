@@ -10,17 +10,27 @@
  * When a request is throttled, nothing is sent for a while, and then one request, the
  * probe, again and again until one is accepted.  That ends the pause.
  * - Refusals of what was in flight already tell nothing new: a burst of them counts once.
- * - After 12 responses or more since the last pause, a refusal is what it costs to probe for
- *   a higher rate: the rate falls by 4 %, and the first probe follows after 200 ms.
- * - An earlier refusal shows that the rate is far too high: it falls by 25 %, and the probe
- *   follows after 430 ms.  So do all further probes of a pause.
+ * - After 16 responses or more since the last pause, a refusal is what it costs to probe for
+ *   a higher rate: the rate falls by 4 % of the quota, and the first probe follows after
+ *   200 ms.
+ * - An earlier refusal shows that the rate is far too high: it falls by 25 %, or by 50 % if
+ *   this happens again and again, and the probe follows after 430 ms.  So do all further
+ *   probes of a pause.
  * - When the third probe is refused, somebody else has used up the quota.  That says nothing
- *   about the rate, and if it would fall by 4 %, it does not fall at all.
+ *   about the rate, so it does not fall at all.
  *
- * The rate grows with time, as the window of TCP CUBIC does.  In the time of 300 requests,
- * but 10 s at least and 45 s at most, it returns to what it was, quickly at first; it stays
+ * The rate grows with time, as the window of TCP CUBIC does.  In the time of 270 requests,
+ * but 9 s at least and 45 s at most, it returns to what it was, quickly at first; it stays
  * near there, and then exceeds it, ever faster.  While it holds nothing back, it does not
  * exceed what it was.  After a minute without requests, it is the documented quota at least.
+ *
+ * Sessions that share a quota do not know of each other.  They come to similar shares, and
+ * notice soon that others have ended, because
+ * - a session at a low rate loses a larger part of it by a refusal, and returns to somewhat
+ *   less, while beyond what it was, the rate grows the faster the lower it is;
+ * - a session that was lucky, and grew while others were refused, keeps 30 % of the rise;
+ * - the time to return is that of requests at the quota at first, and becomes longer by 15 %
+ *   with each refusal that is a probe's cost: a rate that was found is probed more seldom.
  *
  * Considered, and not chosen: AIMD, and the adaptive mode of the AWS SDKs, lower the rate for
  * each refusal by a large part, so that it falls to nothing while another client uses up the
@@ -46,7 +56,9 @@ typedef struct Limiter
 	double quota;     /* the rate that AWS documents */
 	double rate;      /* before it fell last, to which it returns; infinite if it never fell */
 	double drop;      /* the part by which it fell */
+	double period;    /* in which it returns, at most */
 	bool   paused;    /* the service has accepted nothing since then */
+	bool   is_single; /* the last throttling was a single one */
 	bool   probing;   /* a probe is in flight */
 	int    refused;   /* probes of this pause */
 	double throttled; /* the time of the last throttling */

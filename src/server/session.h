@@ -21,11 +21,12 @@ typedef enum SessionListing
 	SESSION_LISTINGS /* their number */
 } SessionListing;
 
-/* The size of the last complete listing of a user pool in this session */
+/* The size of the last complete listing of a user pool in this session, or an estimate of it */
 typedef struct SessionExtent
 {
 	int64 rows;
-	int64 pages; /* 0 if there was none */
+	int64 pages;     /* 0 if unknown */
+	int64 min_pages; /* if it is unknown: an estimate of the least number */
 } SessionExtent;
 
 typedef struct Session

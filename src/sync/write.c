@@ -2,11 +2,12 @@
  * write.c
  *		Write the listed users of some partitions to the target of a synchronization.
  *
- * The statements read the listed rows as a table, as triggers do their transition
- * tables.  The first one counts what there is to do; those that change rows are only
- * executed if there is something, because a statement without rows fires triggers, too.
- * Rows are compared byte by byte: a type may have no equality operator, or one that
- * ignores differences, as that of citext does.
+ * The statements read rows of the target's columns as a table, as triggers do their
+ * transition tables.  The first one joins the listed rows with those of the target.  It
+ * returns them to a function here, which compares them, and collects those to write; a
+ * statement that changes rows is only executed if there are any, because one without
+ * rows fires triggers, too.  Rows are compared byte by byte: a type may have no equality
+ * operator, or one that ignores differences, as that of citext does.
  */
 #include "postgres.h"
 
@@ -16,164 +17,126 @@
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/memutils.h"
 #include "utils/queryenvironment.h"
 #include "utils/resowner.h"
 #include "utils/timestamp.h"
+#include "utils/uuid.h"
 
 #include "sync/write.h"
 
-/* The name under which statements read the listed rows. */
-#define LISTED "cognito_sync_rows"
+/* The name under which statements read rows of the target's columns. */
+#define ROWS "cognito_sync_rows"
 
 /* The age in minutes before which a row that is not listed is kept. */
 #define MIN_DELETED_AGE 10
 
-/* Conditions on a row t of the target, and on the row n that is listed for its user. */
+/* Conditions on a row t of the target, and on the row n for its user. */
 #define IS_SAME_USER "n.sub OPERATOR(pg_catalog.=) t.sub"
 #define IS_OLD "t.created_at OPERATOR(pg_catalog.<) $2"
 
-/* Append the columns of the target, each after a prefix, with or without the key. */
-static void
-append_columns(StringInfo statement, const SyncTarget *target, const char *prefix, bool with_key)
+/* The rows that a batch writes. */
+typedef struct SyncChanges
 {
-	const char *separator = "";
+	Tuplestorestate *inserted;
+	Tuplestorestate *updated;
+	Tuplestorestate *deleted; /* as they are in the target */
+} SyncChanges;
 
+/* Append the columns of the target, each after a prefix. */
+static void
+append_columns(StringInfo statement, const SyncTarget *target, const char *prefix)
+{
 	for (int i = 0; i < target->ncolumns; i++)
-	{
-		if (i == target->key && !with_key)
-			continue;
-		appendStringInfo(statement, "%s%s%s", separator, prefix,
+		appendStringInfo(statement, "%s%s%s", i > 0 ? ", " : "", prefix,
 						 quote_identifier(target->columns[i].name));
-		separator = ", ";
-	}
-}
-
-/* Append the condition that a row t of the target differs from the listed row n. */
-static void
-append_is_changed(StringInfo statement, const SyncBatch *batch)
-{
-	appendStringInfoString(statement, "(pg_catalog.record_image_ne(ROW(");
-	append_columns(statement, batch->target, "t.", true);
-	appendStringInfoString(statement, "), ROW(");
-	append_columns(statement, batch->target, "n.", true);
-	appendStringInfoString(statement, "))");
-	if (batch->deletions == SYNC_MARK)
-		appendStringInfoString(statement, " OR t.deleted_at IS NOT NULL");
-	appendStringInfoChar(statement, ')');
 }
 
 /*
  * Append the condition that a row t of the target is in one of the partitions.  An index
- * on a uuid finds the range of the first to the last one, which are sorted; the order of
- * a text depends on its collation.
+ * on a uuid finds the range of the first to the last one, which are sorted, and if those
+ * between them are all in the batch, the range is enough; the order of a text depends on
+ * its collation, which may also ignore case.
  */
 static void
 append_in_partitions(StringInfo statement, const SyncBatch *batch)
 {
 	const SyncTarget *target = batch->target;
 	const char       *partitions = batch->partitions;
+	bool              is_uuid = target->columns[target->key].type == UUIDOID;
 
-	if (target->columns[target->key].type == UUIDOID)
-		appendStringInfo(
-			statement,
-			"t.sub OPERATOR(pg_catalog.>=) '%c0000000-0000-0000-0000-000000000000' AND "
-			"t.sub OPERATOR(pg_catalog.<=) '%cfffffff-ffff-ffff-ffff-ffffffffffff' AND ",
-			partitions[0], partitions[strlen(partitions) - 1]);
-	appendStringInfoString(
-		statement, "pg_catalog.left(t.sub::pg_catalog.text, 1) OPERATOR(pg_catalog.=) ANY ($1)");
-}
-
-/* Append the condition that a row t of the target can be deleted if it is not listed. */
-static void
-append_is_deletable(StringInfo statement, const SyncBatch *batch)
-{
-	appendStringInfoString(statement, batch->deletions == SYNC_KEEP ? "false" : IS_OLD);
-	if (batch->deletions == SYNC_MARK)
-		appendStringInfoString(statement, " AND t.deleted_at IS NULL");
-}
-
-/* Append the columns of the target that the count needs, also those without a source. */
-static void
-append_counted_columns(StringInfo statement, const SyncBatch *batch)
-{
-	const SyncTarget *target = batch->target;
-	bool              has_date = false;
-
-	append_columns(statement, target, "t.", true);
-	for (int i = 0; i < target->ncolumns; i++)
-		has_date |= strcmp(target->columns[i].name, "created_at") == 0;
-	if (batch->deletions != SYNC_KEEP && !has_date)
-		appendStringInfoString(statement, ", t.created_at");
-	if (batch->deletions == SYNC_MARK)
-		appendStringInfoString(statement, ", t.deleted_at");
+	if (is_uuid)
+		appendStringInfo(statement,
+						 "t.sub OPERATOR(pg_catalog.>=) '%c0000000-0000-0000-0000-000000000000' "
+						 "AND t.sub OPERATOR(pg_catalog.<=) "
+						 "'%cfffffff-ffff-ffff-ffff-ffffffffffff'",
+						 partitions[0], partitions[strlen(partitions) - 1]);
+	if (!is_uuid || strstr(SYNC_PARTITIONS, partitions) == NULL)
+		appendStringInfo(statement,
+						 "%spg_catalog.left(t.sub::pg_catalog.text, 1) COLLATE pg_catalog.\"C\" "
+						 "OPERATOR(pg_catalog.=) ANY ($1)",
+						 is_uuid ? " AND " : "");
 }
 
 /*
- * Return the statement that counts, for each partition: rows to insert, to update and
- * to delete, listed rows, and rows of the target that are not marked.
+ * Return the statement that joins the listed rows with those of the target.  Its columns
+ * are those of the listed row, of the target's, and whether that is old and is marked.
  */
 static char *
-make_count(const SyncBatch *batch)
+make_comparison(const SyncBatch *batch)
 {
-	StringInfoData statement;
+	const SyncTarget *target = batch->target;
+	bool              keep = batch->deletions == SYNC_KEEP;
+	StringInfoData    statement;
 
 	initStringInfo(&statement);
-	appendStringInfoString(
-		&statement,
-		"SELECT pg_catalog.left(COALESCE(n.sub, t.sub)::pg_catalog.text, 1), "
-		"pg_catalog.count(*) FILTER (WHERE t.sub IS NULL), "
-		"pg_catalog.count(*) FILTER (WHERE n.sub IS NOT NULL AND t.sub IS NOT NULL AND ");
-	append_is_changed(&statement, batch);
-	appendStringInfoString(&statement, "), pg_catalog.count(*) FILTER (WHERE n.sub IS NULL AND ");
-	append_is_deletable(&statement, batch);
-	appendStringInfo(&statement,
-					 "), pg_catalog.count(n.sub), "
-					 "pg_catalog.count(*) FILTER (WHERE t.sub IS NOT NULL%s) "
-					 "FROM " LISTED " AS n FULL JOIN (SELECT ",
-					 batch->deletions == SYNC_MARK ? " AND t.deleted_at IS NULL" : "");
-	append_counted_columns(&statement, batch);
-	appendStringInfo(&statement, " FROM %s AS t WHERE ", batch->target->name);
+	appendStringInfoString(&statement, "SELECT ");
+	append_columns(&statement, target, "n.");
+	appendStringInfoString(&statement, ", ");
+	append_columns(&statement, target, "t.");
+	appendStringInfo(&statement, ", t.is_old, t.is_marked FROM " ROWS " AS n %s JOIN (SELECT ",
+					 keep ? "LEFT" : "FULL");
+	append_columns(&statement, target, "t.");
+	appendStringInfo(
+		&statement, ", %s AS is_old, %s AS is_marked FROM %s AS t WHERE ", keep ? "false" : IS_OLD,
+		batch->deletions == SYNC_MARK ? "t.deleted_at IS NOT NULL" : "false", target->name);
 	append_in_partitions(&statement, batch);
-	appendStringInfoString(&statement, ") AS t ON " IS_SAME_USER " GROUP BY 1");
+	appendStringInfoString(&statement, ") AS t ON " IS_SAME_USER);
 	return statement.data;
 }
 
-/* Return the statement that deletes or marks the rows that are not listed. */
+/* Return the statement that deletes or marks rows, unless they have changed meanwhile. */
 static char *
 make_delete(const SyncBatch *batch)
 {
 	StringInfoData statement;
+	bool           mark = batch->deletions == SYNC_MARK;
 
 	initStringInfo(&statement);
 	appendStringInfo(&statement,
-					 batch->deletions == SYNC_DELETE
-						 ? "DELETE FROM %s AS t"
-						 : "UPDATE %s AS t SET deleted_at = pg_catalog.now()",
+					 mark ? "UPDATE %s AS t SET deleted_at = pg_catalog.now() FROM " ROWS
+						  : "DELETE FROM %s AS t USING " ROWS,
 					 batch->target->name);
-	appendStringInfoString(&statement, " WHERE ");
-	append_in_partitions(&statement, batch);
-	appendStringInfoString(&statement, " AND ");
-	append_is_deletable(&statement, batch);
-	appendStringInfoString(&statement,
-						   " AND NOT EXISTS (SELECT FROM " LISTED " AS n WHERE " IS_SAME_USER ")");
+	appendStringInfo(&statement, " AS n WHERE " IS_SAME_USER " AND " IS_OLD "%s",
+					 mark ? " AND t.deleted_at IS NULL" : "");
 	return statement.data;
 }
 
-/* Append an assignment of columns of the listed row, and what takes a mark away. */
+/* Append an assignment of the columns of a row, and what takes a mark away. */
 static void
 append_assignment(StringInfo statement, const SyncBatch *batch, const char *row)
 {
 	bool mark = batch->deletions == SYNC_MARK;
 
 	appendStringInfoString(statement, "SET (");
-	append_columns(statement, batch->target, "", true);
+	append_columns(statement, batch->target, "");
 	appendStringInfo(statement, "%s) = ROW(", mark ? ", deleted_at" : "");
-	append_columns(statement, batch->target, row, true);
+	append_columns(statement, batch->target, row);
 	appendStringInfo(statement, "%s)", mark ? ", NULL" : "");
 }
 
-/* Return the statement that updates the rows that differ. */
+/* Return the statement that updates rows. */
 static char *
 make_update(const SyncBatch *batch)
 {
@@ -182,8 +145,7 @@ make_update(const SyncBatch *batch)
 	initStringInfo(&statement);
 	appendStringInfo(&statement, "UPDATE %s AS t ", batch->target->name);
 	append_assignment(&statement, batch, "n.");
-	appendStringInfoString(&statement, " FROM " LISTED " AS n WHERE " IS_SAME_USER " AND ");
-	append_is_changed(&statement, batch);
+	appendStringInfoString(&statement, " FROM " ROWS " AS n WHERE " IS_SAME_USER);
 	return statement.data;
 }
 
@@ -216,31 +178,26 @@ make_release(const SyncBatch *batch)
 		}
 	if (separator[0] == '\0')
 		return NULL;
-	appendStringInfoString(&statement, " FROM " LISTED " AS n WHERE " IS_SAME_USER " AND ");
-	append_is_changed(&statement, batch);
+	appendStringInfoString(&statement, " FROM " ROWS " AS n WHERE " IS_SAME_USER);
 	return statement.data;
 }
 
 /*
- * Return the statement that inserts the rows that the target lacks.  The one that
- * resolves conflicts updates a row that the application has just inserted, and inserts
- * one row for a user who was listed twice.
+ * Return the statement that inserts rows.  The one that resolves conflicts updates a row
+ * that the application has just inserted, and inserts one row for a user who was listed
+ * twice.
  */
 static char *
 make_insert_statement(const SyncBatch *batch, bool resolve_conflicts)
 {
-	const SyncTarget *target = batch->target;
-	StringInfoData    statement;
+	StringInfoData statement;
 
 	initStringInfo(&statement);
-	appendStringInfo(&statement, "INSERT INTO %s AS t (", target->name);
-	append_columns(&statement, target, "", true);
+	appendStringInfo(&statement, "INSERT INTO %s AS t (", batch->target->name);
+	append_columns(&statement, batch->target, "");
 	appendStringInfo(&statement, ") SELECT %s", resolve_conflicts ? "DISTINCT ON (n.sub) " : "");
-	append_columns(&statement, target, "n.", true);
-	appendStringInfo(&statement,
-					 " FROM " LISTED
-					 " AS n WHERE NOT EXISTS (SELECT FROM %s AS t WHERE " IS_SAME_USER ")",
-					 target->name);
+	append_columns(&statement, batch->target, "n.");
+	appendStringInfoString(&statement, " FROM " ROWS " AS n");
 	if (resolve_conflicts)
 	{
 		appendStringInfoString(&statement, " ON CONFLICT (sub) DO UPDATE ");
@@ -264,56 +221,141 @@ make_upsert(const SyncBatch *batch)
 /* Return a statement for a batch. */
 typedef char *(*StatementMaker)(const SyncBatch *batch);
 
-/* Execute a statement with the partitions and the time before which rows are old. */
-static void
-execute(const SyncBatch *batch, const char *statement)
-{
-	Oid   types[] = {TEXTARRAYOID, TIMESTAMPTZOID};
-	Datum values[lengthof(types)];
-	Datum digits[SYNC_NPARTITIONS];
-	int   ndigits = (int) strlen(batch->partitions);
-	int   result;
-	int64 age = MIN_DELETED_AGE * (int64) SECS_PER_MINUTE * USECS_PER_SEC;
-
-	for (int i = 0; i < ndigits; i++)
-		digits[i] = PointerGetDatum(cstring_to_text_with_len(batch->partitions + i, 1));
-	values[0] = PointerGetDatum(construct_array(digits, ndigits, TEXTOID, -1, false, TYPALIGN_INT));
-	values[1] = TimestampTzGetDatum(batch->started - age);
-	result = SPI_execute_with_args(statement, lengthof(types), types, values, NULL, false, 0);
-	if (result < 0)
-		elog(ERROR, "could not execute a statement: %s", SPI_result_code_string(result));
-}
-
-/* Make rows visible to statements as a table of the target's columns, or take it away. */
+/* Make rows visible to statements as a table of the target's columns. */
 static void
 register_rows(const SyncTarget *target, Tuplestorestate *rows)
 {
 	EphemeralNamedRelation relation = palloc0(sizeof(EphemeralNamedRelationData));
 
-	relation->md.name = LISTED;
+	relation->md.name = ROWS;
 	relation->md.reliddesc = InvalidOid;
 	relation->md.tupdesc = target->row;
 	relation->md.enrtype = ENR_NAMED_TUPLESTORE;
 	relation->md.enrtuples = (double) tuplestore_tuple_count(rows);
 	relation->reldata = rows;
 	if (SPI_register_relation(relation) != SPI_OK_REL_REGISTER)
-		elog(ERROR, "could not register the listed rows");
+		elog(ERROR, "could not register rows");
 }
 
+/* Return the parameters of statements: the partitions, and the time before which rows are old. */
+static ParamListInfo
+make_parameters(const SyncBatch *batch)
+{
+	ParamListInfo parameters = makeParamList(2);
+	Datum         digits[SYNC_NPARTITIONS];
+	int           ndigits = (int) strlen(batch->partitions);
+	int64         age = MIN_DELETED_AGE * (int64) SECS_PER_MINUTE * USECS_PER_SEC;
+
+	for (int i = 0; i < ndigits; i++)
+		digits[i] = PointerGetDatum(cstring_to_text_with_len(batch->partitions + i, 1));
+	parameters->params[0] =
+		(ParamExternData){.value = PointerGetDatum(
+							  construct_array(digits, ndigits, TEXTOID, -1, false, TYPALIGN_INT)),
+						  .pflags = PARAM_FLAG_CONST,
+						  .ptype = TEXTARRAYOID};
+	parameters->params[1] = (ParamExternData){.value = TimestampTzGetDatum(batch->started - age),
+											  .pflags = PARAM_FLAG_CONST,
+											  .ptype = TIMESTAMPTZOID};
+	return parameters;
+}
+
+/* Execute a statement that reads rows; its own go to a receiver, if there is one. */
 static void
-unregister_rows(void)
+execute(const SyncBatch *batch, const char *statement, Tuplestorestate *rows,
+		DestReceiver *receiver)
 {
-	SPI_unregister_relation(LISTED);
+	SPIExecuteOptions options = {.params = make_parameters(batch), .dest = receiver};
+	int               result;
+
+	register_rows(batch->target, rows);
+	result = SPI_execute_extended(statement, &options);
+	SPI_unregister_relation(ROWS);
+	if (result < 0)
+		elog(ERROR, "could not execute a statement: %s", SPI_result_code_string(result));
 }
 
-/* Return a column of a row of the last query's result as an integer. */
-static int64
-get_count(uint64 row, int column)
+/* Receives the rows of the comparison. */
+typedef struct Comparison
 {
-	bool isnull;
+	DestReceiver       receiver; /* must be first */
+	SyncBatch         *batch;
+	const SyncChanges *changes;
+	int64              rows[SYNC_NPARTITIONS]; /* of the target, that are not marked */
+} Comparison;
 
-	return DatumGetInt64(
-		SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, &isnull));
+/* Return the number of the partition to which a key belongs. */
+static int
+get_partition(const SyncTarget *target, Datum key)
+{
+	if (target->columns[target->key].type == UUIDOID)
+		return DatumGetUUIDP(key)->data[0] >> 4;
+	return (int) (strchr(SYNC_PARTITIONS, VARDATA_ANY(DatumGetTextPP(key))[0]) - SYNC_PARTITIONS);
+}
+
+/* Return true if the columns of a listed row, which come first, and those of the target differ. */
+static bool
+is_changed(const SyncTarget *target, const TupleTableSlot *row)
+{
+	for (int i = 0; i < target->ncolumns; i++)
+	{
+		Form_pg_attribute column = TupleDescAttr(target->row, i);
+		int               other = target->ncolumns + i;
+
+		if (row->tts_isnull[i] != row->tts_isnull[other])
+			return true;
+		if (!row->tts_isnull[i] && !datum_image_eq(row->tts_values[i], row->tts_values[other],
+												   column->attbyval, column->attlen))
+			return true;
+	}
+	return false;
+}
+
+/* Count a row of the comparison, and collect it if it is to be written; a receiver's function. */
+static bool
+compare_row(TupleTableSlot *row, DestReceiver *receiver)
+{
+	Comparison       *comparison = (Comparison *) receiver;
+	const SyncTarget *target = comparison->batch->target;
+	int               key = target->key;
+	int               other = target->ncolumns; /* the first column of the target's row */
+	SyncCounts       *counts;
+	int               partition;
+	bool              is_listed;
+	bool              exists;
+	bool              is_old;
+	bool              is_marked;
+
+	slot_getallattrs(row);
+	is_listed = !row->tts_isnull[key];
+	exists = !row->tts_isnull[other + key];
+	is_old = exists && !row->tts_isnull[2 * other] && DatumGetBool(row->tts_values[2 * other]);
+	is_marked = exists && DatumGetBool(row->tts_values[2 * other + 1]);
+	partition = get_partition(target, row->tts_values[is_listed ? key : other + key]);
+	counts = &comparison->batch->counts[partition];
+	if (exists && !is_marked)
+		comparison->rows[partition]++;
+
+	if (!exists)
+	{
+		counts->inserted++;
+		tuplestore_putvalues(comparison->changes->inserted, target->row, row->tts_values,
+							 row->tts_isnull);
+	}
+	else if (is_listed && (is_marked || is_changed(target, row)))
+	{
+		counts->updated++;
+		tuplestore_putvalues(comparison->changes->updated, target->row, row->tts_values,
+							 row->tts_isnull);
+	}
+	else if (is_listed)
+		counts->unchanged++;
+	else if (is_old && !is_marked)
+	{
+		counts->deleted++;
+		tuplestore_putvalues(comparison->changes->deleted, target->row, row->tts_values + other,
+							 row->tts_isnull + other);
+	}
+	return true;
 }
 
 /* Raise 55000 if too many rows of a partition would be deleted. */
@@ -332,54 +374,56 @@ check_deleted(const SyncBatch *batch, char partition, int64 deleted, int64 rows)
 					 "deleted, use a larger max_deleted, up to 1.")));
 }
 
-/* Count what is to be done in each partition and return the sums; raise 55000 as above. */
-static SyncCounts
-count_changes(SyncBatch *batch)
+/* Collect and count the rows to write in each partition; raise 55000 as above. */
+static void
+find_changes(SyncBatch *batch, Tuplestorestate *rows, const SyncChanges *changes)
 {
-	SyncCounts sum = {0};
+	Comparison comparison = {.receiver = *None_Receiver, .batch = batch, .changes = changes};
 
+	comparison.receiver.receiveSlot = compare_row;
 	memset(batch->counts, 0, sizeof(batch->counts));
-	execute(batch, make_count(batch));
-	for (uint64 row = 0; row < SPI_processed; row++)
-	{
-		char       *partition = SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, 1);
-		SyncCounts *counts =
-			&batch->counts[strchr(SYNC_PARTITIONS, partition[0]) - SYNC_PARTITIONS];
+	tuplestore_clear(changes->inserted);
+	tuplestore_clear(changes->updated);
+	tuplestore_clear(changes->deleted);
+	execute(batch, make_comparison(batch), rows, &comparison.receiver);
+	for (int i = 0; i < SYNC_NPARTITIONS; i++)
+		check_deleted(batch, SYNC_PARTITIONS[i], batch->counts[i].deleted, comparison.rows[i]);
+}
 
-		counts->inserted = get_count(row, 2);
-		counts->updated = get_count(row, 3);
-		counts->deleted = get_count(row, 4);
-		counts->unchanged = get_count(row, 5) - counts->inserted - counts->updated;
-		check_deleted(batch, partition[0], counts->deleted, get_count(row, 6));
-		sum.inserted += counts->inserted;
-		sum.updated += counts->updated;
-		sum.deleted += counts->deleted;
-	}
-	SPI_freetuptable(SPI_tuptable);
-	return sum;
+/* Execute a statement that changes rows, if there are any; return true if so. */
+static bool
+change_rows(const SyncBatch *batch, StatementMaker make_statement, Tuplestorestate *rows)
+{
+	char *statement;
+
+	if (tuplestore_tuple_count(rows) == 0)
+		return false;
+	statement = make_statement(batch);
+	if (statement != NULL)
+		execute(batch, statement, rows, NULL);
+	return true;
 }
 
 /*
- * Execute the statements for which there are rows.  Those that resolve conflicts write
- * more: they take the values of rows that differ away before others get them.  Deferred
- * constraints are checked, too, because a violation that COMMIT finds cannot be resolved.
+ * Compare and execute the statements for which there are rows.  Those that resolve
+ * conflicts write more: they take the values of rows that differ away before others get
+ * them.  Deferred constraints are checked, too, because a violation that COMMIT finds
+ * cannot be resolved.
  */
 static void
-change_rows(SyncBatch *batch, bool resolve_conflicts)
+write_rows(SyncBatch *batch, Tuplestorestate *rows, const SyncChanges *changes,
+		   bool resolve_conflicts)
 {
-	SyncCounts sum = count_changes(batch);
-	char      *release = resolve_conflicts ? make_release(batch) : NULL;
+	bool written;
 
-	if (sum.deleted > 0)
-		execute(batch, make_delete(batch));
-	if (sum.updated > 0 && release != NULL)
-		execute(batch, release);
-	if (sum.updated > 0)
-		execute(batch, make_update(batch));
-	if (sum.inserted > 0)
-		execute(batch, resolve_conflicts ? make_upsert(batch) : make_insert(batch));
-	if (sum.deleted > 0 || sum.updated > 0 || sum.inserted > 0)
-		execute(batch, "SET CONSTRAINTS ALL IMMEDIATE");
+	find_changes(batch, rows, changes);
+	written = change_rows(batch, make_delete, changes->deleted);
+	if (resolve_conflicts)
+		(void) change_rows(batch, make_release, changes->updated);
+	written |= change_rows(batch, make_update, changes->updated);
+	written |= change_rows(batch, resolve_conflicts ? make_upsert : make_insert, changes->inserted);
+	if (written)
+		execute(batch, "SET CONSTRAINTS ALL IMMEDIATE", rows, NULL);
 }
 
 /* Return true if an error is the violation of a unique or an exclusion constraint. */
@@ -390,12 +434,13 @@ is_conflict(int sqlstate)
 }
 
 /*
- * Change rows in a subtransaction.  Return false after a conflict if may_fail, having
+ * Write rows in a subtransaction.  Return false after a conflict if may_fail, having
  * changed nothing.  After an error, the subtransaction has ended: outside a transaction
  * block, PostgreSQL's main loop would not end it, and the session could not go on.
  */
 static bool
-try_change_rows(SyncBatch *batch, bool resolve_conflicts, bool may_fail)
+try_write_rows(SyncBatch *batch, Tuplestorestate *rows, const SyncChanges *changes,
+			   bool resolve_conflicts, bool may_fail)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -405,7 +450,7 @@ try_change_rows(SyncBatch *batch, bool resolve_conflicts, bool may_fail)
 	MemoryContextSwitchTo(caller);
 	PG_TRY();
 	{
-		change_rows(batch, resolve_conflicts);
+		write_rows(batch, rows, changes, resolve_conflicts);
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
@@ -416,6 +461,7 @@ try_change_rows(SyncBatch *batch, bool resolve_conflicts, bool may_fail)
 		error = CopyErrorData();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
+		SPI_unregister_relation(ROWS); /* of the statement that failed */
 		if (!is_conflict(error->sqlerrcode) || !may_fail)
 			ReThrowError(error);
 		FreeErrorData(error);
@@ -427,28 +473,35 @@ try_change_rows(SyncBatch *batch, bool resolve_conflicts, bool may_fail)
 	return result;
 }
 
+/* Return an empty store of rows. */
+static Tuplestorestate *
+make_store(void)
+{
+	return tuplestore_begin_heap(false, false, work_mem);
+}
+
 bool
 sync_write(SyncBatch *batch, Tuplestorestate *rows, bool may_fail)
 {
-	bool result;
+	SyncChanges changes = {make_store(), make_store(), make_store()};
+	bool        result = try_write_rows(batch, rows, &changes, false, true) ||
+				  try_write_rows(batch, rows, &changes, true, may_fail);
 
-	register_rows(batch->target, rows);
-	result = try_change_rows(batch, false, true) || try_change_rows(batch, true, may_fail);
-	unregister_rows();
+	tuplestore_end(changes.inserted);
+	tuplestore_end(changes.updated);
+	tuplestore_end(changes.deleted);
 	return result;
 }
 
 void
 sync_check(const SyncBatch *batch)
 {
-	static const StatementMaker makers[] = {make_count, make_update, make_upsert, make_delete};
+	static const StatementMaker makers[] = {make_comparison, make_update, make_upsert, make_delete};
 
 	int              n = batch->deletions == SYNC_KEEP ? 3 : 4;
-	Tuplestorestate *none = tuplestore_begin_heap(false, false, work_mem);
+	Tuplestorestate *none = make_store();
 
-	register_rows(batch->target, none);
 	for (int i = 0; i < n; i++)
-		execute(batch, psprintf("EXPLAIN %s", makers[i](batch)));
-	unregister_rows();
+		execute(batch, psprintf("EXPLAIN %s", makers[i](batch)), none, NULL);
 	tuplestore_end(none);
 }

@@ -10,6 +10,7 @@
 
 #include "nodes/pg_list.h"
 
+#include "compat.h"
 #include "server/server.h"
 
 /* The last error, in UTF-8; its texts are NULL where it has none. */

@@ -38,6 +38,16 @@
 
 #include "aws/json.h"
 
+/* What later versions declare otherwise */
+#if PG_VERSION_NUM < 170000
+#define makeJsonLexContextCstringLen(lexer, ...) makeJsonLexContextCstringLen(__VA_ARGS__)
+#endif
+#if PG_VERSION_NUM >= 180000
+#define PUT_CONST const
+#else
+#define PUT_CONST
+#endif
+
 /* Memory: a header before each allocation, which nobody but this file may touch. */
 
 typedef struct Chunk
@@ -751,7 +761,7 @@ fuzz_is_json(const char *text, size_t length)
 	static JsonSemAction nothing;
 	/* The parser belongs to a client: it says what is wrong, and that is all. */
 	JsonLexContext *lexer =
-		makeJsonLexContextCstringLen(fuzz_string(text, length), (int) length, PG_UTF8, false);
+		makeJsonLexContextCstringLen(NULL, fuzz_string(text, length), (int) length, PG_UTF8, false);
 
 	return pg_parse_json(lexer, &nothing) == JSON_SUCCESS;
 }
@@ -1008,7 +1018,8 @@ InitMaterializedSRF(FunctionCallInfo fcinfo, bits32 flags)
 }
 
 void
-tuplestore_putvalues(Tuplestorestate *state, TupleDesc tdesc, Datum *values, bool *isnull)
+tuplestore_putvalues(Tuplestorestate *state, TupleDesc tdesc, PUT_CONST Datum *values,
+					 PUT_CONST bool *isnull)
 {
 	for (int i = 0; i < tdesc->natts; i++)
 		if (!isnull[i])

@@ -103,7 +103,7 @@ my $start = time;
 $node->safe_psql('postgres',
 	"SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE '%cognito_users%' AND pid <> pg_backend_pid()");
 like(Cognito::finish($flooded), qr/ERROR:  57014/, 'session tickets without end: cancelled');
-cmp_ok(time - $start, '<', 0.5, 'session tickets without end: at once');
+cmp_ok(time - $start, '<', 2, 'session tickets without end: at once');
 $server->kill_kill;
 
 

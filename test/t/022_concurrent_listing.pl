@@ -79,11 +79,12 @@ sub sent_into_silence
 {
 	my ($session, $answers, $server) = @_;
 	my $count = "SELECT count(*) FROM cognito_users('$server')";
+	my $timeout = 2000 + 80 * $answers;    # in milliseconds, of a busy machine
 
 	$cognito->faults({ stall => 'response', times => -1, skip => $answers });
 	$cognito->clear_requests;
 	like(
-		Cognito::query_error($session, "BEGIN; SET LOCAL statement_timeout = '2s'; $count; ROLLBACK"),
+		Cognito::query_error($session, "BEGIN; SET LOCAL statement_timeout = $timeout; $count; ROLLBACK"),
 		qr/57014/, "silence after $answers: a cancel ends all requests");
 	$cognito->faults;
 	return scalar $cognito->requests;

@@ -14,7 +14,7 @@ my $cognito = Cognito->new;
 my $node = Cognito::cluster('main');
 
 $cognito->create_server($node, 'srv', user_pool_id => 'eu-west-1_Users3000');    # 50 pages
-$cognito->create_server($node, 'wide', user_pool_id => 'eu-west-1_Users3000', max_concurrent_requests => 16);
+$cognito->create_server($node, 'wide', user_pool_id => 'eu-west-1_Users60000', max_concurrent_requests => 16);
 $cognito->create_server($node, 'small', user_pool_id => 'eu-west-1_Users300');    # five pages
 $node->safe_psql('postgres', q{
 	CREATE TABLE orders AS
@@ -85,7 +85,7 @@ check_query('LIMIT', "SELECT o.id $join LIMIT 2", "1\n2", '3 filtered, 0 others'
 
 check_query('more values than pages of a listed pool', "SELECT count(*) FROM cognito_users('srv'); SELECT count(*) $join WHERE o.id <= 500",
 	"3000\n490", '0 filtered, 100 others');
-check_query('more rows than pages of an unknown pool', "SELECT count(*) $join", 19600, '0 filtered, 50 others');
+check_query('more rows than pages of an unknown pool', "SELECT count(*) $join", 19600, '4 filtered, 50 others');
 check_query('a value over 256 characters', "SELECT count(*) FROM (VALUES ('user000001'), (repeat('x', 300))) v (name) JOIN cognito_users('srv') u ON u.username = v.name",
 	1, '0 filtered, 50 others');
 check_query('LIMIT below the pages of a listed pool, which the next batch would exceed',
@@ -96,12 +96,45 @@ my ($result, @requests) = $cognito->query_with_requests($node, "SELECT count(*) 
 cmp_ok(scalar @requests, '<=', 50 + 2 * 50 + 15, 'a cursor, read to its end: at most twice the requests of a listing');
 like(requests(@requests), qr/^\d+ filtered, 100 others$/, 'the pool is listed once');
 
+# However many values there are, and however large the pool is, there are never many more than twice the
+# requests of the better choice: one for each value, or a listing.
+my $CONSTANT = 32;
+my %queries = (
+	'a join' => "SELECT count(*) FROM orders o JOIN cognito_users('%s') u ON u.email = 'user' || lpad(o.id::text, 6, '0') || '\@example.com' WHERE o.id <= %d",
+	'an array' => "SELECT count(*) FROM cognito_users('%s') u WHERE u.username = ANY (ARRAY(SELECT to_char(n, '\"user\"FM000000') FROM generate_series(1, %d) n))",
+	'a correlated subquery' => "SELECT count(u) FROM generate_series(1, %2\$d) n,
+		LATERAL (SELECT * FROM cognito_users('%1\$s') u WHERE username = to_char(n, '\"user\"FM000000') OFFSET 0) u");
+for my $users (60, 300, 3000, 60000)
+{
+	my $pages = $users / 60;
+
+	$cognito->create_server($node, "pool$users", user_pool_id => "eu-west-1_Users$users");
+	for my $values (1, 10, 20, 100, 500, 5000)
+	{
+		my $least = $values < $pages ? $values : $pages;
+		my $rows = $values < $users ? $values : $users;
+
+		for my $name (sort keys %queries)
+		{
+			my $query = sprintf $queries{$name}, "pool$users", $values;
+			my ($result, @requests) = $cognito->query_with_requests($node, $query);
+
+			is($result, $rows, "$name with $values values, an unknown pool of $pages pages: rows");
+			cmp_ok(@requests, '<=', 2 * $least + $CONSTANT, "$name with $values values, an unknown pool of $pages pages: requests");
+			next if $pages == 1000;
+			($result, @requests) = $cognito->query_with_requests($node, "SELECT count(*) FROM cognito_users('pool$users'); $query");
+			is($result, "$users\n$rows", "$name with $values values, a known pool of $pages pages: rows");
+			cmp_ok(@requests - $pages, '<=', 2 * $least, "$name with $values values, a known pool of $pages pages: requests");
+		}
+	}
+}
+
 
 # Concurrency
 
 $cognito->faults({ delay => 0.1, times => -1 });
 check_query('200 rows, 16 at a time', "SELECT count(*) FROM orders o JOIN cognito_users('wide') u ON u.username = o.customer WHERE o.id <= 200",
-	196, '196 filtered, 0 others');
+	196, '203 filtered, 0 others');
 my $seconds = $node->safe_psql('postgres', "SELECT clock_timestamp() AS start \\gset
 	SELECT count(*) FROM orders o JOIN cognito_users('wide') u ON u.username = o.customer WHERE o.id <= 200 \\gset
 	SELECT extract(epoch FROM clock_timestamp() - :'start')");

@@ -222,7 +222,7 @@ SQL
 }
 
 # Has the session ask the source some times in vain, for each of several reasons.
-sub fail
+sub ask_in_vain
 {
 	my ($times) = @_;
 	my $failures = 0;
@@ -264,12 +264,12 @@ sub holdings
 }
 
 refresh(1000);
-fail(50);
+ask_in_vain(50);
 holdings();
 my ($own, $used, $descriptors) = holdings();
 my $asked = () = refresh(10_000) =~ /GetContainerCredentials/g;
 is($asked, 10_000, 'a source is asked ten thousand times');
-is(fail(250), 1000, 'and a thousand times in vain');
+is(ask_in_vain(250), 1000, 'and a thousand times in vain');
 my ($own_after, $used_after, $descriptors_after) = holdings();
 diag("$own kB, of which $used kB in contexts; afterwards $own_after kB, $used_after kB");
 cmp_ok($own_after, '<=', $own + 128, 'memory is flat');

@@ -160,6 +160,10 @@ for my $table (qw(collated quoted parent nested unlogged), '"Quoted ""name"""')
 is($node->safe_psql('postgres', q{SELECT "custom:a""b", "custom:x'; --" FROM quoted WHERE username = 'user6'}), 'quoted|injected', 'quoted columns');
 $node->safe_psql('postgres', q{WITH moved AS (DELETE FROM ONLY parent WHERE username < 'user2' RETURNING *) INSERT INTO child SELECT * FROM moved});
 is($pool->call('parent'), '0|0|0|160', 'rows of children belong to their parent');
+$node->safe_psql('postgres', q{CREATE TABLE folded (sub text COLLATE nocase UNIQUE, username text, email text, created_at timestamptz);
+	INSERT INTO folded VALUES ('AB', 'mine', NULL, '2000-01-01')});
+is($pool->call('folded', q{deletions => 'delete', max_deleted => 1}), '160|0|0|0', 'a collation that ignores case: letters of partitions are lower-case');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM folded WHERE username = 'mine'}), 1, 'a row of no partition is kept');
 is($node->safe_psql('postgres', q{CREATE TEMPORARY TABLE mine (sub uuid UNIQUE, username text);} . $pool->statement('mine') . ';' . $pool->statement('mine')),
 	"160|0|0|0\n0|0|0|160", 'a temporary table');
 like($node->psql('postgres', q{CREATE TEMPORARY TABLE mine (sub uuid UNIQUE) ON COMMIT DROP;} . $pool->statement('mine')) // '', qr/./, 'a temporary table that is dropped');
