@@ -86,6 +86,8 @@ check_query('LIMIT', "SELECT o.id $join LIMIT 2", "1\n2", '3 filtered, 0 others'
 check_query('more values than pages of a listed pool', "SELECT count(*) FROM cognito_users('srv'); SELECT count(*) $join WHERE o.id <= 500",
 	"3000\n490", '0 filtered, 100 others');
 check_query('more rows than pages of an unknown pool', "SELECT count(*) $join", 19600, '4 filtered, 50 others');
+check_query('a pool as an argument', "SELECT count(*) FROM orders o JOIN cognito_users('srv', user_pool_id => 'eu-west-1_Users3000') u
+	ON u.username = o.customer WHERE o.id <= 20", 20, '20 filtered, 0 others');
 check_query('a value over 256 characters', "SELECT count(*) FROM (VALUES ('user000001'), (repeat('x', 300))) v (name) JOIN cognito_users('srv') u ON u.username = v.name",
 	1, '0 filtered, 50 others');
 check_query('LIMIT below the pages of a listed pool, which the next batch would exceed',
