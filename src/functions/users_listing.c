@@ -31,8 +31,12 @@ const Listing users_listing = {
 	.make_row = users_make_row,
 };
 
-void
-users_read_attribute(const Row *row, const cJSON *attribute, const char **name, const char **value)
+/*
+ * Read name and value of an element of a user's attributes, in UTF-8; raise HV000 if one
+ * of them is not a string.
+ */
+static void
+read_attribute(const Row *row, const cJSON *attribute, const char **name, const char **value)
 {
 	const cJSON *name_member = NULL;
 	const cJSON *value_member = NULL;
@@ -60,7 +64,7 @@ make_pair(Row *row, const cJSON *attribute, JsonbPair *pair)
 	const char *name;
 	const char *value;
 
-	users_read_attribute(row, attribute, &name, &value);
+	read_attribute(row, attribute, &name, &value);
 	row->member = name;
 	pair->key = row_jsonb_string(name);
 	pair->value = row_jsonb_string(value);
@@ -121,19 +125,13 @@ set_attributes(Row *row)
 }
 
 void
-users_set_fields(Row *row)
+users_make_row(Row *row)
 {
 	row_text(row, USER_USERNAME, "Username");
 	row_text(row, USER_STATUS, "UserStatus");
 	row_boolean(row, USER_ENABLED, "Enabled");
 	row_timestamp(row, USER_CREATED_AT, "UserCreateDate");
 	row_timestamp(row, USER_UPDATED_AT, "UserLastModifiedDate");
-}
-
-void
-users_make_row(Row *row)
-{
-	users_set_fields(row);
 	set_attributes(row);
 }
 

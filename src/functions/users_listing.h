@@ -28,9 +28,8 @@ typedef enum UserColumn
 
 extern const Listing users_listing;
 
-/* Set the columns of a user; a RowMaker.  users_set_fields leaves out email and attributes. */
+/* Set the columns of a user; a RowMaker. */
 extern void users_make_row(Row *row);
-extern void users_set_fields(Row *row);
 
 /*
  * Return the part of users_listing that is a whole user pool, or, if a filter is
@@ -45,13 +44,6 @@ extern ListingPart *users_filter_part(const CognitoServer *server, const char *f
  * digit.  Raise HV000 while it is listed for a user without such a sub.
  */
 extern ListingPart *users_partition_part(const CognitoServer *server, char digit);
-
-/*
- * Read name and value of an element of a user's attributes, in UTF-8; raise HV000 if one
- * of them is not a string.
- */
-extern void
-users_read_attribute(const Row *row, const cJSON *attribute, const char **name, const char **value);
 
 /* Return the value of an attribute of a user of a reply, in UTF-8; NULL if it is missing. */
 extern const char *users_attribute(const cJSON *user, const char *name);

@@ -18,11 +18,11 @@
 #include "nodes/parsenodes.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
+#include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
-#include "aws/json.h"
 #include "fetch/srf.h"
 #include "functions/users_listing.h"
 #include "sync/record.h"
@@ -39,16 +39,14 @@ typedef struct SyncCall
 	SyncCounts    sum;
 } SyncCall;
 
-/*
- * The columns of cognito_users, which have precedence over attributes of the same name.
- * email is not among them: it is the attribute.
- */
+/* The columns of cognito_users, which have precedence over attributes of the same name. */
 static const struct
 {
 	const char *name;
 	Oid         type;
 } user_columns[USER_COLUMNS] = {
 	[USER_USERNAME] = {"username", TEXTOID},
+	[USER_EMAIL] = {"email", TEXTOID},
 	[USER_STATUS] = {"status", TEXTOID},
 	[USER_ENABLED] = {"enabled", BOOLOID},
 	[USER_CREATED_AT] = {"created_at", TIMESTAMPTZOID},
@@ -61,25 +59,15 @@ static const struct
 
 /* The standard attributes of a user pool, without those that are columns of cognito_users. */
 static const char *const standard_attributes[] = {
-	"sub",
-	"address",
-	"birthdate",
-	"email",
-	"email_verified",
-	"family_name",
-	"gender",
-	"given_name",
-	"identities",
-	"locale",
-	"middle_name",
-	"name",
-	"nickname",
-	"phone_number",
-	"phone_number_verified",
-	"picture",
-	"preferred_username",
-	"profile",
-	"website",
+	"sub",          "address",
+	"birthdate",    "email_verified",
+	"family_name",  "gender",
+	"given_name",   "identities",
+	"locale",       "middle_name",
+	"name",         "nickname",
+	"phone_number", "phone_number_verified",
+	"picture",      "preferred_username",
+	"profile",      "website",
 	"zoneinfo",
 };
 
@@ -90,7 +78,7 @@ static int
 find_source(const char *name)
 {
 	for (int i = 0; i < USER_COLUMNS; i++)
-		if (user_columns[i].name != NULL && strcmp(user_columns[i].name, name) == 0)
+		if (strcmp(user_columns[i].name, name) == 0)
 			return i;
 	for (size_t i = 0; i < lengthof(standard_attributes); i++)
 		if (strcmp(standard_attributes[i], name) == 0)
@@ -114,38 +102,6 @@ add_context(void *arg)
 	errcontext("column \"%s\" of user \"%s\"", context->column, context->username);
 }
 
-/*
- * Return the values of the columns that are attributes, in UTF-8; NULL for others.
- * Malformed attributes are rejected, as users_make_row does, lest a value becomes NULL.
- */
-static const char **
-find_attributes(const Row *row, const SyncTarget *target)
-{
-	const char **values = palloc0(target->ncolumns * sizeof(char *));
-	const cJSON *attributes = json_member(row->item, "Attributes");
-	const cJSON *attribute;
-
-	if (!cJSON_IsArray(attributes))
-		row_reject(row, "is not a list", "Attributes");
-	json_for_each (attribute, attributes)
-	{
-		const char *name;
-		const char *value;
-
-		users_read_attribute(row, attribute, &name, &value);
-		for (int i = 0; i < target->ncolumns; i++)
-		{
-			if (target->columns[i].source != SOURCE_ATTRIBUTE ||
-				strcmp(target->columns[i].name, name) != 0)
-				continue;
-			if (values[i] != NULL)
-				row_reject(row, "contains the same attribute twice", "Attributes");
-			values[i] = value;
-		}
-	}
-	return values;
-}
-
 /* Set a column from a text in the database's encoding, or NULL. */
 static void
 set_from_text(Row *row, SyncTarget *target, int number, char *text)
@@ -167,22 +123,14 @@ set_from_column(Row *row, SyncTarget *target, int number, const Row *user)
 		set_from_text(row, target, number, NULL);
 	else if (column->type == type && column->typmod == -1)
 		row_set(row, number, user->values[column->source]);
+	else if (type == TEXTOID)
+		set_from_text(row, target, number, TextDatumGetCString(user->values[column->source]));
 	else
 	{
 		getTypeOutputInfo(type, &output, &is_varlena);
 		set_from_text(row, target, number,
 					  OidOutputFunctionCall(output, user->values[column->source]));
 	}
-}
-
-/* Return true if a column of the target has a source. */
-static bool
-uses_source(const SyncTarget *target, int source)
-{
-	for (int i = 0; i < target->ncolumns; i++)
-		if (target->columns[i].source == source)
-			return true;
-	return false;
 }
 
 /* Raise HV000 for a sub that does not show the partition of its user. */
@@ -193,9 +141,26 @@ check_sub(const Row *row, const char *sub)
 		row_reject(row, "has no \"sub\" that starts with a hexadecimal digit", "Attributes");
 }
 
-/* Set the columns of the target's row from the fields of a user and the attributes. */
+/* Set a column from the attribute of its name; NULL if the user has none. */
 static void
-set_columns(Row *row, SyncTarget *target, const Row *user, const char **attributes)
+set_from_attribute(Row *row, SyncTarget *target, int number, const Row *user)
+{
+	const char *name = target->columns[number].name;
+	char       *text = NULL;
+	JsonbValue  value;
+
+	if (!user->nulls[USER_ATTRIBUTES] &&
+		getKeyJsonValueFromContainer(&DatumGetJsonbP(user->values[USER_ATTRIBUTES])->root, name,
+									 (int) strlen(name), &value) != NULL)
+		text = pnstrdup(value.val.string.val, value.val.string.len);
+	if (number == target->key)
+		check_sub(row, text);
+	set_from_text(row, target, number, text);
+}
+
+/* Set the columns of the target's row from the columns of a user. */
+static void
+set_columns(Row *row, SyncTarget *target, const Row *user)
 {
 	ColumnContext        context = {.username = user->nulls[USER_USERNAME]
 													? ""
@@ -206,11 +171,10 @@ set_columns(Row *row, SyncTarget *target, const Row *user, const char **attribut
 	for (int i = 0; i < target->ncolumns; i++)
 	{
 		context.column = target->columns[i].name;
-		if (target->columns[i].source != SOURCE_ATTRIBUTE)
-			set_from_column(row, target, i, user);
+		if (target->columns[i].source == SOURCE_ATTRIBUTE)
+			set_from_attribute(row, target, i, user);
 		else
-			set_from_text(row, target, i,
-						  attributes[i] == NULL ? NULL : row_to_server(attributes[i]));
+			set_from_column(row, target, i, user);
 	}
 	error_context_stack = callback.previous;
 }
@@ -223,23 +187,17 @@ set_columns(Row *row, SyncTarget *target, const Row *user, const char **attribut
 static void
 make_target_row(Row *row)
 {
-	SyncTarget  *target = unconstify(void *, row->arg);
-	Datum        values[USER_COLUMNS];
-	bool         nulls[USER_COLUMNS];
-	Row          user = *row;
-	const char **attributes = find_attributes(row, target);
+	Datum values[USER_COLUMNS];
+	bool  nulls[USER_COLUMNS];
+	Row   user = *row;
 
-	check_sub(row, attributes[target->key]);
 	user.values = values;
 	user.nulls = nulls;
 	memset(nulls, true, sizeof(nulls));
-	if (uses_source(target, USER_ATTRIBUTES))
-		users_make_row(&user);
-	else
-		users_set_fields(&user);
+	users_make_row(&user);
 
 	PushActiveSnapshot(GetCatalogSnapshot(InvalidOid));
-	set_columns(row, target, &user, attributes);
+	set_columns(row, unconstify(void *, row->arg), &user);
 	PopActiveSnapshot();
 	InvalidateCatalogSnapshotConditionally();
 }

@@ -29,13 +29,6 @@
 /* The name under which statements read rows of the target's columns. */
 #define ROWS "cognito_sync_rows"
 
-/*
- * The number of rows of which the planner is told.  It is small, so that each row is
- * looked up in the index of a table that is not small: a hash join takes longer, needs
- * more memory, and would read the whole table if sub is a text.
- */
-#define PLANNED_ROWS 10
-
 /* The age in minutes before which a row that is not listed is kept. */
 #define MIN_DELETED_AGE 10
 
@@ -89,8 +82,6 @@ append_in_partitions(StringInfo statement, const SyncBatch *batch)
 /*
  * Return the statement that joins the listed rows with those of the target.  Its columns
  * are those of the listed row, of the target's, and whether that is old and is marked.
- * Rows that are kept if they are not listed need not be read; then each listed row is
- * looked up, which EXISTS saves if there is none to find, as in a first synchronization.
  */
 static char *
 make_comparison(const SyncBatch *batch)
@@ -110,10 +101,8 @@ make_comparison(const SyncBatch *batch)
 	appendStringInfo(
 		&statement, ", %s AS is_old, %s AS is_marked FROM %s AS t WHERE ", keep ? "false" : IS_OLD,
 		batch->deletions == SYNC_MARK ? "t.deleted_at IS NOT NULL" : "false", target->name);
-	if (keep)
-		appendStringInfo(&statement, "EXISTS (SELECT FROM %s AS t WHERE ", target->name);
 	append_in_partitions(&statement, batch);
-	appendStringInfo(&statement, "%s) AS t ON " IS_SAME_USER, keep ? ")" : "");
+	appendStringInfoString(&statement, ") AS t ON " IS_SAME_USER);
 	return statement.data;
 }
 
@@ -242,7 +231,7 @@ register_rows(const SyncTarget *target, Tuplestorestate *rows)
 	relation->md.reliddesc = InvalidOid;
 	relation->md.tupdesc = target->row;
 	relation->md.enrtype = ENR_NAMED_TUPLESTORE;
-	relation->md.enrtuples = PLANNED_ROWS;
+	relation->md.enrtuples = (double) tuplestore_tuple_count(rows);
 	relation->reldata = rows;
 	if (SPI_register_relation(relation) != SPI_OK_REL_REGISTER)
 		elog(ERROR, "could not register rows");
