@@ -2,7 +2,7 @@
  * object.h
  *		JSON objects from outside: headers and claims of tokens, sets of keys.
  *
- * They are jsonb, which PostgreSQL's own strict parser makes, with all digits of numbers.
+ * They are jsonb, with all digits of numbers.
  */
 #ifndef COGNITO_TOKENS_OBJECT_H
 #define COGNITO_TOKENS_OBJECT_H

@@ -766,14 +766,6 @@ fuzz_is_json(const char *text, size_t length)
 	return pg_parse_json(lexer, &nothing) == JSON_SUCCESS;
 }
 
-/* Read a scalar or a key as far as it says it goes. */
-static void
-check_jsonb(const JsonbValue *value)
-{
-	if (value->type == jbvString)
-		fuzz_check(fuzz_is_text(value->val.string.val, value->val.string.len));
-}
-
 /* Compare the keys of two pairs. */
 static int
 compare_keys(const void *a, const void *b)
@@ -784,6 +776,30 @@ compare_keys(const void *a, const void *b)
 	if (one->val.string.len != other->val.string.len)
 		return one->val.string.len < other->val.string.len ? -1 : 1;
 	return memcmp(one->val.string.val, other->val.string.val, one->val.string.len);
+}
+
+/*
+ * Read a value as far as it says it goes; the pairs of objects are sorted.  Lists that
+ * pushJsonbValue makes have no elements.
+ */
+static void
+check_jsonb(const JsonbValue *value)
+{
+	const JsonbPair *pairs = value->val.object.pairs;
+
+	if (value->type == jbvString)
+		fuzz_check(fuzz_is_text(value->val.string.val, value->val.string.len));
+	if (value->type == jbvArray && value->val.array.elems != NULL)
+		for (int i = 0; i < value->val.array.nElems; i++)
+			check_jsonb(&value->val.array.elems[i]);
+	if (value->type != jbvObject)
+		return;
+	for (int i = 0; i < value->val.object.nPairs; i++)
+	{
+		check_jsonb(&pairs[i].key);
+		check_jsonb(&pairs[i].value);
+		fuzz_check(i == 0 || compare_keys(&pairs[i - 1], &pairs[i]) < 0);
+	}
 }
 
 /* Sort the pairs of an object, and keep one of each key. */
@@ -869,22 +885,15 @@ pushJsonbValue(JsonbParseState **pstate, JsonbIteratorToken seq, JsonbValue *val
 	}
 }
 
-Jsonb *
-JsonbValueToJsonb(JsonbValue *value)
-{
-	check_jsonb(value);
-	return palloc0(sizeof(Jsonb));
-}
-
 /*
- * Reading jsonb: a tree of cJSON, behind headers that the macros of jsonb read.  The
- * values of a tree are found by their containers.
+ * Reading jsonb: the value from which it was made, behind headers that the macros of jsonb
+ * read.
  */
 
 typedef struct __attribute__((packed)) Container
 {
-	uint32       header; /* a JsonbContainer */
-	const cJSON *value;
+	uint32            header; /* a JsonbContainer */
+	const JsonbValue *value;
 } Container;
 
 typedef struct __attribute__((packed)) FuzzJsonb
@@ -895,56 +904,38 @@ typedef struct __attribute__((packed)) FuzzJsonb
 
 /* Return the container of a list or an object. */
 static Container
-contain(const cJSON *value)
+contain(const JsonbValue *value)
 {
-	uint32 type = cJSON_IsArray(value) ? JB_FARRAY : JB_FOBJECT;
+	bool   is_list = value->type == jbvArray;
+	uint32 type = is_list ? JB_FARRAY : JB_FOBJECT;
+	int    size = is_list ? value->val.array.nElems : value->val.object.nPairs;
 
-	return (Container){.header = type | (uint32) cJSON_GetArraySize(value), .value = value};
+	return (Container){.header = type | (uint32) size, .value = value};
 }
 
-/* Parse a text as strictly as PostgreSQL. */
-Datum
-jsonb_in(PG_FUNCTION_ARGS)
+Jsonb *
+JsonbValueToJsonb(JsonbValue *value)
 {
-	const char *text = PG_GETARG_CSTRING(0);
-	FuzzJsonb  *jsonb = palloc0(sizeof(FuzzJsonb));
-	JsonError   ignored;
-	cJSON      *tree = NULL;
+	void       *jsonb = palloc(sizeof(FuzzJsonb));
+	JsonbValue *root = palloc(sizeof(JsonbValue));
 
-	if (fuzz_is_json(text, strlen(text)))
-		tree = json_parse(text, strlen(text), &ignored);
-	if (tree == NULL)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_TEXT_REPRESENTATION), errmsg("no JSON")));
-
-	jsonb->root = (Container){.header = JB_FARRAY | JB_FSCALAR | 1, .value = tree};
-	if (cJSON_IsObject(tree) || cJSON_IsArray(tree))
-		jsonb->root = contain(tree);
+	check_jsonb(value);
+	*root = *value;
+	*(FuzzJsonb *) jsonb = (FuzzJsonb){.root = contain(root)};
 	SET_VARSIZE(jsonb, sizeof(FuzzJsonb));
-	return PointerGetDatum(jsonb);
+	return jsonb;
 }
 
-/* Set a value of jsonb from a tree's, which checks what it points to. */
+/* Set a value of jsonb from that of which it was made. */
 static JsonbValue *
-set_value(JsonbValue *result, const cJSON *value)
+set_value(JsonbValue *result, const JsonbValue *value)
 {
 	void *container;
 
-	result->type = jbvNull;
-	if (cJSON_IsString(value))
-	{
-		result->type = jbvString;
-		result->val.string.len = (int) strlen(value->valuestring);
-		result->val.string.val = fuzz_string(value->valuestring, result->val.string.len);
-	}
-	else if (cJSON_IsNumber(value))
-	{
-		double *number = palloc(sizeof(double));
-
-		*number = value->valuedouble;
-		result->type = jbvNumeric;
-		result->val.numeric = (Numeric) number;
-	}
-	else if (cJSON_IsArray(value) || cJSON_IsObject(value))
+	*result = *value;
+	if (value->type == jbvString)
+		result->val.string.val = fuzz_string(value->val.string.val, value->val.string.len);
+	if (value->type == jbvArray || value->type == jbvObject)
 	{
 		container = palloc(sizeof(Container));
 		*(Container *) container = contain(value);
@@ -954,77 +945,41 @@ set_value(JsonbValue *result, const cJSON *value)
 	return result;
 }
 
-Datum
-numeric_float8_no_overflow(PG_FUNCTION_ARGS)
-{
-	PG_RETURN_FLOAT8(*(double *) PG_GETARG_POINTER(0));
-}
-
 JsonbValue *
 getKeyJsonValueFromContainer(JsonbContainer *container, const char *keyVal, int keyLen,
 							 JsonbValue *res)
 {
-	const cJSON *member;
-	JsonbValue  *found = NULL;
+	const JsonbValue *object = ((Container *) container)->value;
+	const JsonbPair  *pair = object->val.object.pairs;
 
-	cJSON_ArrayForEach(member, ((Container *) container)->value)
-	{
-		if (strlen(member->string) == (size_t) keyLen &&
-			memcmp(member->string, keyVal, keyLen) == 0)
-			found = set_value(res, member); /* the last one counts */
-	}
-	return found;
+	for (int i = 0; i < object->val.object.nPairs; i++, pair++)
+		if (pair->key.val.string.len == keyLen &&
+			memcmp(pair->key.val.string.val, keyVal, keyLen) == 0)
+			return set_value(res, &pair->value);
+	return NULL;
 }
 
 JsonbValue *
 getIthJsonbValueFromContainer(JsonbContainer *container, uint32 i)
 {
-	const cJSON *element = cJSON_GetArrayItem(((Container *) container)->value, (int) i);
+	const JsonbValue *list = ((Container *) container)->value;
 
-	return element != NULL ? set_value(palloc0(sizeof(JsonbValue)), element) : NULL;
+	return i < (uint32) list->val.array.nElems
+			   ? set_value(palloc0(sizeof(JsonbValue)), &list->val.array.elems[i])
+			   : NULL;
 }
 
-/* Count the different members of an object, and of all objects in a value. */
-static int
-count_different(const cJSON *value)
-{
-	const cJSON *child;
-	int          n = 0;
-
-	cJSON_ArrayForEach(child, value)
-	{
-		const cJSON *later = child->next;
-
-		while (later != NULL && cJSON_IsObject(value) && strcmp(later->string, child->string) != 0)
-			later = later->next;
-		n += count_different(child) + (cJSON_IsObject(value) && later == NULL);
-	}
-	return n;
-}
-
-/* A walk that returns nothing but the keys, without their names. */
-JsonbIterator *
-JsonbIteratorInit(JsonbContainer *container)
-{
-	JsonbIterator *walk = palloc0(sizeof(JsonbIterator));
-
-	walk->nElems = count_different(((Container *) container)->value);
-	return walk;
-}
-
-JsonbIteratorToken
-JsonbIteratorNext(JsonbIterator **it, JsonbValue *val, bool skipNested)
-{
-	(void) val;
-	fuzz_check(!skipNested);
-	return (*it)->nElems-- > 0 ? WJB_KEY : WJB_DONE;
-}
-
-/* Numbers of jsonb, which nobody reads here. */
+/* Numbers of jsonb are their texts. */
 Datum
 numeric_in(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_CSTRING(pstrdup(PG_GETARG_CSTRING(0)));
+}
+
+Datum
+numeric_float8_no_overflow(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_FLOAT8(strtod(PG_GETARG_CSTRING(0), NULL));
 }
 
 /* Options, as the catalog has them: here the argument of the validator is the list itself. */

@@ -8,7 +8,11 @@
 #include "fuzz.h"
 
 #include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 
+#include "aws/json.h"
 #include "tokens/base64url.h"
 #include "tokens/jwt.h"
 #include "tokens/keys.h"
@@ -16,6 +20,10 @@
 
 /* When all tokens are read, in seconds since the Unix epoch */
 #define NOW 2000000000.0
+
+/* How deep objects may be nested, and the length of numbers that every version of cJSON reads */
+#define MAX_DEPTH 32
+#define MAX_NUMBER 63
 
 #define HEADER "{\"alg\":\"RS256\",\"kid\":\"first\"}"
 
@@ -62,6 +70,107 @@ check_base64url(const char *text, size_t length)
 	initStringInfo(&encoded);
 	append_encoded(&encoded, bytes, n);
 	fuzz_check((size_t) encoded.len == length && memcmp(encoded.data, text, length) == 0);
+}
+
+/* Return true unless a value is nested too deeply, or an object has a member twice. */
+static bool
+is_clear(const cJSON *value, int depth)
+{
+	const cJSON *child;
+	const cJSON *later;
+
+	if (depth > MAX_DEPTH)
+		return false;
+	cJSON_ArrayForEach(child, value)
+	{
+		if (!is_clear(child, depth + json_is_container(child)))
+			return false;
+		for (later = child->next; later != NULL && cJSON_IsObject(value); later = later->next)
+			if (strcmp(later->string, child->string) == 0)
+				return false;
+	}
+	return true;
+}
+
+/* Return true if a text may have a number that cJSON does not read. */
+static bool
+has_long_number(const char *text)
+{
+	size_t length;
+
+	for (; *text != '\0'; text += Max(length, 1))
+		if ((length = strspn(text, "0123456789+-.eE")) > MAX_NUMBER)
+			return true;
+	return false;
+}
+
+static void check_container(JsonbContainer *container, const cJSON *expected);
+
+/* Check that a value of jsonb is the one that cJSON reads. */
+static void
+check_value(const JsonbValue *value, const cJSON *expected)
+{
+	switch (value->type)
+	{
+		case jbvNull:
+			fuzz_check(cJSON_IsNull(expected));
+			break;
+		case jbvBool:
+			fuzz_check(cJSON_IsBool(expected) && value->val.boolean == cJSON_IsTrue(expected));
+			break;
+		case jbvNumeric:
+			fuzz_check(cJSON_IsNumber(expected) &&
+					   DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow,
+														  NumericGetDatum(value->val.numeric))) ==
+						   expected->valuedouble);
+			break;
+		case jbvString:
+			fuzz_check(
+				cJSON_IsString(expected) &&
+				strlen(expected->valuestring) == (size_t) value->val.string.len &&
+				memcmp(expected->valuestring, value->val.string.val, value->val.string.len) == 0);
+			break;
+		default:
+			fuzz_check(json_is_container(expected));
+			check_container(value->val.binary.data, expected);
+	}
+}
+
+/* Check that a list or an object is the one that cJSON reads. */
+static void
+check_container(JsonbContainer *container, const cJSON *expected)
+{
+	const cJSON *child;
+	JsonbValue   member;
+	JsonbValue  *value;
+	uint32       n = 0;
+
+	fuzz_check(JsonContainerIsArray(container) == (bool) cJSON_IsArray(expected));
+	cJSON_ArrayForEach(child, expected)
+	{
+		value = JsonContainerIsArray(container)
+					? getIthJsonbValueFromContainer(container, n)
+					: getKeyJsonValueFromContainer(container, child->string,
+												   (int) strlen(child->string), &member);
+		fuzz_check(value != NULL);
+		check_value(value, child);
+		n++;
+	}
+	fuzz_check(JsonContainerSize(container) == n);
+}
+
+/* Check that an object is accepted if PostgreSQL and cJSON do, and is what they read. */
+static void
+check_object(const char *text, size_t length)
+{
+	Jsonb    *object = object_parse(text, length);
+	JsonError ignored;
+	cJSON    *expected = fuzz_is_json(text, length) ? json_parse(text, length, &ignored) : NULL;
+	bool      clear = cJSON_IsObject(expected) && is_clear(expected, 1);
+
+	fuzz_check((object != NULL) == clear || (expected == NULL && has_long_number(text)));
+	if (clear)
+		check_container(&object->root, expected);
 }
 
 /* Check that claims which are accepted are those that the rules demand. */
@@ -143,6 +252,7 @@ run_input(void *arg)
 
 	if (kind == NULL)
 		return;
+	check_object(rest, input->length);
 	if (strcmp(kind, "header") == 0)
 		read_part(rest, input->length, "{}", 2);
 	else if (strcmp(kind, "payload") == 0)
