@@ -547,7 +547,8 @@ find_hint(const AwsError *error, const AwsCall *call, const ErrorText *text)
 							: "AWS does not raise this quota.");
 	if (error->kind == AWS_ERROR_ARGUMENT && get_argument(call, "Filter") != NULL)
 		return "A filter must be a single comparison of at most 256 characters, such as "
-			   "email = \"a@example.com\" or username ^= \"ab\".";
+			   "email = \"a@example.com\" or username ^= \"ab\".  The id of a user pool is passed "
+			   "by name: user_pool_id => 'eu-west-1_AbCdEf123'.";
 	return text->hint;
 }
 

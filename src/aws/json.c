@@ -351,3 +351,32 @@ json_append_members(StringInfo members, const char *others)
 	append_separator(members);
 	appendStringInfoString(members, others);
 }
+
+/* Compare the names of two members of a jsonb object, in the order of jsonb. */
+static int
+compare_members(const JsonbPair *a, const JsonbPair *b)
+{
+	int length = a->key.val.string.len;
+
+	if (length != b->key.val.string.len)
+		return length < b->key.val.string.len ? -1 : 1;
+	return memcmp(a->key.val.string.val, b->key.val.string.val, length);
+}
+
+#define ST_SORT sort_members
+#define ST_ELEMENT_TYPE JsonbPair
+#define ST_COMPARE(a, b) compare_members((a), (b))
+#define ST_CHECK_FOR_INTERRUPTS
+#define ST_SCOPE static
+#define ST_DEFINE
+#include "lib/sort_template.h"
+
+bool
+json_sort_members(JsonbPair *members, int n)
+{
+	sort_members(members, n);
+	for (int i = 1; i < n; i++)
+		if (compare_members(&members[i - 1], &members[i]) == 0)
+			return false;
+	return true;
+}

@@ -12,6 +12,7 @@
 
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "utils/jsonb.h"
 
 #include <cjson/cJSON.h>
 
@@ -104,5 +105,11 @@ extern void json_append_integer(StringInfo members, const char *key, int64 value
 
 /* Append members that were written with these functions; nothing if the text is empty. */
 extern void json_append_members(StringInfo members, const char *others);
+
+/*
+ * Sort the members of an object as jsonb does, which requires it of whoever does not leave
+ * that to pushJsonbValue.  Return false if two of them have the same name.
+ */
+extern bool json_sort_members(JsonbPair *members, int n);
 
 #endif

@@ -9,7 +9,6 @@
  */
 #include "postgres.h"
 
-#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
@@ -70,25 +69,6 @@ make_pair(Row *row, const cJSON *attribute, JsonbPair *pair)
 	pair->value = row_jsonb_string(value);
 }
 
-/* Compare the names of two members of a jsonb object, in the order of jsonb. */
-static int
-compare_pairs(const JsonbPair *a, const JsonbPair *b)
-{
-	int length = a->key.val.string.len;
-
-	if (length != b->key.val.string.len)
-		return length - b->key.val.string.len;
-	return memcmp(a->key.val.string.val, b->key.val.string.val, length);
-}
-
-#define ST_SORT sort_pairs
-#define ST_ELEMENT_TYPE JsonbPair
-#define ST_COMPARE(a, b) compare_pairs((a), (b))
-#define ST_CHECK_FOR_INTERRUPTS
-#define ST_SCOPE static
-#define ST_DEFINE
-#include "lib/sort_template.h"
-
 /* Set the columns that contain attributes of a user: email, and the object of all. */
 static void
 set_attributes(Row *row)
@@ -116,10 +96,8 @@ set_attributes(Row *row)
 			row_set(row, USER_EMAIL, CStringGetTextDatum(pairs[n].value.val.string.val));
 		n++;
 	}
-	sort_pairs(pairs, n);
-	for (int i = 1; i < n; i++)
-		if (compare_pairs(&pairs[i - 1], &pairs[i]) == 0)
-			row_reject(row, "contains the same attribute twice", "Attributes");
+	if (!json_sort_members(pairs, n))
+		row_reject(row, "contains the same attribute twice", "Attributes");
 	object = (JsonbValue){.type = jbvObject, .val.object = {.nPairs = n, .pairs = pairs}};
 	row_set(row, USER_ATTRIBUTES, JsonbPGetDatum(JsonbValueToJsonb(&object)));
 }

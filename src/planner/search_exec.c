@@ -251,3 +251,11 @@ search_values_left(const FmgrInfo *function)
 
 	return state != NULL && state->values_left > 0 ? state->values_left : PG_INT64_MAX;
 }
+
+bool
+search_has_listed(const FmgrInfo *function)
+{
+	const SearchState *state = function->fn_extra;
+
+	return state != NULL && state->all != NULL;
+}

@@ -31,4 +31,7 @@ extern Datum search_execute(FunctionCallInfo fcinfo, const SearchEntity *entity,
  */
 extern int64 search_values_left(const FmgrInfo *function);
 
+/* Return true if a function's last call listed all rows, or found them in an earlier listing. */
+extern bool search_has_listed(const FmgrInfo *function);
+
 #endif

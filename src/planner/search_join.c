@@ -41,7 +41,7 @@ typedef struct SearchJoinPath
 	RelOptInfo      *inner;
 	RestrictInfo    *searched; /* the clause that is searched */
 	PushedQual       qual;     /* of that clause */
-	FuncExpr        *call;     /* of the overload that searches; its values are not used */
+	FuncExpr        *call;     /* of the overload that searches, for the value of one outer row */
 	List            *clauses;  /* of the join; RestrictInfos */
 	Relids           relids;   /* of the join */
 	bool             reads_all;
@@ -382,7 +382,7 @@ plan_join(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist, Lis
 	/* The target list is missing if a projection replaces it. */
 	List *used = find_columns(list_concat_copy(rel->reltarget->exprs, sorted.above));
 	List *row = list_scan_columns(join, outer, used);
-	List *expressions = list_make3(value_of(&join->qual), sorted.outer, sorted.join);
+	List *expressions = list_make4(value_of(&join->qual), sorted.outer, sorted.join, join->call);
 	int   nouter = list_length(outer->targetlist);
 
 	(void) root;
@@ -392,12 +392,10 @@ plan_join(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist, Lis
 	scan->scan.plan.lefttree = outer;
 	scan->flags = path->flags;
 	scan->custom_scan_tlist = make_tlist(row);
-	scan->custom_exprs =
-		lappend((List *) replace_columns((Node *) expressions, row),
-				list_copy_head(join->call->args, list_length(join->call->args) - 3));
-	scan->custom_private = list_make3(
+	scan->custom_exprs = (List *) replace_columns((Node *) expressions, row);
+	scan->custom_private = list_make2(
 		list_make4_int(join->jointype, nouter, list_length(row) - nouter, join->reads_all),
-		list_make1_oid(join->call->funcid), makeString(pstrdup(join->qual.attribute->name)));
+		makeString(pstrdup(join->qual.attribute->name)));
 	scan->methods = &join->search_rel->entity->join_methods;
 	return &scan->scan.plan;
 }
@@ -411,12 +409,11 @@ search_join_plan(const CustomScan *scan)
 							.nouter = lsecond_int(integers),
 							.ninner = lthird_int(integers),
 							.reads_all = lfourth_int(integers) != 0,
-							.function = linitial_oid(lsecond(scan->custom_private)),
-							.attribute = strVal(lthird(scan->custom_private)),
+							.attribute = strVal(lsecond(scan->custom_private)),
 							.key = linitial(scan->custom_exprs),
 							.outer_clauses = lsecond(scan->custom_exprs),
 							.clauses = lthird(scan->custom_exprs),
-							.arguments = lfourth(scan->custom_exprs)};
+							.call = lfourth(scan->custom_exprs)};
 }
 
 void

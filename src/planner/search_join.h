@@ -21,13 +21,13 @@
 typedef struct SearchJoinPlan
 {
 	JoinType jointype;  /* JOIN_INNER, JOIN_LEFT, JOIN_SEMI or JOIN_ANTI */
-	Oid      function;  /* the overload that searches */
 	int      nouter;    /* columns of the outer plan, which are the first of the scan's row */
 	int      ninner;    /* columns of the function, which follow */
 	bool     reads_all; /* all rows of the join are needed, as far as the planner knows */
 	char    *attribute; /* the attribute that is searched */
 	Node    *key;       /* the text to search for, of the scan's row without inner columns */
-	List    *arguments; /* of the function before the attribute: server and pool */
+
+	const FuncExpr *call; /* of the overload that searches, for the value of one row */
 
 	/* Of the scan's row: what must be true of an outer row to match any; what of both. */
 	List *outer_clauses;

@@ -31,6 +31,7 @@
 #include "utils/ruleutils.h"
 
 #include "compat.h"
+#include "fetch/srf.h"
 #include "planner/search_exec.h"
 #include "planner/search_join.h"
 #include "planner/pushdown.h"
@@ -101,7 +102,9 @@ typedef struct SearchJoinState
 	FoundRow     *next_found; /* candidate for the current row */
 	bool          matched;    /* the current row has been joined */
 
-	int64 nvalues; /* searched so far, for EXPLAIN */
+	/* For EXPLAIN */
+	int64 nvalues; /* requested so far */
+	bool  listed;  /* all rows have been listed */
 } SearchJoinState;
 
 /* Forget the values that were searched. */
@@ -138,20 +141,21 @@ begin_join(CustomScanState *node, EState *estate, int eflags)
 	CustomScan      *scan = (CustomScan *) node->ss.ps.plan;
 	PlanState       *outer;
 	TupleDesc        columns;
+	Oid              function;
 
 	state->plan = search_join_plan(scan);
-	check_function(state->plan.function);
-	state->attribute =
-		search_attribute(pushdown_entity(state->plan.function), state->plan.attribute);
-	fmgr_info_cxt(state->plan.function, &state->function, estate->es_query_cxt);
-	(void) get_func_result_type(state->plan.function, NULL, &columns);
+	function = state->plan.call->funcid;
+	check_function(function);
+	state->attribute = search_attribute(pushdown_entity(function), state->plan.attribute);
+	fmgr_info_cxt(function, &state->function, estate->es_query_cxt);
+	(void) get_func_result_type(function, NULL, &columns);
 
 	outer = ExecInitNode(outerPlan(scan), estate, eflags);
 	outerPlanState(node) = outer;
 	state->outer_slot =
 		ExecInitExtraTupleSlot(estate, ExecGetResultType(outer), &TTSOpsMinimalTuple);
 	state->inner_slot = ExecInitExtraTupleSlot(estate, columns, &TTSOpsMinimalTuple);
-	state->arguments = ExecInitExprList(state->plan.arguments, &node->ss.ps);
+	state->arguments = ExecInitExprList(pushdown_pool_arguments(state->plan.call), &node->ss.ps);
 	state->values = palloc(list_length(state->arguments) * sizeof(NullableDatum));
 	for (int i = 0; i < list_length(state->arguments); i++)
 		state->values[i].isnull = true;
@@ -291,7 +295,6 @@ collect_values(SearchJoinState *state)
 		entry->rows = NULL;
 		values[n++] = CStringGetTextDatum(value);
 	}
-	state->nvalues += n;
 	return n > 0 ? construct_array(values, n, TEXTOID, -1, false, TYPALIGN_INT) : NULL;
 }
 
@@ -327,6 +330,16 @@ enter_rows(SearchJoinState *state, Tuplestorestate *rows)
 	}
 }
 
+/* Count values for which the function was called, unless it listed all rows or requested nothing. */
+static void
+count_values(SearchJoinState *state, const ArrayType *values)
+{
+	if (search_has_listed(&state->function))
+		state->listed = true;
+	else if (!srf_offline)
+		state->nvalues += ARR_DIMS(values)[0];
+}
+
 /* Call the function for some values, and enter the rows that it returns. */
 static void
 search_values(SearchJoinState *state, ArrayType *values)
@@ -350,6 +363,7 @@ search_values(SearchJoinState *state, ArrayType *values)
 	pgstat_init_function_usage(fcinfo, &usage);
 	(void) FunctionCallInvoke(fcinfo);
 	pgstat_end_function_usage(&usage, true);
+	count_values(state, values);
 
 	enter_rows(state, result.setResult);
 	tuplestore_end(result.setResult);
@@ -536,6 +550,25 @@ join_type_name(JoinType jointype)
 	}
 }
 
+/* Return the alias of the inner relation, quoted if necessary. */
+static const char *
+inner_alias(const SearchJoinState *state, const ExplainState *es)
+{
+	const CustomScan  *scan = (const CustomScan *) state->css.ss.ps.plan;
+	const TargetEntry *column = list_nth(scan->custom_scan_tlist, state->plan.nouter);
+
+	return quote_identifier(list_nth(es->rtable_names, castNode(Var, column->expr)->varno - 1));
+}
+
+/* Show how many values were requested, and whether all rows were listed. */
+static void
+explain_requests(const SearchJoinState *state, ExplainState *es)
+{
+	ExplainPropertyInteger("Values Requested", NULL, state->nvalues, es);
+	if (state->listed || es->format != EXPLAIN_FORMAT_TEXT)
+		ExplainPropertyBool("Pool Listed", state->listed, es);
+}
+
 /* Show the join, and what is requested; the ExplainCustomScan method. */
 static void
 explain_join(CustomScanState *node, List *ancestors, ExplainState *es)
@@ -548,9 +581,14 @@ explain_join(CustomScanState *node, List *ancestors, ExplainState *es)
 
 	if (state->plan.jointype != JOIN_INNER || es->format != EXPLAIN_FORMAT_TEXT)
 		ExplainPropertyText("Join Type", join_type_name(state->plan.jointype), es);
-	ExplainPropertyText("Request", psprintf("%s = %s", state->plan.attribute, key), es);
+	ExplainPropertyText(
+		"Request", psprintf("%s.%s = %s", inner_alias(state, es), state->plan.attribute, key), es);
+	if (es->verbose)
+		ExplainPropertyText("Function Call",
+							deparse_expression((Node *) state->plan.call, context, true, false),
+							es);
 	if (es->analyze)
-		ExplainPropertyInteger("Values Requested", NULL, state->nvalues, es);
+		explain_requests(state, es);
 	if (filter != NIL)
 		ExplainPropertyText(
 			"Join Filter",

@@ -75,8 +75,8 @@ server_find(const char *name)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("server \"%s\" does not exist", name),
 				 errhint("Use CREATE SERVER to create it, or \\des in psql to list the existing "
-						 "servers.  The views read the server that "
-						 "\"cognito_srf.default_server\" names.")));
+						 "servers.  A query that names no server reads that of "
+						 "\"cognito_srf.default_server\".")));
 
 	if (server_aclcheck(server, GetUserId()) != ACLCHECK_OK)
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),

@@ -10,6 +10,7 @@
 
 #include "utils/fmgrprotos.h"
 
+#include "aws/json.h"
 #include "compat.h"
 #include "tokens/parse.h"
 
@@ -109,25 +110,6 @@ end_list(void *state)
 	end_json_action();
 }
 
-/* Compare the names of two members, in the order of jsonb: shorter ones are first. */
-static inline int
-compare_names(const JsonbPair *a, const JsonbPair *b)
-{
-	int length = a->key.val.string.len;
-
-	if (length != b->key.val.string.len)
-		return length < b->key.val.string.len ? -1 : 1;
-	return memcmp(a->key.val.string.val, b->key.val.string.val, length);
-}
-
-/* With qsort, a verification takes 2 % longer. */
-#define ST_SORT sort_members
-#define ST_ELEMENT_TYPE JsonbPair
-#define ST_COMPARE(a, b) compare_names(a, b)
-#define ST_SCOPE static
-#define ST_DEFINE
-#include "lib/sort_template.h"
-
 /* Action of the parser: an object ends. */
 static JsonActionResult
 end_object(void *state)
@@ -137,10 +119,8 @@ end_object(void *state)
 	JsonbPair *members = palloc(n * sizeof(JsonbPair));
 
 	memcpy(members, items, n * sizeof(JsonbPair));
-	sort_members(members, n);
-	for (int i = 1; i < n; i++)
-		if (compare_names(&members[i - 1], &members[i]) == 0)
-			ereport(ERROR, (errcode(ERRCODE_INVALID_JSON_TEXT), errmsg("a member is there twice")));
+	if (!json_sort_members(members, n))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_JSON_TEXT), errmsg("a member is there twice")));
 	items[-1].value =
 		(JsonbValue){.type = jbvObject, .val.object = {.nPairs = n, .pairs = members}};
 	end_json_action();

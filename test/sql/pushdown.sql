@@ -57,8 +57,6 @@ BEGIN
 	FOR line IN EXECUTE 'EXPLAIN (VERBOSE, COSTS OFF) ' || query LOOP
 		IF line LIKE '%Function Call: cognito_%' THEN
 			RETURN NEXT replace(regexp_replace(line, '.*Function Call: ', ''), '(InitPlan 1).col1', '$0');
-		ELSIF line LIKE '% Request: %' THEN
-			RETURN NEXT trim(line);
 		END IF;
 	END LOOP;
 END $$;

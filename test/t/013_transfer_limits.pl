@@ -117,7 +117,7 @@ $cognito->create_server($node, 'srv',
 	max_concurrent_requests => 6);
 $node->safe_psql('postgres',
 	"ALTER SERVER srv OPTIONS (SET endpoint_url 'http://127.0.0.1:" . $listener->sockport . "')");
-is(Cognito::query($session, "SELECT count(*) FROM cognito_users('srv', 'email', '=', ARRAY(SELECT 'few' || n FROM generate_series(1, 40) n))"),
+is(Cognito::query($session, "SELECT count(*) FROM cognito_users('srv', 'email', '=', ARRAY(SELECT 'few' || n FROM generate_series(1, 24) n))"),
 	0, 'after some responses, a session sends six requests at a time');
 like(
 	Cognito::query_error($session,

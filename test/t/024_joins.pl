@@ -97,6 +97,8 @@ check_query('LIMIT with the order of an index, NOT EXISTS', "SELECT o.id FROM or
 check_query('more values than pages of a listed pool', "SELECT count(*) FROM cognito_users('srv'); SELECT count(*) $join WHERE o.id <= 500",
 	"3000\n490", '0 filtered, 100 others');
 check_query('more rows than pages of an unknown pool', "SELECT count(*) $join", 19600, '4 filtered, 50 others');
+check_query('a pool as an argument', "SELECT count(*) FROM orders o JOIN cognito_users('srv', user_pool_id => 'eu-west-1_Users3000') u
+	ON u.username = o.customer WHERE o.id <= 20", 20, '20 filtered, 0 others');
 check_query('a value over 256 characters', "SELECT count(*) FROM (VALUES ('user000001'), (repeat('x', 300))) v (name) JOIN cognito_users('srv') u ON u.username = v.name",
 	1, '0 filtered, 50 others');
 check_query('LIMIT below the pages of a listed pool, which the next batch would exceed',
@@ -162,7 +164,8 @@ sub check_bounds
 $cognito->faults({ delay => 0.1, times => -1 });
 my @sent = check_query('200 rows, 16 at a time', "SELECT count(*) FROM orders o JOIN cognito_users('wide') u ON u.username = o.customer WHERE o.id <= 200",
 	196, '203 filtered, 0 others');
-is((grep { $_->{body}{Filter} =~ /^sub/ } @sent[0 .. 15]), 1, 'the sample is listed beside them');
+my @sampled = grep { $_->{body}{Filter} =~ /^sub/ } @sent[0 .. 15];
+cmp_ok(scalar @sampled, '<', 7, 'the seven pages of the sample are listed beside them');
 my $seconds = $node->safe_psql('postgres', "SELECT clock_timestamp() AS start \\gset
 	SELECT count(*) FROM orders o JOIN cognito_users('wide') u ON u.username = o.customer WHERE o.id <= 200 \\gset
 	SELECT extract(epoch FROM clock_timestamp() - :'start')");
@@ -173,13 +176,40 @@ $cognito->faults;
 # What EXPLAIN shows
 
 my $plan = $node->safe_psql('postgres', "EXPLAIN (COSTS OFF) SELECT o.id, u.email $join WHERE o.id = 42");
-like($plan, qr/^Custom Scan \(cognito_users\)\n  Request: username = o\.customer\n  ->  /, 'the request');
-like($node->safe_psql('postgres', "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) SELECT o.id, u.email $join WHERE o.id < 11"), qr/Values Requested: 10/,
-	'how many values were requested');
+like($plan, qr/^Custom Scan \(cognito_users\)\n  Request: u\.username = o\.customer\n  ->  /, 'the request');
+$plan = $node->safe_psql('postgres', "SET cognito_srf.default_server = srv; EXPLAIN (VERBOSE, COSTS OFF)
+	SELECT o.id, w.email $join JOIN cognito_users ON cognito_users.email = u.email JOIN cognito_users w ON w.username = cognito_users.username WHERE o.id = 42");
+like($plan, qr/^ *Request: \Q$_\E$/m, "the alias: $_")
+  for 'u.username = o.customer', 'cognito_users.email = u.email', 'cognito_users_1.username = cognito_users.username';
+like($plan, qr/^ *Function Call: \Q$_\E$/m, "the server: $_")
+  for q(cognito_users('srv'::text, 'username'::text, '='::text, ARRAY[o.customer])),
+	q(cognito_users(cognito_default_server(), 'email'::text, '='::text, ARRAY[u.email]));
+like($node->safe_psql('postgres', "EXPLAIN (VERBOSE, COSTS OFF) SELECT m.group_name FROM orders o
+	JOIN cognito_memberships('srv', user_pool_id => 'eu-west-1_Users3000') m ON m.username = o.customer WHERE o.id = 42"),
+	qr/^  Function Call: \Qcognito_memberships('srv'::text, 'eu-west-1_Users3000'::text, 'username'::text, '='::text, ARRAY[o.customer])\E$/m,
+	'the pool');
+
+# Returns what EXPLAIN ANALYZE shows of the requests of a query: how many values, and whether the pool was listed.
+sub analyzed
+{
+	my ($query, $settings) = @_;
+	my $output = $node->safe_psql('postgres', ($settings // '') . "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) $query");
+	return join ' ', $output =~ /^ *(Values Requested: \d+|Pool Listed: \w+)$/mg;
+}
+
+is(analyzed("SELECT o.id, u.email $join WHERE o.id < 11"), 'Values Requested: 10', 'how many values were requested');
+is(analyzed("SELECT o.id, u.email $join"), 'Values Requested: 0 Pool Listed: true', 'that the pool was listed instead');
+is(analyzed("SELECT FROM (VALUES ('user000001'), (E'\\\\')) v (name) JOIN cognito_users('srv') u ON u.username = v.name"),
+	'Values Requested: 0 Pool Listed: true', 'values that cannot be sent are not counted');
+is(analyzed("SELECT o.id $join LIMIT 100", "SELECT count(*) FROM cognito_users('srv'); "), 'Values Requested: 50 Pool Listed: true',
+	'values that were requested before the pool was listed');
+is(analyzed("SELECT o.id $join WHERE o.id < 11", 'SET client_min_messages = error; SET cognito_srf.offline = on; '), 'Values Requested: 0', 'none offline');
+like($node->safe_psql('postgres', "EXPLAIN (ANALYZE, FORMAT yaml) SELECT o.id $join WHERE o.id = 1"), qr/Values Requested: 1\n *Pool Listed: false\n/,
+	'a format for programs shows both');
 unlike($node->safe_psql('postgres', "SET cognito_srf.enable_pushdown = off; EXPLAIN SELECT o.id $join"), qr/Custom Scan/, 'enable_pushdown');
 like($node->safe_psql('postgres', "EXPLAIN (COSTS OFF) SELECT o.id, u.email FROM orders o LEFT JOIN cognito_users('srv') u ON u.username = o.customer
 	AND o.id < 5 AND u.status <> 'UNKNOWN'"),
-	qr/^  Join Type: Left\n  Request: username = o\.customer\n  Join Filter: \(\(o\.id < 5\) AND \(\S+\.status <> 'UNKNOWN'::text\)\)$/m,
+	qr/^  Join Type: Left\n  Request: u\.username = o\.customer\n  Join Filter: \(\(o\.id < 5\) AND \(\S+\.status <> 'UNKNOWN'::text\)\)$/m,
 	'the type of the join, and its other conditions');
 $node->safe_psql('postgres', q{CREATE FUNCTION any_server() RETURNS text LANGUAGE plpgsql VOLATILE AS 'BEGIN RETURN ''srv''; END'});
 unlike($node->safe_psql('postgres', 'EXPLAIN SELECT o.id FROM orders o JOIN cognito_users(any_server()) u ON u.username = o.customer'),
