@@ -10,7 +10,7 @@
 
 /* The initial window, and its growth for each response before the first throttling */
 #define FIRST_WINDOW 4
-#define WINDOW_GROWTH 0.125
+#define WINDOW_GROWTH 0.16
 
 /* How many responses since the last pause make the next throttling a single one */
 #define ENOUGH_RESPONSES 16

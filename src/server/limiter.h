@@ -4,7 +4,7 @@
  *		accepts.
  *
  * Until a request is throttled, only the requests in flight are limited, by a window: 4
- * at first, and one more for every eight responses.  From then on requests follow each
+ * at first, and one more for about every six responses.  From then on requests follow each
  * other evenly, at a rate that begins with the quota that AWS documents.
  *
  * When a request is throttled, nothing is sent for a while, and then one request, the
