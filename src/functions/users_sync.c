@@ -89,7 +89,7 @@ find_source(const char *name)
 /* A column of a user's row that is being set, for the context of errors. */
 typedef struct ColumnContext
 {
-	const char *username;
+	const Row  *user;
 	const char *column;
 } ColumnContext;
 
@@ -98,8 +98,12 @@ static void
 add_context(void *arg)
 {
 	const ColumnContext *context = arg;
+	const Row           *user = context->user;
+	const char          *username = "";
 
-	errcontext("column \"%s\" of user \"%s\"", context->column, context->username);
+	if (!user->nulls[USER_USERNAME])
+		username = TextDatumGetCString(user->values[USER_USERNAME]);
+	errcontext("column \"%s\" of user \"%s\"", context->column, username);
 }
 
 /* Set a column from a text in the database's encoding, or NULL. */
@@ -162,9 +166,7 @@ set_from_attribute(Row *row, SyncTarget *target, int number, const Row *user)
 static void
 set_columns(Row *row, SyncTarget *target, const Row *user)
 {
-	ColumnContext        context = {.username = user->nulls[USER_USERNAME]
-													? ""
-													: TextDatumGetCString(user->values[USER_USERNAME])};
+	ColumnContext        context = {.user = user};
 	ErrorContextCallback callback = {error_context_stack, add_context, &context};
 
 	error_context_stack = &callback;
