@@ -132,8 +132,8 @@ my @spaced = (' 1', "1 ", "\n\t\r 1 \n\t\r ", ' "a" ', "\ntrue\n", " [\n]\n", ' 
 my @values = (@strings, @numbers, @words, @lists, @objects, @spaced);
 my @no_jsonb = (@no_strings, @no_numbers, @no_words, @no_lists, @no_objects, @no_values);
 
-is(scalar(same_acceptance('what jsonb accepts', $database, @values)), @values, '… is accepted');
-is(scalar(same_acceptance('what jsonb refuses', $database, @no_jsonb)), 0, '… is refused');
+is(scalar(same_acceptance('what jsonb accepts', $database, @values)), @values, '... is accepted');
+is(scalar(same_acceptance('what jsonb refuses', $database, @no_jsonb)), 0, '... is refused');
 same_claims('the same as jsonb', $database, @values);
 
 
@@ -180,12 +180,12 @@ sub mutate
 }
 
 my @random = map { random_value(0) } 1 .. $RANDOM_VALUES;
-is(scalar(same_acceptance('random values', $database, @random)), @random, '… are jsonb');
+is(scalar(same_acceptance('random values', $database, @random)), @random, '... are jsonb');
 same_claims('random values', $database, @random);
 my @mutations = map { mutate(random_value(1)) } 1 .. $MUTATIONS;
 my @accepted = same_acceptance('changed values', $database, @mutations);
-cmp_ok(scalar(@accepted), '>', 0, '… some are jsonb');
-cmp_ok(scalar(@accepted), '<', $MUTATIONS, '… and some are not');
+cmp_ok(scalar(@accepted), '>', 0, '... some are jsonb');
+cmp_ok(scalar(@accepted), '<', $MUTATIONS, '... and some are not');
 same_claims('changed values', $database, @accepted);
 
 
