@@ -30,43 +30,28 @@ const Listing users_listing = {
 	.make_row = users_make_row,
 };
 
-/*
- * Read name and value of an element of a user's attributes, in UTF-8; raise HV000 if one
- * of them is not a string.
- */
-static void
-read_attribute(const Row *row, const cJSON *attribute, const char **name, const char **value)
-{
-	const cJSON *name_member = NULL;
-	const cJSON *value_member = NULL;
-	const cJSON *member;
-
-	json_for_each (member, cJSON_IsObject(attribute) ? attribute : NULL)
-	{
-		if (name_member == NULL && strcmp(member->string, "Name") == 0)
-			name_member = member;
-		else if (value_member == NULL && strcmp(member->string, "Value") == 0)
-			value_member = member;
-	}
-	if (name_member == NULL || name_member->valuestring == NULL)
-		row_reject(row, "has an element whose \"Name\" is not a string", "Attributes");
-	if (value_member == NULL || value_member->valuestring == NULL)
-		row_reject(row, "has an element whose \"Value\" is not a string", "Attributes");
-	*name = name_member->valuestring;
-	*value = value_member->valuestring;
-}
-
 /* Convert an attribute to a member of a jsonb object; raise HV000 if it is malformed. */
 static void
 make_pair(Row *row, const cJSON *attribute, JsonbPair *pair)
 {
-	const char *name;
-	const char *value;
+	const cJSON *name = NULL;
+	const cJSON *value = NULL;
+	const cJSON *member;
 
-	read_attribute(row, attribute, &name, &value);
-	row->member = name;
-	pair->key = row_jsonb_string(name);
-	pair->value = row_jsonb_string(value);
+	json_for_each (member, cJSON_IsObject(attribute) ? attribute : NULL)
+	{
+		if (name == NULL && strcmp(member->string, "Name") == 0)
+			name = member;
+		else if (value == NULL && strcmp(member->string, "Value") == 0)
+			value = member;
+	}
+	if (name == NULL || name->valuestring == NULL)
+		row_reject(row, "has an element whose \"Name\" is not a string", "Attributes");
+	if (value == NULL || value->valuestring == NULL)
+		row_reject(row, "has an element whose \"Value\" is not a string", "Attributes");
+	row->member = name->valuestring;
+	pair->key = row_jsonb_string(name->valuestring);
+	pair->value = row_jsonb_string(value->valuestring);
 }
 
 /* Set the columns that contain attributes of a user: email, and the object of all. */
