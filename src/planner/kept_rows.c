@@ -1,33 +1,30 @@
 /*
  * kept_rows.c
- *		All rows of an entity, kept in a temporary file with an index.
+ *		All rows of an entity, kept until a query ends, with an index.
  *
- * A tuplestore cannot be read at random places, and a hash table of the rows would take
- * as much memory as the user pool is large.  So the index has a hash and a place for
- * each row, sorted by the hash.
+ * A hash table of the rows would take as much memory as the user pool is large.  So the index
+ * has a hash and a place for each row, sorted by the hash.
  */
 #include "postgres.h"
 
-#include "commands/tablespace.h"
 #include "common/hashfn.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
-#include "storage/buffile.h"
 #include "utils/memutils.h"
 
 #include "planner/kept_rows.h"
+#include "planner/row_store.h"
 
-/* The place of a row in the file. */
+/* An entry of the index. */
 typedef struct RowPlace
 {
-	uint32 hash; /* of the attribute */
-	int    file; /* BufFile's number of the segment */
-	off_t  offset;
+	uint32 hash;  /* of the attribute */
+	off_t  place; /* of the row */
 } RowPlace;
 
 struct KeptRows
 {
-	BufFile               *file;
+	RowStore              *store;
 	const SearchAttribute *attribute; /* indexed */
 	RowPlace              *index;     /* sorted; rows without the attribute are left out */
 	size_t                 nindexed;
@@ -42,9 +39,9 @@ hash_value(const char *value)
 	return hash_bytes((const unsigned char *) value, (int) strlen(value));
 }
 
-/* Compare two entries of the index by their hashes, for qsort. */
+/* Compare the hashes of two rows, for qsort. */
 static int
-compare_places(const void *a, const void *b)
+compare_hashes(const void *a, const void *b)
 {
 	const RowPlace *left = a;
 	const RowPlace *right = b;
@@ -53,38 +50,29 @@ compare_places(const void *a, const void *b)
 	return left->hash < right->hash ? -1 : left->hash > right->hash;
 }
 
-/* Compare the positions of two rows in the file, for qsort. */
+/* Compare the places of two rows, for qsort. */
 static int
-compare_positions(const void *a, const void *b)
+compare_places(const void *a, const void *b)
 {
 	const RowPlace *left = a;
 	const RowPlace *right = b;
 
 	CHECK_FOR_INTERRUPTS();
-	if (left->file != right->file)
-		return left->file < right->file ? -1 : 1;
-	return left->offset < right->offset ? -1 : left->offset > right->offset;
+	return left->place < right->place ? -1 : left->place > right->place;
 }
 
-/* Write the row in the slot to the end of the file, and enter it into the index. */
+/* Append the row in the slot, and enter it into the index. */
 static void
-write_row(KeptRows *rows)
+append_row(KeptRows *rows)
 {
-	bool          should_free;
-	MinimalTuple  tuple = ExecFetchSlotMinimalTuple(rows->slot, &should_free);
+	off_t         place = row_store_append(rows->store, rows->slot);
 	MemoryContext caller = MemoryContextSwitchTo(rows->row);
-	RowPlace     *place = &rows->index[rows->nindexed];
 	const char   *value;
 
 	slot_getallattrs(rows->slot);
 	value = search_row_value(rows->attribute, rows->slot->tts_values, rows->slot->tts_isnull);
 	if (value != NULL)
-	{
-		place->hash = hash_value(value);
-		BufFileTell(rows->file, &place->file, &place->offset);
-		rows->nindexed++;
-	}
-	BufFileWrite(rows->file, tuple, tuple->t_len);
+		rows->index[rows->nindexed++] = (RowPlace){hash_value(value), place};
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(rows->row);
 }
@@ -95,8 +83,7 @@ kept_rows_create(Tuplestorestate *source, TupleDesc columns, const SearchAttribu
 	KeptRows *rows = palloc0(sizeof(KeptRows));
 	int64     n = tuplestore_tuple_count(source);
 
-	PrepareTempTablespaces();
-	rows->file = BufFileCreateTemp(false);
+	rows->store = row_store_create();
 	rows->attribute = attribute;
 	rows->index = palloc_extended(Max(n, 1) * sizeof(RowPlace), MCXT_ALLOC_HUGE);
 	rows->slot = MakeSingleTupleTableSlot(CreateTupleDescCopy(columns), &TTSOpsMinimalTuple);
@@ -107,44 +94,10 @@ kept_rows_create(Tuplestorestate *source, TupleDesc columns, const SearchAttribu
 	while (tuplestore_gettupleslot(source, true, false, rows->slot))
 	{
 		CHECK_FOR_INTERRUPTS();
-		write_row(rows);
+		append_row(rows);
 	}
-	qsort(rows->index, rows->nindexed, sizeof(RowPlace), compare_places);
+	qsort(rows->index, rows->nindexed, sizeof(RowPlace), compare_hashes);
 	return rows;
-}
-
-/* Read bytes from the file; return false at its end. */
-static bool
-read_bytes(KeptRows *rows, void *buffer, size_t length)
-{
-	size_t nread = BufFileRead(rows->file, buffer, length);
-
-	if (nread != 0 && nread != length)
-		ereport(ERROR, (errcode_for_file_access(),
-						errmsg("could not read from temporary file of a search: %m")));
-	return nread == length;
-}
-
-/* Read the next row of the file into the slot; return false at its end. */
-static bool
-read_row(KeptRows *rows)
-{
-	MemoryContext caller;
-	MinimalTuple  tuple;
-	uint32        length;
-
-	ExecClearTuple(rows->slot);
-	MemoryContextReset(rows->row);
-	if (!read_bytes(rows, &length, sizeof(length)))
-		return false;
-	caller = MemoryContextSwitchTo(rows->row);
-	tuple = palloc(length);
-	tuple->t_len = length;
-	(void) read_bytes(rows, (char *) tuple + sizeof(length), length - sizeof(length));
-	ExecStoreMinimalTuple(tuple, rows->slot, false);
-	slot_getallattrs(rows->slot);
-	MemoryContextSwitchTo(caller);
-	return true;
 }
 
 /* Return true if the row in the slot matches a search. */
@@ -152,9 +105,12 @@ static bool
 match_row(KeptRows *rows, const Search *search)
 {
 	MemoryContext caller = MemoryContextSwitchTo(rows->row);
-	int           found = search_find_row(search, rows->slot->tts_values, rows->slot->tts_isnull);
+	int           found;
 
+	slot_getallattrs(rows->slot);
+	found = search_find_row(search, rows->slot->tts_values, rows->slot->tts_isnull);
 	MemoryContextSwitchTo(caller);
+	MemoryContextReset(rows->row);
 	return found >= 0;
 }
 
@@ -177,7 +133,7 @@ find_place(const KeptRows *rows, uint32 hash)
 	return low;
 }
 
-/* Return the places of rows whose hash is that of a value of a search, in the file's order. */
+/* Return the places of rows whose hash is that of a value of a search, in their order. */
 static RowPlace *
 find_places(const KeptRows *rows, const Search *search, size_t *n)
 {
@@ -198,7 +154,7 @@ find_places(const KeptRows *rows, const Search *search, size_t *n)
 			places[(*n)++] = rows->index[i];
 		}
 	}
-	qsort(places, *n, sizeof(RowPlace), compare_positions);
+	qsort(places, *n, sizeof(RowPlace), compare_places);
 	return places;
 }
 
@@ -213,12 +169,10 @@ search_index(KeptRows *rows, const Search *search, Tuplestorestate *result)
 	for (size_t i = 0; i < n && rows_left > 0; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (i > 0 && compare_positions(&places[i - 1], &places[i]) == 0)
+		if (i > 0 && compare_places(&places[i - 1], &places[i]) == 0)
 			continue; /* two values have the same hash */
-		if (BufFileSeek(rows->file, places[i].file, places[i].offset, SEEK_SET) != 0)
-			ereport(ERROR, (errcode_for_file_access(),
-							errmsg("could not seek in temporary file of a search: %m")));
-		if (read_row(rows) && match_row(rows, search))
+		row_store_seek(rows->store, places[i].place);
+		if (row_store_read(rows->store, rows->slot) && match_row(rows, search))
 		{
 			tuplestore_puttupleslot(result, rows->slot);
 			rows_left--;
@@ -229,14 +183,12 @@ search_index(KeptRows *rows, const Search *search, Tuplestorestate *result)
 
 /* Read all rows, and append those that match a search. */
 static void
-search_file(KeptRows *rows, const Search *search, Tuplestorestate *result)
+search_all(KeptRows *rows, const Search *search, Tuplestorestate *result)
 {
 	int64 rows_left = search->max_rows;
 
-	if (BufFileSeek(rows->file, 0, 0, SEEK_SET) != 0)
-		ereport(ERROR, (errcode_for_file_access(),
-						errmsg("could not rewind temporary file of a search: %m")));
-	while (rows_left > 0 && read_row(rows))
+	row_store_seek(rows->store, 0);
+	while (rows_left > 0 && row_store_read(rows->store, rows->slot))
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (match_row(rows, search))
@@ -253,7 +205,7 @@ kept_rows_search(KeptRows *rows, const Search *search, Tuplestorestate *result)
 	if (search->attribute == rows->attribute && strcmp(search->op, SEARCH_EQUALS) == 0)
 		search_index(rows, search, result);
 	else
-		search_file(rows, search, result);
+		search_all(rows, search, result);
 	ExecClearTuple(rows->slot);
 }
 
@@ -262,7 +214,7 @@ kept_rows_free(KeptRows *rows)
 {
 	ExecDropSingleTupleTableSlot(rows->slot);
 	MemoryContextDelete(rows->row);
-	BufFileClose(rows->file);
+	row_store_free(rows->store);
 	pfree(rows->index);
 	pfree(rows);
 }

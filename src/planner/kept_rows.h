@@ -1,7 +1,7 @@
 /*
  * kept_rows.h
- *		All rows of an entity, kept in a temporary file until a query ends, with an index
- *		on an attribute, so that searches in them do not read them all.
+ *		All rows of an entity, kept until a query ends, with an index on an attribute, so
+ *		that searches in them do not read them all.
  */
 #ifndef COGNITO_PLANNER_KEPT_ROWS_H
 #define COGNITO_PLANNER_KEPT_ROWS_H
@@ -17,8 +17,8 @@ typedef struct KeptRows KeptRows;
 
 /*
  * Copy the rows of a tuplestore, and index them by an attribute.  The result lives in the
- * current memory context, its file until the end of the transaction or of its resource
- * owner.  The index takes 16 bytes of memory for a row.
+ * current memory context, its file, which has the rows beyond work_mem, until the end of the
+ * transaction or of its resource owner.  The index takes 16 bytes of memory for a row.
  */
 extern KeptRows *
 kept_rows_create(Tuplestorestate *rows, TupleDesc columns, const SearchAttribute *attribute);

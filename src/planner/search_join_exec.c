@@ -5,7 +5,8 @@
  * Rows of the outer plan are read in batches.  The values of a batch that have not been
  * searched yet are passed to the entity's function at once, which sends requests
  * concurrently, or lists everything when that is cheaper.  What was found, and what was
- * not, is kept for the next batches, as far as hash_mem allows.
+ * not, is kept for the next batches: rows in files, beyond work_mem, and values in a hash
+ * table, as far as hash_mem allows.
  *
  * Batches become larger, so that a query that reads only a few rows of the join does not
  * search for many more values than it needs.
@@ -32,9 +33,10 @@
 
 #include "compat.h"
 #include "fetch/srf.h"
+#include "planner/pushdown.h"
+#include "planner/row_store.h"
 #include "planner/search_exec.h"
 #include "planner/search_join.h"
-#include "planner/pushdown.h"
 
 /* Outer rows of the largest batch, which is the first if all rows of the join are needed. */
 #define MAX_BATCH 16384
@@ -43,16 +45,18 @@
 typedef struct FoundRow
 {
 	struct FoundRow *next;
-	MinimalTuple     tuple;
+	off_t            place; /* in the store of rows */
 } FoundRow;
 
-/* A value that was searched. */
+/* A value that was searched, or will be with its batch. */
 typedef struct FoundValue
 {
 	char     *value; /* the key */
-	FoundRow *rows;  /* NULL if there are none */
+	FoundRow *first; /* NULL if there are none */
+	FoundRow *last;
 	uint32    hash;
 	char      status;
+	bool      is_searched;
 } FoundValue;
 
 #define SH_PREFIX found
@@ -68,13 +72,6 @@ typedef struct FoundValue
 #define SH_DEFINE
 #include "lib/simplehash.h"
 
-/* A row of the outer plan. */
-typedef struct OuterRow
-{
-	MinimalTuple tuple;
-	char        *value; /* to search for; NULL if there is none */
-} OuterRow;
-
 typedef struct SearchJoinState
 {
 	CustomScanState        css;
@@ -89,16 +86,16 @@ typedef struct SearchJoinState
 	TupleTableSlot        *outer_slot;
 	TupleTableSlot        *inner_slot;
 
-	MemoryContext batch_context; /* of the rows of a batch */
-	OuterRow     *rows;
-	int           nrows;
-	int           max_rows;   /* that fit into the array */
-	int           current;    /* the row that is being joined */
-	int           batch_size; /* of the next batch */
-	bool          ended;      /* the outer plan has no more rows */
+	Tuplestorestate *outer_rows; /* of a batch */
+	char           **row_values; /* their keys in the table; NULL for no value */
+	int              nrows;
+	int              current;    /* the row that is being joined */
+	int              batch_size; /* of the next batch */
+	bool             ended;      /* the outer plan has no more rows */
 
-	MemoryContext found_context; /* of the table */
+	MemoryContext found_context; /* of the table, and of the store as a child */
 	found_hash   *found;
+	RowStore     *found_rows;
 	FoundRow     *next_found; /* candidate for the current row */
 	bool          matched;    /* the current row has been joined */
 
@@ -107,12 +104,33 @@ typedef struct SearchJoinState
 	bool  listed;  /* all rows have been listed */
 } SearchJoinState;
 
+/* Create an empty table of values, and an empty store of their rows. */
+static void
+create_found(SearchJoinState *state)
+{
+	MemoryContext caller = MemoryContextSwitchTo(state->found_context);
+
+	state->found = found_create(state->found_context, 64, NULL);
+	state->found_rows = row_store_create();
+	MemoryContextSwitchTo(caller);
+}
+
 /* Forget the values that were searched. */
 static void
 reset_found(SearchJoinState *state)
 {
+	row_store_free(state->found_rows);
 	MemoryContextReset(state->found_context);
-	state->found = found_create(state->found_context, MAX_BATCH / 16, NULL);
+	create_found(state);
+}
+
+/* Return true if the values that were searched take more memory than they may. */
+static bool
+has_full_table(const SearchJoinState *state)
+{
+	Size max_memory = Min(get_hash_memory_limit(), MaxAllocSize / 2); /* of an array of values */
+
+	return MemoryContextMemAllocated(state->found_context, false) > max_memory;
 }
 
 /* Return the number of outer rows of the first batch. */
@@ -163,71 +181,85 @@ begin_join(CustomScanState *node, EState *estate, int eflags)
 	state->outer_clauses = ExecInitQual(state->plan.outer_clauses, &node->ss.ps);
 	state->clauses = ExecInitQual(state->plan.clauses, &node->ss.ps);
 
-	state->batch_context =
-		AllocSetContextCreate(estate->es_query_cxt, "cognito join batch", ALLOCSET_DEFAULT_SIZES);
-	state->found_context =
-		AllocSetContextCreate(estate->es_query_cxt, "cognito join rows", ALLOCSET_DEFAULT_SIZES);
+	state->outer_rows = tuplestore_begin_heap(false, false, work_mem);
+	state->row_values = palloc(MAX_BATCH * sizeof(char *));
 	state->batch_size = first_batch(state);
-	reset_found(state);
+	state->found_context =
+		AllocSetContextCreate(estate->es_query_cxt, "cognito join values", ALLOCSET_SMALL_SIZES);
+	create_found(state);
 }
 
 /* Set the columns of the scan's row from an outer row, and from an inner one or to NULL. */
 static TupleTableSlot *
-make_scan_row(SearchJoinState *state, MinimalTuple outer, MinimalTuple inner)
+make_scan_row(SearchJoinState *state, TupleTableSlot *outer, TupleTableSlot *inner)
 {
 	TupleTableSlot *slot = state->css.ss.ss_ScanTupleSlot;
 	int             nouter = state->plan.nouter;
 	int             ninner = state->plan.ninner;
 
 	ExecClearTuple(slot);
-	ExecStoreMinimalTuple(outer, state->outer_slot, false);
-	slot_getallattrs(state->outer_slot);
-	memcpy(slot->tts_values, state->outer_slot->tts_values, nouter * sizeof(Datum));
-	memcpy(slot->tts_isnull, state->outer_slot->tts_isnull, nouter * sizeof(bool));
+	slot_getallattrs(outer);
+	memcpy(slot->tts_values, outer->tts_values, nouter * sizeof(Datum));
+	memcpy(slot->tts_isnull, outer->tts_isnull, nouter * sizeof(bool));
 	if (inner == NULL)
 		memset(slot->tts_isnull + nouter, true, ninner * sizeof(bool));
 	else
 	{
-		ExecStoreMinimalTuple(inner, state->inner_slot, false);
-		slot_getallattrs(state->inner_slot);
-		memcpy(slot->tts_values + nouter, state->inner_slot->tts_values, ninner * sizeof(Datum));
-		memcpy(slot->tts_isnull + nouter, state->inner_slot->tts_isnull, ninner * sizeof(bool));
+		slot_getallattrs(inner);
+		memcpy(slot->tts_values + nouter, inner->tts_values, ninner * sizeof(Datum));
+		memcpy(slot->tts_isnull + nouter, inner->tts_isnull, ninner * sizeof(bool));
 	}
 	return ExecStoreVirtualTuple(slot);
 }
 
 /*
- * Return the value to search for of an outer row, in the current memory context; NULL if no
- * row of the function matches.
+ * Return the value to search for of an outer row, in the memory of the expression context; NULL
+ * if no row of the function matches.
  */
 static char *
-compute_value(SearchJoinState *state, MinimalTuple tuple)
+compute_value(SearchJoinState *state, TupleTableSlot *outer)
 {
-	ExprContext *econtext = state->css.ss.ps.ps_ExprContext;
-	bool         isnull;
-	Datum        value;
+	ExprContext  *econtext = state->css.ss.ps.ps_ExprContext;
+	MemoryContext caller = MemoryContextSwitchTo(econtext->ecxt_per_tuple_memory);
+	char         *value = NULL;
+	bool          isnull = true;
+	Datum         key = 0;
 
 	ResetExprContext(econtext);
-	econtext->ecxt_scantuple = make_scan_row(state, tuple, NULL);
-	if (!ExecQual(state->outer_clauses, econtext))
-		return NULL;
-	value = ExecEvalExprSwitchContext(state->key, econtext, &isnull);
-	return isnull ? NULL : TextDatumGetCString(value);
+	econtext->ecxt_scantuple = make_scan_row(state, outer, NULL);
+	if (ExecQual(state->outer_clauses, econtext))
+		key = ExecEvalExpr(state->key, econtext, &isnull);
+	if (!isnull)
+		value = TextDatumGetCString(key);
+	MemoryContextSwitchTo(caller);
+	return value;
+}
+
+/* Return the table's copy of a value, which is entered if it is new. */
+static char *
+enter_value(SearchJoinState *state, char *value)
+{
+	bool        is_known;
+	FoundValue *entry = found_insert(state->found, value, &is_known);
+
+	if (!is_known)
+	{
+		entry->value = MemoryContextStrdup(state->found_context, value);
+		entry->first = NULL;
+		entry->last = NULL;
+		entry->is_searched = false;
+	}
+	return entry->value;
 }
 
 /* Add an outer row to the batch. */
 static void
 add_row(SearchJoinState *state, TupleTableSlot *slot)
 {
-	MemoryContext caller = MemoryContextSwitchTo(state->batch_context);
-	OuterRow     *row;
+	char *value = compute_value(state, slot);
 
-	if (state->nrows == state->max_rows)
-		state->rows = repalloc(state->rows, (state->max_rows *= 2) * sizeof(OuterRow));
-	row = &state->rows[state->nrows++];
-	row->tuple = ExecCopySlotMinimalTuple(slot);
-	row->value = compute_value(state, row->tuple);
-	MemoryContextSwitchTo(caller);
+	state->row_values[state->nrows++] = value != NULL ? enter_value(state, value) : NULL;
+	tuplestore_puttupleslot(state->outer_rows, slot);
 }
 
 /* Return how many rows the next batch may have, and let the one after it have more. */
@@ -241,133 +273,6 @@ next_batch_size(SearchJoinState *state)
 		size = Min(size, search_values_left(&state->function));
 	state->batch_size = (int) Min(size * 2, MAX_BATCH);
 	return (int) size;
-}
-
-/* Read the next batch of outer rows; return false if there are none. */
-static bool
-read_batch(SearchJoinState *state)
-{
-	Size max_memory = Min(get_hash_memory_limit(), MaxAllocSize / 2); /* of an array of values */
-	int  size = next_batch_size(state);
-
-	MemoryContextReset(state->batch_context);
-	state->nrows = 0;
-	state->current = 0;
-	if (MemoryContextMemAllocated(state->found_context, true) > get_hash_memory_limit())
-		reset_found(state);
-
-	state->max_rows = 64;
-	state->rows = MemoryContextAlloc(state->batch_context, state->max_rows * sizeof(OuterRow));
-	while (
-		!state->ended && state->nrows < size &&
-		(state->nrows == 0 || MemoryContextMemAllocated(state->batch_context, false) <= max_memory))
-	{
-		TupleTableSlot *slot = ExecProcNode(outerPlanState(state));
-
-		if (TupIsNull(slot))
-			state->ended = true;
-		else
-			add_row(state, slot);
-	}
-	return state->nrows > 0;
-}
-
-/* Return the values of a batch that have not been searched yet, and enter them as not found. */
-static ArrayType *
-collect_values(SearchJoinState *state)
-{
-	Datum *values = palloc(state->nrows * sizeof(Datum));
-	int    n = 0;
-
-	for (int i = 0; i < state->nrows; i++)
-	{
-		char       *value = state->rows[i].value;
-		FoundValue *entry;
-		bool        is_known;
-
-		CHECK_FOR_INTERRUPTS();
-		if (value == NULL)
-			continue;
-		entry = found_insert(state->found, value, &is_known);
-		if (is_known)
-			continue;
-		entry->value = MemoryContextStrdup(state->found_context, value);
-		entry->rows = NULL;
-		values[n++] = CStringGetTextDatum(value);
-	}
-	return n > 0 ? construct_array(values, n, TEXTOID, -1, false, TYPALIGN_INT) : NULL;
-}
-
-/* Enter the rows of a tuplestore. */
-static void
-enter_rows(SearchJoinState *state, Tuplestorestate *rows)
-{
-	TupleTableSlot *slot = state->inner_slot;
-	ExprContext    *econtext = state->css.ss.ps.ps_ExprContext;
-
-	while (tuplestore_gettupleslot(rows, true, false, slot))
-	{
-		MemoryContext caller = MemoryContextSwitchTo(econtext->ecxt_per_tuple_memory);
-		const char   *value;
-		FoundValue   *entry = NULL;
-
-		CHECK_FOR_INTERRUPTS();
-		ResetExprContext(econtext);
-		slot_getallattrs(slot);
-		value = search_row_value(state->attribute, slot->tts_values, slot->tts_isnull);
-		if (value != NULL)
-			entry = found_lookup(state->found, unconstify(char *, value));
-		MemoryContextSwitchTo(state->found_context);
-		if (entry != NULL)
-		{
-			FoundRow *row = palloc(sizeof(FoundRow));
-
-			row->tuple = ExecCopySlotMinimalTuple(slot);
-			row->next = entry->rows;
-			entry->rows = row;
-		}
-		MemoryContextSwitchTo(caller);
-	}
-}
-
-/* Count values for which the function was called, unless it listed all rows or requested nothing. */
-static void
-count_values(SearchJoinState *state, const ArrayType *values)
-{
-	if (search_has_listed(&state->function))
-		state->listed = true;
-	else if (!srf_offline)
-		state->nvalues += ARR_DIMS(values)[0];
-}
-
-/* Call the function for some values, and enter the rows that it returns. */
-static void
-search_values(SearchJoinState *state, ArrayType *values)
-{
-	LOCAL_FCINFO(fcinfo, FUNC_MAX_ARGS);
-	ExprContext             *econtext = state->css.ss.ps.ps_ExprContext;
-	ReturnSetInfo            result = {.type = T_ReturnSetInfo,
-									   .econtext = econtext,
-									   .allowedModes = SFRM_Materialize,
-									   .returnMode = SFRM_ValuePerCall,
-									   .isDone = ExprSingleResult};
-	PgStat_FunctionCallUsage usage;
-	int                      n = list_length(state->arguments);
-
-	InitFunctionCallInfoData(*fcinfo, &state->function, (short) (n + 3), InvalidOid, NULL,
-							 (Node *) &result);
-	memcpy(fcinfo->args, state->values, n * sizeof(NullableDatum));
-	fcinfo->args[n] = (NullableDatum){CStringGetTextDatum(state->plan.attribute), false};
-	fcinfo->args[n + 1] = (NullableDatum){CStringGetTextDatum(SEARCH_EQUALS), false};
-	fcinfo->args[n + 2] = (NullableDatum){PointerGetDatum(values), false};
-	pgstat_init_function_usage(fcinfo, &usage);
-	(void) FunctionCallInvoke(fcinfo);
-	pgstat_end_function_usage(&usage, true);
-	count_values(state, values);
-
-	enter_rows(state, result.setResult);
-	tuplestore_end(result.setResult);
-	FreeTupleDesc(result.setDesc);
 }
 
 /* Forget what was found if an argument, which is a text, has another value than before. */
@@ -399,6 +304,141 @@ check_arguments(SearchJoinState *state)
 	}
 }
 
+/*
+ * Read the next batch of outer rows; return false if there are none.  Since nothing is forgotten
+ * within a batch, it ends when the table is full.
+ */
+static bool
+read_batch(SearchJoinState *state)
+{
+	int size = next_batch_size(state);
+
+	tuplestore_clear(state->outer_rows);
+	state->nrows = 0;
+	state->current = 0;
+	if (has_full_table(state))
+		reset_found(state);
+
+	while (!state->ended && state->nrows < size && (state->nrows == 0 || !has_full_table(state)))
+	{
+		TupleTableSlot *slot = ExecProcNode(outerPlanState(state));
+
+		if (TupIsNull(slot))
+			state->ended = true;
+		else
+		{
+			if (state->nrows == 0)
+				check_arguments(state);
+			add_row(state, slot);
+		}
+	}
+	return state->nrows > 0;
+}
+
+/* Return the values of a batch that have not been searched yet. */
+static ArrayType *
+collect_values(SearchJoinState *state)
+{
+	Datum *values = palloc(state->nrows * sizeof(Datum));
+	int    n = 0;
+
+	for (int i = 0; i < state->nrows; i++)
+	{
+		char       *value = state->row_values[i];
+		FoundValue *entry;
+
+		CHECK_FOR_INTERRUPTS();
+		if (value == NULL)
+			continue;
+		entry = found_lookup(state->found, value);
+		if (entry->is_searched)
+			continue;
+		entry->is_searched = true;
+		values[n++] = CStringGetTextDatum(value);
+	}
+	return n > 0 ? construct_array(values, n, TEXTOID, -1, false, TYPALIGN_INT) : NULL;
+}
+
+/* Append the row in the slot to those of a value. */
+static void
+append_row(SearchJoinState *state, FoundValue *entry)
+{
+	FoundRow *row = MemoryContextAlloc(state->found_context, sizeof(FoundRow));
+
+	row->place = row_store_append(state->found_rows, state->inner_slot);
+	row->next = NULL;
+	if (entry->last != NULL)
+		entry->last->next = row;
+	else
+		entry->first = row;
+	entry->last = row;
+}
+
+/* Append the rows of a tuplestore to those of their values. */
+static void
+append_rows(SearchJoinState *state, Tuplestorestate *rows)
+{
+	TupleTableSlot *slot = state->inner_slot;
+	ExprContext    *econtext = state->css.ss.ps.ps_ExprContext;
+
+	while (tuplestore_gettupleslot(rows, true, false, slot))
+	{
+		MemoryContext caller = MemoryContextSwitchTo(econtext->ecxt_per_tuple_memory);
+		const char   *value;
+		FoundValue   *entry = NULL;
+
+		CHECK_FOR_INTERRUPTS();
+		ResetExprContext(econtext);
+		slot_getallattrs(slot);
+		value = search_row_value(state->attribute, slot->tts_values, slot->tts_isnull);
+		if (value != NULL)
+			entry = found_lookup(state->found, unconstify(char *, value));
+		MemoryContextSwitchTo(caller);
+		if (entry != NULL)
+			append_row(state, entry);
+	}
+}
+
+/* Count values for which the function was called, unless it listed all rows or requested nothing. */
+static void
+count_values(SearchJoinState *state, const ArrayType *values)
+{
+	if (search_has_listed(&state->function))
+		state->listed = true;
+	else if (!srf_offline)
+		state->nvalues += ARR_DIMS(values)[0];
+}
+
+/* Call the function for some values, and append the rows that it returns to those of the values. */
+static void
+search_values(SearchJoinState *state, ArrayType *values)
+{
+	LOCAL_FCINFO(fcinfo, FUNC_MAX_ARGS);
+	ExprContext             *econtext = state->css.ss.ps.ps_ExprContext;
+	ReturnSetInfo            result = {.type = T_ReturnSetInfo,
+									   .econtext = econtext,
+									   .allowedModes = SFRM_Materialize,
+									   .returnMode = SFRM_ValuePerCall,
+									   .isDone = ExprSingleResult};
+	PgStat_FunctionCallUsage usage;
+	int                      n = list_length(state->arguments);
+
+	InitFunctionCallInfoData(*fcinfo, &state->function, (short) (n + 3), InvalidOid, NULL,
+							 (Node *) &result);
+	memcpy(fcinfo->args, state->values, n * sizeof(NullableDatum));
+	fcinfo->args[n] = (NullableDatum){CStringGetTextDatum(state->plan.attribute), false};
+	fcinfo->args[n + 1] = (NullableDatum){CStringGetTextDatum(SEARCH_EQUALS), false};
+	fcinfo->args[n + 2] = (NullableDatum){PointerGetDatum(values), false};
+	pgstat_init_function_usage(fcinfo, &usage);
+	(void) FunctionCallInvoke(fcinfo);
+	pgstat_end_function_usage(&usage, true);
+	count_values(state, values);
+
+	append_rows(state, result.setResult);
+	tuplestore_end(result.setResult);
+	FreeTupleDesc(result.setDesc);
+}
+
 /* Read a batch and search for its values; return false at the end of the outer plan. */
 static bool
 load_batch(SearchJoinState *state)
@@ -409,9 +449,8 @@ load_batch(SearchJoinState *state)
 
 	if (!read_batch(state))
 		return false;
-	check_arguments(state);
 	context =
-		AllocSetContextCreate(CurrentMemoryContext, "cognito join values", ALLOCSET_DEFAULT_SIZES);
+		AllocSetContextCreate(CurrentMemoryContext, "cognito join search", ALLOCSET_DEFAULT_SIZES);
 	caller = MemoryContextSwitchTo(context);
 	values = collect_values(state);
 	if (values != NULL)
@@ -425,10 +464,11 @@ load_batch(SearchJoinState *state)
 static void
 begin_row(SearchJoinState *state)
 {
-	char       *value = state->rows[state->current].value;
+	char       *value = state->row_values[state->current];
 	FoundValue *entry = value != NULL ? found_lookup(state->found, value) : NULL;
 
-	state->next_found = entry != NULL ? entry->rows : NULL;
+	(void) tuplestore_gettupleslot(state->outer_rows, true, false, state->outer_slot);
+	state->next_found = entry != NULL ? entry->first : NULL;
 	state->matched = false;
 }
 
@@ -446,7 +486,6 @@ next_row(SearchJoinState *state)
 static TupleTableSlot *
 join_row(SearchJoinState *state)
 {
-	MinimalTuple outer = state->rows[state->current].tuple;
 	ExprContext *econtext = state->css.ss.ps.ps_ExprContext;
 	JoinType     jointype = state->plan.jointype;
 
@@ -457,7 +496,9 @@ join_row(SearchJoinState *state)
 		CHECK_FOR_INTERRUPTS();
 		state->next_found = row->next;
 		ResetExprContext(econtext);
-		econtext->ecxt_scantuple = make_scan_row(state, outer, row->tuple);
+		row_store_seek(state->found_rows, row->place);
+		(void) row_store_read(state->found_rows, state->inner_slot);
+		econtext->ecxt_scantuple = make_scan_row(state, state->outer_slot, state->inner_slot);
 		if (!ExecQual(state->clauses, econtext))
 			continue;
 		state->matched = true;
@@ -469,7 +510,7 @@ join_row(SearchJoinState *state)
 	if (!state->matched && (jointype == JOIN_LEFT || jointype == JOIN_ANTI))
 	{
 		state->matched = true;
-		return make_scan_row(state, outer, NULL);
+		return make_scan_row(state, state->outer_slot, NULL);
 	}
 	return NULL;
 }
@@ -510,10 +551,14 @@ execute_join(CustomScanState *node)
 	return NULL;
 }
 
-/* Shut down the outer plan; the EndCustomScan method.  Memory ends with the query. */
+/* Shut down the outer plan, and close files; the EndCustomScan method.  Memory ends with the query. */
 static void
 end_join(CustomScanState *node)
 {
+	SearchJoinState *state = (SearchJoinState *) node;
+
+	tuplestore_end(state->outer_rows);
+	row_store_free(state->found_rows);
 	ExecEndNode(outerPlanState(node));
 }
 

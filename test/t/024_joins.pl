@@ -15,6 +15,7 @@ my $node = Cognito::cluster('main');
 
 $cognito->create_server($node, 'srv', user_pool_id => 'eu-west-1_Users3000');    # 50 pages
 $cognito->create_server($node, 'wide', user_pool_id => 'eu-west-1_Users60000', max_concurrent_requests => 16);
+$cognito->create_server($node, 'people');    # 300 users, of 20 given names
 $cognito->create_server($node, 'small', user_pool_id => 'eu-west-1_Users300');    # five pages
 $node->safe_psql('postgres', q{
 	CREATE TABLE orders AS
@@ -300,6 +301,59 @@ check_query('a cursor that is closed early, after a listing', "SELECT count(*) F
 	MOVE 100 FROM c; SAVEPOINT s; MOVE 100 FROM c; ROLLBACK TO s; MOVE 100 FROM c; FETCH 1 FROM c; CLOSE c; COMMIT;
 	SELECT count(*) FROM pg_ls_tmpdir()", "3000\n307\n0", '50 filtered, 100 others');
 check_query('offline', "SET client_min_messages = error; SET cognito_srf.offline = on; SELECT count(*) $join WHERE o.id < 20", 0, '0 filtered, 0 others');
+
+
+# Little memory
+
+my $little = "SET work_mem = '64kB'; SET hash_mem_multiplier = 1;";
+my $repeated = "FROM generate_series(1, 20000) n JOIN cognito_users('wide') u ON u.username = to_char(n % 400 + 1, '\"user\"FM000000')";
+my %memory = (little => $little, enough => '');
+
+# Checks that a query requests as much with little memory as with enough, and closes its files.
+sub check_little
+{
+	my ($name, $query, $rows, $requests) = @_;
+
+	check_query("$name, $_ memory", "$memory{$_} BEGIN; $query; COMMIT", $rows, $requests) for sort keys %memory;
+	my $session = Cognito::session($node);
+	is(Cognito::query_error($session, "$little BEGIN; $query; COMMIT"), '', "$name, little memory: no file is left open");
+	$session->quit;
+	return;
+}
+
+check_little('values that repeat', "SELECT count(*), count(DISTINCT u.email), count(DISTINCT u.attributes) $repeated", '20000|400|400', '413 filtered, 0 others');
+check_little('several rows of a value', "SELECT count(*), count(DISTINCT u.username)
+	FROM generate_series(1, 2), unnest('{Ana,Aoife,Emma,Hana,Isaac,Kwame,Layla,Liam,Maria,Mehmet,Noah,Oskar,Priya,Sara,Yuki}'::text[]) given
+	JOIN cognito_users('people') u ON u.attributes->>'given_name' = given", '450|225', '15 filtered, 0 others');
+check_little('wide rows of the other relation', "SELECT count(*) FROM cognito_users('srv');
+	SELECT count(*), min(length(o.wide)) FROM (SELECT *, repeat(id::text, 2000) AS wide FROM orders WHERE id BETWEEN 1000 AND 1999 OFFSET 0) o
+	JOIN cognito_users('srv') u ON u.username = o.customer", "3000\n980|8000", '0 filtered, 100 others');
+check_little('rescans', "SET LOCAL enable_material = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_memoize = off;
+	SELECT sum(x.n) FROM generate_series(1, 5) m, LATERAL (SELECT count(u.email) AS n $repeated AND n <> m + 30000 OFFSET 0) x", 100000, '413 filtered, 0 others');
+check_little('another server', "SELECT s, (SELECT count(u.email) FROM orders o JOIN cognito_users(s) u ON u.username = o.customer
+	WHERE o.id BETWEEN 300 AND 600) FROM unnest(ARRAY['wide', 'srv']) s", "wide|294\nsrv|294", '308 filtered, 50 others');
+check_little('a savepoint while a cursor is open', "SAVEPOINT a; DECLARE c CURSOR FOR SELECT u.email $repeated; MOVE 5 FROM c; RELEASE a;
+	SAVEPOINT b; MOVE 300 FROM c; ROLLBACK TO b; SAVEPOINT c; MOVE 1000 FROM c; RELEASE c; FETCH 1 FROM c; CLOSE c",
+	'user000107@example.com', '504 filtered, 0 others');
+check_little('a cursor WITH HOLD', "DECLARE c CURSOR WITH HOLD FOR SELECT u.email $repeated; FETCH 1 FROM c; COMMIT; BEGIN; MOVE 19998 FROM c; FETCH 1 FROM c; CLOSE c",
+	"user000002\@example.com\nuser000001\@example.com", '504 filtered, 0 others');
+
+my $memory = $node->safe_psql('postgres', "$little BEGIN; DECLARE c CURSOR FOR SELECT u.attributes $repeated ORDER BY n; MOVE 1 FROM c;
+	SELECT sum(total_bytes) / 1024 FROM pg_backend_memory_contexts WHERE name LIKE 'cognito %'; COMMIT");
+cmp_ok($memory, '<', 128, 'memory of what was found, in kB');
+
+# Returns how many temporary files a query writes.
+sub temporary_files
+{
+	my ($query) = @_;
+	my ($status, $output, $messages) = $node->psql('postgres', "SET client_min_messages = log; SET log_temp_files = 0; $query");
+	return scalar(() = $messages =~ /temporary file: /g);
+}
+
+is(temporary_files("SELECT count(*) $join WHERE o.id < 11"), 0, 'no file for a few rows');
+cmp_ok(temporary_files("$little SELECT count(*) $repeated"), '>', 0, 'files beyond work_mem');
+like(Cognito::error_of($node, "$little SET temp_file_limit = '64kB'; SELECT count(*) $repeated"), qr/ERROR:  53400: temporary file size exceeds/,
+	'more than temp_file_limit');
 
 
 # Rows that are kept
