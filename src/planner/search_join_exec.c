@@ -551,7 +551,7 @@ execute_join(CustomScanState *node)
 	return NULL;
 }
 
-/* Shut down the outer plan, and close files; the EndCustomScan method.  Memory ends with the query. */
+/* Shut down the outer plan, and close files; the EndCustomScan method. */
 static void
 end_join(CustomScanState *node)
 {
