@@ -16,7 +16,7 @@ typedef struct RowStore RowStore;
 
 /*
  * Create an empty store in the current memory context.  Its file is closed when it is freed, or
- * at the end of the resource owner that is the current one when a row is appended.
+ * at the end of the resource owner that was current when the rows first exceeded work_mem.
  */
 extern RowStore *row_store_create(void);
 
