@@ -45,6 +45,7 @@ typedef struct ListingState
 	List                *parts;         /* parts that are not started yet */
 	const ListingSample *sample;        /* of the first part; NULL if it has none */
 	int64                rows_left;     /* rows that may still be appended, or LISTING_ALL */
+	int64                max_pages;     /* that may be requested, or LISTING_ALL */
 	int64                expected_rows; /* rows of all parts; 0 if unknown */
 	int                  page_size;     /* constant, as a token is valid for one page size only */
 	int64                nrequested;    /* pages requested so far */
@@ -63,8 +64,10 @@ typedef struct ListingState
 	ActivePart whole;      /* the part that waits for the sample; without a part if none does */
 	List      *partitions; /* the other partitions, which the sample may start */
 
-	ActivePart      *active;   /* the first nactive are used */
-	AwsRequest     **requests; /* of the active parts; others are kept for reuse, or NULL */
+	List            *left;         /* parts that have pages beyond max_pages */
+	MemoryContext    left_context; /* of their tokens */
+	ActivePart      *active;       /* the first nactive are used */
+	AwsRequest     **requests;     /* of the active parts; others are kept for reuse, or NULL */
 	int              nactive;
 	MemoryContext    page; /* reset after each page */
 	Tuplestorestate *rows;
@@ -111,11 +114,12 @@ request_page(ListingState *state, int index)
 	aws_send(state->requests[index], state->active[index].part->arguments, members.data);
 }
 
-/* Return true if a sample allows to request another page. */
+/* Return true if another part may be started. */
 static bool
 is_allowed(const ListingState *state)
 {
-	return state->sample == NULL || state->nrequested < state->sample->max_pages;
+	return state->nrequested <
+		   (state->sample != NULL ? state->sample->max_pages : state->max_pages);
 }
 
 /* Start parts, up to the number of concurrent requests, while rows are wanted. */
@@ -125,12 +129,15 @@ start_parts(ListingState *state)
 	while (state->rows_left > 0 && state->parts != NIL && is_allowed(state) &&
 		   state->nactive < state->server->max_concurrent_requests)
 	{
-		int index = state->nactive++;
+		const ListingPart *part = linitial(state->parts);
+		int                index = state->nactive++;
 
 		if (state->requests[index] == NULL)
 			state->requests[index] = aws_create_request(state->server, &state->listing->operation,
 														state->listing->missing);
-		state->active[index] = (ActivePart){.part = linitial(state->parts)};
+		state->active[index] = (ActivePart){.part = part};
+		if (part->token != NULL)
+			state->active[index].token = MemoryContextStrdup(state->server->context, part->token);
 		state->parts = list_delete_first(state->parts);
 		request_page(state, index);
 	}
@@ -234,6 +241,20 @@ append_rows(ListingState *state, const ListingPart *part, const AwsRequest *requ
 	}
 }
 
+/* Leave the pages of a part that follow the current one to another listing. */
+static void
+leave_part(ListingState *state, const ActivePart *active)
+{
+	ListingPart  *part = unconstify(ListingPart *, active->part);
+	MemoryContext caller = MemoryContextSwitchTo(state->server->context);
+
+	state->left = lappend(state->left, part);
+	if (part->token != NULL)
+		pfree(part->token);
+	part->token = MemoryContextStrdup(state->left_context, active->token);
+	MemoryContextSwitchTo(caller);
+}
+
 /*
  * Append the rows of a page, after the request for the next page, if there is one and its
  * rows are wanted; return true if so.
@@ -253,6 +274,11 @@ process_items(ListingState *state, int index, const ListingPart *part, const cJS
 
 	error_context_stack = &context;
 	more = more && !has_enough(state, part, items, &row);
+	if (more && state->nrequested == state->max_pages)
+	{
+		leave_part(state, &state->active[index]);
+		more = false;
+	}
 	if (more)
 		request_page(state, index);
 	append_rows(state, part, request, items, &row);
@@ -473,39 +499,57 @@ check_pool(const CognitoServer *server, const Listing *of_pool)
 	server->session->pages++;
 }
 
-void
-listing_fetch(const Listing *listing, const CognitoServer *server, List *parts, int64 max_rows,
-			  int64 expected_rows, Tuplestorestate *rows, TupleDesc columns)
+/* Fetch pages of parts, up to a number of pages and of rows; return the parts that are left. */
+static List *
+fetch_pages(const Listing *listing, const CognitoServer *server, List *parts, int64 max_pages,
+			int64 max_rows, int64 expected_rows, Tuplestorestate *rows, TupleDesc columns)
 {
 	MemoryContext caller = MemoryContextSwitchTo(server->context);
 	ListingState *state = palloc0(sizeof(ListingState));
 	double        now = clock_now();
 
-	if (max_rows > 0)
-	{
-		*state = (ListingState){
-			.listing = listing,
-			.server = server,
-			.parts = list_copy(parts),
-			.sample = parts != NIL ? ((ListingPart *) linitial(parts))->sample : NULL,
-			.rows_left = max_rows,
-			.expected_rows = expected_rows,
-			.page_size = choose_page_size(parts, max_rows),
-			.listed = create_listed(server, parts, max_rows),
-			.active = palloc0(server->max_concurrent_requests * sizeof(ActivePart)),
-			.requests = palloc0(server->max_concurrent_requests * sizeof(AwsRequest *)),
-			.page = AllocSetContextCreate(server->context, "cognito page", 0, PAGE_BLOCK,
-										  ALLOCSET_DEFAULT_MAXSIZE),
-			.rows = rows,
-			.columns = columns,
-			.before = *server->session,
-			.start_time = now,
-			.notice_time = listing_progress_interval > 0 ? now + listing_progress_interval : -1};
+	*state = (ListingState){
+		.listing = listing,
+		.server = server,
+		.parts = list_copy(parts),
+		.sample = parts != NIL ? ((ListingPart *) linitial(parts))->sample : NULL,
+		.rows_left = max_rows,
+		.max_pages = max_pages,
+		.expected_rows = expected_rows,
+		.page_size = choose_page_size(parts, max_rows),
+		.listed = create_listed(server, parts, max_rows),
+		.left_context = caller,
+		.active = palloc0(server->max_concurrent_requests * sizeof(ActivePart)),
+		.requests = palloc0(server->max_concurrent_requests * sizeof(AwsRequest *)),
+		.page = AllocSetContextCreate(server->context, "cognito page", 0, PAGE_BLOCK,
+									  ALLOCSET_DEFAULT_MAXSIZE),
+		.rows = rows,
+		.columns = columns,
+		.before = *server->session,
+		.start_time = now,
+		.notice_time = listing_progress_interval > 0 ? now + listing_progress_interval : -1};
 
-		MemoryContextSwitchTo(state->page);
-		fetch_parts(state);
-		if (state->missing_at > 0 && listing->of_pool != NULL)
-			check_pool(server, listing->of_pool);
-	}
+	MemoryContextSwitchTo(state->page);
+	fetch_parts(state);
+	if (state->missing_at > 0 && listing->of_pool != NULL)
+		check_pool(server, listing->of_pool);
 	MemoryContextSwitchTo(caller);
+	return list_concat_copy(state->left, state->parts);
+}
+
+void
+listing_fetch(const Listing *listing, const CognitoServer *server, List *parts, int64 max_rows,
+			  int64 expected_rows, Tuplestorestate *rows, TupleDesc columns)
+{
+	if (max_rows > 0)
+		(void) fetch_pages(listing, server, parts, LISTING_ALL, max_rows, expected_rows, rows,
+						   columns);
+}
+
+List *
+listing_fetch_pages(const Listing *listing, const CognitoServer *server, List *parts,
+					int64 max_pages, int64 expected_rows, Tuplestorestate *rows, TupleDesc columns)
+{
+	return fetch_pages(listing, server, parts, max_pages, LISTING_ALL, expected_rows, rows,
+					   columns);
 }

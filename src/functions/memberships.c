@@ -161,28 +161,28 @@ make_part(const CognitoServer *server, const char *name)
 	return part;
 }
 
-/* Append the memberships of users or groups of some names, of which some may be missing. */
-static void
-list_each(const Listing *listing, const CognitoServer *server, List *names, int64 expected_rows,
-		  Tuplestorestate *rows, TupleDesc columns)
+/* Return the parts for users or groups of some names, of which some may be missing. */
+static List *
+make_parts(const CognitoServer *server, const List *names)
 {
 	List     *parts = NIL;
 	ListCell *name;
 
 	foreach (name, names)
 		parts = lappend(parts, make_part(server, lfirst(name)));
-	listing_fetch(listing, server, parts, LISTING_ALL, expected_rows, rows, columns);
+	return parts;
 }
 
 /*
- * Return the names of the groups of a user pool.  Raise HV000 for more groups than a
- * user pool can have.
+ * Return the names of the groups of a user pool, at most max_names.  Raise HV000 for more
+ * groups than a user pool can have.
  */
 static List *
-list_groups(const CognitoServer *server)
+list_groups(const CognitoServer *server, int64 max_names)
 {
 	const Listing *listing = derive_listing(server, &groups_listing, "groups", make_group_name_row);
-	List *names = list_names(listing, server, list_make1(make_part(server, NULL)), MAX_GROUPS + 1);
+	List          *names = list_names(listing, server, list_make1(make_part(server, NULL)),
+									  Min(max_names, MAX_GROUPS + 1));
 
 	if (list_length(names) > MAX_GROUPS)
 		ereport(ERROR, (errcode(ERRCODE_FDW_ERROR),
@@ -213,20 +213,51 @@ find_users(const CognitoServer *server, const Search *search)
 	return found;
 }
 
-/* Append the memberships of some groups. */
-static void
-list_groups_users(const CognitoServer *server, List *groups, int64 expected_rows,
-				  Tuplestorestate *rows, TupleDesc columns)
+/* Return the listing of the memberships of groups. */
+static const Listing *
+groups_memberships(const CognitoServer *server)
 {
-	list_each(derive_listing(server, &group_users_listing, "memberships", make_user_of_group_row),
-			  server, groups, expected_rows, rows, columns);
+	return derive_listing(server, &group_users_listing, "memberships", make_user_of_group_row);
 }
 
-/* Append all memberships. */
+/* Make the parts of a listing of all memberships, if the names of all groups are on the next pages. */
 static void
-list_all(const CognitoServer *server, int64 expected_rows, Tuplestorestate *rows, TupleDesc columns)
+begin_listing(const CognitoServer *server, SearchListing *listing)
 {
-	list_groups_users(server, list_groups(server), expected_rows, rows, columns);
+	int64 max_groups = Min(listing->max_pages, MAX_GROUPS) * LISTING_PAGE_SIZE;
+	List *groups = list_groups(server, max_groups);
+	int   ngroups = list_length(groups);
+
+	listing->min_pages = ngroups;
+	listing->begun = ngroups < max_groups;
+	if (listing->begun)
+		listing->parts = make_parts(server, groups);
+}
+
+/*
+ * Append all memberships, or those of the next pages; a SearchEntity's list_all.  There are none
+ * as long as not every group that is left can have a page.
+ */
+static void
+list_all(const CognitoServer *server, SearchListing *listing, int64 expected_rows,
+		 Tuplestorestate *rows, TupleDesc columns)
+{
+	int64     pages = server->session->pages;
+	int64     max_pages;
+	List     *parts;
+	ListCell *part;
+
+	if (!listing->begun)
+		begin_listing(server, listing);
+	max_pages = listing->max_pages - (server->session->pages - pages);
+	parts = listing->parts;
+	if (max_pages < list_length(parts))
+		return;
+	foreach (part, parts)
+		((ListingPart *) lfirst(part))->arguments[0] = server->user_pool_id;
+	listing->parts = listing_fetch_pages(groups_memberships(server), server, parts, max_pages,
+										 expected_rows, rows, columns);
+	list_free(parts);
 }
 
 /* Append the memberships of the users or groups of a search. */
@@ -234,18 +265,22 @@ static void
 list_found(const CognitoServer *server, const Search *search, Tuplestorestate *rows,
 		   TupleDesc columns)
 {
-	List *groups = NIL;
+	const Listing *listing;
+	List          *names = NIL;
 
 	if (search->attribute->column == MEMBERSHIP_USERNAME)
 	{
-		list_each(
-			derive_listing(server, &user_groups_listing, "memberships", make_group_of_user_row),
-			server, find_users(server, search), 0, rows, columns);
-		return;
+		listing =
+			derive_listing(server, &user_groups_listing, "memberships", make_group_of_user_row);
+		names = find_users(server, search);
 	}
-	for (int i = 0; i < search->nvalues; i++)
-		groups = lappend(groups, search->filters[i]);
-	list_groups_users(server, groups, 0, rows, columns);
+	else
+	{
+		listing = groups_memberships(server);
+		for (int i = 0; i < search->nvalues; i++)
+			names = lappend(names, search->filters[i]);
+	}
+	listing_fetch(listing, server, make_parts(server, names), LISTING_ALL, 0, rows, columns);
 }
 
 PG_FUNCTION_INFO_V1(cognito_memberships);

@@ -80,8 +80,10 @@ users_search_parts(const CognitoServer *server, const Search *search)
 
 /* Append all users. */
 static void
-list_all(const CognitoServer *server, int64 expected_rows, Tuplestorestate *rows, TupleDesc columns)
+list_all(const CognitoServer *server, SearchListing *listing, int64 expected_rows,
+		 Tuplestorestate *rows, TupleDesc columns)
 {
+	listing->begun = true;
 	listing_fetch(&users_listing, server, list_make1(users_pool_part(server)), LISTING_ALL,
 				  expected_rows, rows, columns);
 }

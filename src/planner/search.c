@@ -257,16 +257,31 @@ search_add_sample(Search *search, int64 before, int64 want_pages, SessionExtent 
 	search->sample = sample;
 }
 
+bool
+search_list_pages(const SearchEntity *entity, const CognitoServer *server, SearchListing *listing,
+				  Tuplestorestate *rows, TupleDesc columns)
+{
+	const Session *session = server->session;
+	int64          pages = session->pages;
+	SessionExtent extent = session_extent(session->serverid, server->user_pool_id, entity->listing);
+	bool          is_complete;
+
+	entity->list_all(server, listing, extent.rows, rows, columns);
+	listing->npages += session->pages - pages;
+	is_complete = listing->begun && listing->parts == NIL;
+	if (is_complete)
+		extent = (SessionExtent){.rows = tuplestore_tuple_count(rows), .pages = listing->npages};
+	else
+		extent.min_pages = Max(listing->min_pages, listing->npages + list_length(listing->parts));
+	session_set_extent(session->serverid, server->user_pool_id, entity->listing, extent);
+	return is_complete;
+}
+
 void
 search_list_all(const SearchEntity *entity, const CognitoServer *server, Tuplestorestate *rows,
 				TupleDesc columns)
 {
-	int64         pages = server->session->pages;
-	SessionExtent extent =
-		session_extent(server->session->serverid, server->user_pool_id, entity->listing);
+	SearchListing listing = {.max_pages = LISTING_ALL};
 
-	entity->list_all(server, extent.rows, rows, columns);
-	session_set_extent(server->session->serverid, server->user_pool_id, entity->listing,
-					   (SessionExtent){.rows = tuplestore_tuple_count(rows),
-									   .pages = server->session->pages - pages});
+	(void) search_list_pages(entity, server, &listing, rows, columns);
 }

@@ -49,6 +49,16 @@ typedef struct SearchAttribute
 
 typedef struct Search Search;
 
+/* A listing of all rows of an entity, which may be fetched in steps. */
+typedef struct SearchListing
+{
+	int64 max_pages; /* to request next; LISTING_ALL if the listing is to end */
+	int64 npages;    /* received so far */
+	int64 min_pages; /* the least number of all pages, as far as it is known */
+	bool  begun;     /* false as long as parts is not known */
+	List *parts;     /* ListingParts that are left */
+} SearchListing;
+
 /*
  * An entity that can be searched; each is a constant.
  *
@@ -80,8 +90,8 @@ typedef struct SearchEntity
 	SessionListing listing;
 
 	/*
-	 * A sample: one of so many rows, those of the items for which the function returns true; 0
-	 * and NULL if there is none.
+	 * A sample: one of so many rows, those of the items for which the function returns true.
+	 * Without one, it is 0 and NULL, and list_all heeds max_pages.
 	 */
 	int sample_divisor;
 	bool (*is_in_sample)(const cJSON *item);
@@ -92,9 +102,13 @@ typedef struct SearchEntity
 	 */
 	char *(*make_filter)(const SearchAttribute *attribute, const char *op, const char *value);
 
-	/* Append all rows, of which the last listing had this number; 0 if it is unknown. */
-	void (*list_all)(const CognitoServer *server, int64 expected_rows, Tuplestorestate *rows,
-					 TupleDesc columns);
+	/*
+	 * Append all rows, or those of the next max_pages, which is 1 or more.  The last listing had
+	 * expected_rows; 0 if that is unknown.  What the listing keeps is allocated in the current
+	 * memory context.
+	 */
+	void (*list_all)(const CognitoServer *server, SearchListing *listing, int64 expected_rows,
+					 Tuplestorestate *rows, TupleDesc columns);
 
 	/* Append the rows that match a search, whose filters have been made, and list its sample. */
 	void (*list_found)(const CognitoServer *server, const Search *search, Tuplestorestate *rows,
@@ -170,5 +184,13 @@ extern void search_add_sample(Search *search, int64 before, int64 want_pages, Se
 /* Append all rows of an entity, and record how many rows and pages there are. */
 extern void search_list_all(const SearchEntity *entity, const CognitoServer *server,
 							Tuplestorestate *rows, TupleDesc columns);
+
+/*
+ * Do that in steps, all with the same tuplestore: append the rows of the next max_pages, and
+ * record what is known then.  Return true if all rows have been appended.  What the listing
+ * keeps is allocated in the current memory context.
+ */
+extern bool search_list_pages(const SearchEntity *entity, const CognitoServer *server,
+							  SearchListing *listing, Tuplestorestate *rows, TupleDesc columns);
 
 #endif

@@ -8,11 +8,11 @@
  * rows are listed once and kept until the query ends.
  *
  * How many pages that are is known if the session has listed all rows before.  Otherwise
- * it is estimated by a sample, as soon as there are enough requests for it to matter: beside
- * the first of them, if several are sent at a time.  Without the sample, a wrong guess
- * would cost many times the requests of the better choice; to list all pages beside the
- * lookups until one of the two ends would cost twice as many for every query that needs only
- * a few users of a large pool.
+ * it is found out as soon as there are enough requests for it to matter.  A sample estimates it,
+ * beside the first of them, if several are sent at a time.  An entity without a sample is listed
+ * in steps between filtered listings, with no more pages than these have: so the requests are
+ * at most twice those of the better choice, which is what a wrong guess costs.  A sample costs
+ * a query that needs only a few users of a large pool much less.
  */
 #include "postgres.h"
 
@@ -26,21 +26,41 @@
 #include "planner/kept_rows.h"
 #include "planner/search_exec.h"
 
-/* Number of pages of an entity without a sample that this session has not listed yet. */
-#define UNKNOWN_PAGES 1000
+/*
+ * Pages of filtered listings before the number of all pages is found out, if it is unknown; also
+ * the least pages of a step of a listing, so that they can be requested concurrently.
+ */
+#define FIRST_PAGES 16
 
-/* Pages of filtered listings before the number of all pages is estimated, if it is unknown. */
-#define UNSAMPLED_PAGES 16
+/* All rows, listed in steps while filtered listings go on. */
+typedef struct PartialListing
+{
+	MemoryContext    context; /* of this, and of all that it keeps */
+	SearchListing    listing;
+	Tuplestorestate *rows; /* so far */
+} PartialListing;
 
 /* State of one function call node of a query, kept in fn_extra across executions. */
 typedef struct SearchState
 {
-	char     *server_name;  /* of the last execution; NULL before the first */
-	char     *user_pool_id; /* likewise; NULL for the server's own */
-	int64     pages;        /* received from filtered listings so far */
-	int64     values_left;  /* that can be requested before all rows are listed */
-	KeptRows *all;          /* all rows, once they have been listed; else NULL */
+	char           *server_name;  /* of the last execution; NULL before the first */
+	char           *user_pool_id; /* likewise; NULL for the server's own */
+	int64           pages;        /* received from filtered listings so far */
+	int64           values_left;  /* that can be requested before all rows are listed */
+	PartialListing *partial;      /* NULL if no listing has begun, or if it has ended */
+	KeptRows       *all;          /* all rows, once they have been listed; else NULL */
 } SearchState;
+
+/* Free a partial listing. */
+static void
+free_partial(SearchState *state)
+{
+	if (state->partial == NULL)
+		return;
+	tuplestore_end(state->partial->rows);
+	MemoryContextDelete(state->partial->context);
+	state->partial = NULL;
+}
 
 /* Free and reset the state; also the callback for the end of the query. */
 static void
@@ -48,6 +68,7 @@ reset_search_state(Datum arg)
 {
 	SearchState *state = (SearchState *) DatumGetPointer(arg);
 
+	free_partial(state);
 	if (state->all != NULL)
 		kept_rows_free(state->all);
 	if (state->server_name != NULL)
@@ -92,21 +113,48 @@ get_search_state(FunctionCallInfo fcinfo, const char *server_name, const char *u
 	return state;
 }
 
-/* List all rows, and keep them in the state. */
+/* Begin a listing, in steps, that lives until the query ends. */
 static void
-fetch_all(SearchState *state, FunctionCallInfo fcinfo, const CognitoServer *server,
-		  const Search *search)
+begin_partial(SearchState *state, FunctionCallInfo fcinfo)
 {
-	ReturnSetInfo   *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	MemoryContext    caller = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
-	Tuplestorestate *rows = tuplestore_begin_heap(false, false, work_mem);
+	MemoryContext context = AllocSetContextCreate(
+		fcinfo->flinfo->fn_mcxt, "cognito partial listing", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
 
+	state->partial = palloc0(sizeof(PartialListing));
+	state->partial->context = context;
+	state->partial->rows = tuplestore_begin_heap(false, false, work_mem);
 	MemoryContextSwitchTo(caller);
-	search_list_all(search->entity, server, rows, result->setDesc);
-	MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
-	state->all = kept_rows_create(rows, result->setDesc, search->attribute);
+}
+
+/*
+ * List rows, until all have been listed, or max_pages pages more have been requested.  Return true
+ * if all have, and keep them in the state.
+ */
+static bool
+list_pages(SearchState *state, FunctionCallInfo fcinfo, const CognitoServer *server,
+		   const Search *search, int64 max_pages)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	MemoryContext  caller;
+	bool           is_complete;
+
+	if (state->partial == NULL)
+		begin_partial(state, fcinfo);
+	caller = MemoryContextSwitchTo(state->partial->context);
+	state->partial->listing.max_pages = max_pages;
+	is_complete = search_list_pages(search->entity, server, &state->partial->listing,
+									state->partial->rows, result->setDesc);
+	if (is_complete)
+	{
+		MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+		state->all = kept_rows_create(state->partial->rows, result->setDesc, search->attribute);
+		state->values_left = 0;
+	}
 	MemoryContextSwitchTo(caller);
-	tuplestore_end(rows);
+	if (is_complete)
+		free_partial(state);
+	return is_complete;
 }
 
 /*
@@ -124,12 +172,7 @@ wants_most_rows(const Search *search)
 static SessionExtent
 get_extent(const CognitoServer *server, const SearchEntity *entity)
 {
-	SessionExtent extent =
-		session_extent(server->session->serverid, server->user_pool_id, entity->listing);
-
-	if (extent.pages == 0 && entity->sample_divisor == 0)
-		extent.pages = UNKNOWN_PAGES;
-	return extent;
+	return session_extent(server->session->serverid, server->user_pool_id, entity->listing);
 }
 
 /*
@@ -139,7 +182,7 @@ get_extent(const CognitoServer *server, const SearchEntity *entity)
 static int64
 max_filtered_pages(SessionExtent extent)
 {
-	return extent.pages > 0 ? extent.pages : Max(extent.min_pages, UNSAMPLED_PAGES);
+	return extent.pages > 0 ? extent.pages : Max(extent.min_pages, FIRST_PAGES);
 }
 
 /*
@@ -154,8 +197,9 @@ add_sample(const SearchState *state, Search *search, SessionExtent extent)
 	int64 half = search_requests(search) / 2;
 	int64 want_pages = state->pages + Max(state->pages, half);
 
-	if (extent.pages == 0 && state->pages + half + want_pages / search->entity->sample_divisor >
-								 max_filtered_pages(extent))
+	if (search->entity->sample_divisor > 0 && extent.pages == 0 &&
+		state->pages + half + want_pages / search->entity->sample_divisor >
+			max_filtered_pages(extent))
 		search_add_sample(search, state->pages, want_pages, extent);
 }
 
@@ -203,6 +247,25 @@ fetch_found(SearchState *state, FunctionCallInfo fcinfo, const CognitoServer *se
 	return false;
 }
 
+/*
+ * List the next pages of an entity without a sample, before a search of a pool whose size is
+ * unknown: as many as filtered listings have had, and those of the search will have, but the
+ * first ones.  Return true if all rows have been listed.
+ */
+static bool
+list_beside(SearchState *state, FunctionCallInfo fcinfo, const CognitoServer *server,
+			const Search *search)
+{
+	SessionExtent extent = get_extent(server, search->entity);
+	int64         listed = state->partial != NULL ? state->partial->listing.npages : 0;
+	int64         max_pages = state->pages + search_requests(search) - FIRST_PAGES;
+
+	if (search->entity->sample_divisor > 0 || extent.pages > 0 ||
+		max_pages < Max(extent.min_pages, listed + FIRST_PAGES))
+		return false;
+	return list_pages(state, fcinfo, server, search, max_pages - listed);
+}
+
 /* Fetch from Cognito: append the rows that match, or keep all rows in the state. */
 static void
 fetch_rows(FunctionCallInfo fcinfo, SearchState *state, Search *search)
@@ -212,11 +275,9 @@ fetch_rows(FunctionCallInfo fcinfo, SearchState *state, Search *search)
 	if (server == NULL)
 		return;
 	if (search->nvalues > 0 && search->max_rows > 0 &&
-		(!should_filter(state, server, search) || !fetch_found(state, fcinfo, server, search)))
-	{
-		fetch_all(state, fcinfo, server, search);
-		state->values_left = 0;
-	}
+		(!should_filter(state, server, search) || !(list_beside(state, fcinfo, server, search) ||
+													fetch_found(state, fcinfo, server, search))))
+		(void) list_pages(state, fcinfo, server, search, LISTING_ALL);
 	server_close(server);
 }
 
