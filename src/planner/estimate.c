@@ -20,8 +20,13 @@
 #include "planner/estimate.h"
 #include "server/server.h"
 
-/* Number of rows of an entity that this session has not listed yet. */
+/*
+ * Number of rows of an entity that this session has not listed yet, and of its pages.  Many more
+ * than these rows need, because joins adapt to the pool and listings do not: what is unknown is no
+ * reason to list it.
+ */
 #define UNKNOWN_ROWS 1000.0
+#define UNKNOWN_PAGES 1000.0
 
 /* Number of rows that match a prefix, and of values in a list of unknown length. */
 #define FEW 10.0
@@ -70,13 +75,15 @@ expected_extent(PlannerInfo *root, const FuncExpr *call, const SearchEntity *ent
 	return server_extent(server_name, user_pool_id, entity->listing);
 }
 
-/* Return the number of all rows: as many as the session found when it last listed them. */
-static double
+/* Return the estimate of all rows: as many as the session found when it last listed them. */
+static Estimate
 expected_of_all(PlannerInfo *root, const FuncExpr *call, const SearchEntity *entity)
 {
 	SessionExtent extent = expected_extent(root, call, entity);
 
-	return extent.pages > 0 ? (double) extent.rows : UNKNOWN_ROWS;
+	if (extent.pages == 0)
+		return (Estimate){UNKNOWN_ROWS, UNKNOWN_PAGES};
+	return (Estimate){(double) extent.rows, (double) extent.pages};
 }
 
 /* Return how many of all rows match one of some values; the attribute may be NULL. */
@@ -120,39 +127,45 @@ expected_values(Node *values)
 	return FEW;
 }
 
-/* Return the number of rows of a call with a filter, which may be NULL, or with none. */
-static double
-expected_rows(PlannerInfo *root, const FuncExpr *call, const SearchEntity *entity)
+/* Return the estimate of a call with a filter, which may be NULL, or with none. */
+static Estimate
+estimate_filter(PlannerInfo *root, const FuncExpr *call, const SearchEntity *entity)
 {
 	const Node *filter = call_argument(call, "filter");
-	double      all = expected_of_all(root, call, entity);
+	Estimate    all = expected_of_all(root, call, entity);
+	char       *text;
 
 	if (filter == NULL || (IsA(filter, Const) && ((const Const *) filter)->constisnull))
 		return all;
-	return expected_of_filter(all, entity, estimate_text(root, call, "filter"));
+	text = estimate_text(root, call, "filter");
+	return (Estimate){.rows = expected_of_filter(all.rows, entity, text), .requests = 1};
 }
 
-/*
- * Return the estimate of a call with an attribute and values: it sends no more requests
- * than a complete listing, if it is known how many that takes.
- */
+/* Return the requests of a search for some values that have so many rows, but at most of all. */
+static double
+expected_requests(Estimate all, const SearchAttribute *attribute, double nvalues, double rows)
+{
+	double requests = nvalues * (1 + attribute->extra_requests) + floor(rows / LISTING_PAGE_SIZE);
+
+	return Min(Max(requests, attribute->fraction * all.requests), all.requests);
+}
+
+/* Return the estimate of a call with an attribute and values. */
 static Estimate
 estimate_values(PlannerInfo *root, const FuncExpr *call, const SearchEntity *entity)
 {
-	int64    pages = expected_extent(root, call, entity).pages;
-	char    *name = estimate_text(root, call, "attribute");
-	char    *op = estimate_text(root, call, "operator");
-	double   nvalues = expected_values(call_argument(call, "values"));
-	Estimate estimate = {.rows = expected_of_all(root, call, entity), .requests = nvalues};
+	char                  *name = estimate_text(root, call, "attribute");
+	char                  *op = estimate_text(root, call, "operator");
+	double                 nvalues = expected_values(call_argument(call, "values"));
+	Estimate               all = expected_of_all(root, call, entity);
+	Estimate               estimate = {.rows = all.rows, .requests = nvalues};
 	const SearchAttribute *attribute = name != NULL ? search_attribute(entity, name) : NULL;
 
 	if (name != NULL)
 		estimate.rows = expected_of_values(
-			estimate.rows, attribute, op != NULL && strcmp(op, SEARCH_STARTS_WITH) == 0, nvalues);
+			all.rows, attribute, op != NULL && strcmp(op, SEARCH_STARTS_WITH) == 0, nvalues);
 	if (attribute != NULL)
-		estimate.requests *= 1 + attribute->extra_requests;
-	if (pages > 0)
-		estimate.requests = Min(estimate.requests, (double) pages);
+		estimate.requests = expected_requests(all, attribute, nvalues, estimate.rows);
 	return estimate;
 }
 
@@ -166,9 +179,12 @@ estimate_call(PlannerInfo *root, const FuncExpr *call, const SearchEntity *entit
 	if (call_argument(call, "values") != NULL)
 		estimate = estimate_values(root, call, entity);
 	else
-		estimate = (Estimate){.rows = expected_rows(root, call, entity), .requests = 1};
-	if (limit != NULL)
-		estimate.rows = Min(estimate.rows, (double) DatumGetInt64(limit->constvalue));
+		estimate = estimate_filter(root, call, entity);
+	if (limit != NULL && estimate.rows > (double) DatumGetInt64(limit->constvalue))
+	{
+		estimate.rows = (double) DatumGetInt64(limit->constvalue);
+		estimate.requests = Min(estimate.requests, Max(estimate.rows, 1));
+	}
 	estimate.requests = Max(estimate.requests, ceil(estimate.rows / LISTING_PAGE_SIZE));
 	return estimate;
 }
@@ -177,12 +193,10 @@ Cost
 estimate_search_cost(PlannerInfo *root, const SearchRel *rel, const SearchAttribute *attribute,
 					 double nvalues)
 {
-	double all = expected_of_all(root, rel->call, rel->entity);
-	int64  pages = expected_extent(root, rel->call, rel->entity).pages;
-	double rows = expected_of_values(all, attribute, false, nvalues);
-	double requests = nvalues * (1 + attribute->extra_requests) + floor(rows / LISTING_PAGE_SIZE);
+	Estimate all = expected_of_all(root, rel->call, rel->entity);
+	double   rows = expected_of_values(all.rows, attribute, false, nvalues);
+	double   requests = expected_requests(all, attribute, nvalues, rows);
 
-	requests = Min(requests, pages > 0 ? (double) pages : ceil(all / LISTING_PAGE_SIZE));
 	return requests * REQUEST_COST * cpu_operator_cost + rows * cpu_tuple_cost;
 }
 

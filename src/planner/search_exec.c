@@ -250,18 +250,26 @@ fetch_found(SearchState *state, FunctionCallInfo fcinfo, const CognitoServer *se
 /*
  * List the next pages of an entity without a sample, before a search of a pool whose size is
  * unknown: as many as filtered listings have had, and those of the search will have, but the
- * first ones.  Return true if all rows have been listed.
+ * first ones.  A new listing can have twice the pages of one that another query has given up, so
+ * that queries with more and more values seldom begin one.  Return true if all rows have been
+ * listed.
  */
 static bool
 list_beside(SearchState *state, FunctionCallInfo fcinfo, const CognitoServer *server,
 			const Search *search)
 {
 	SessionExtent extent = get_extent(server, search->entity);
-	int64         listed = state->partial != NULL ? state->partial->listing.npages : 0;
 	int64         max_pages = state->pages + search_requests(search) - FIRST_PAGES;
+	int64         listed = 0;
+	int64         least = 2 * extent.min_pages;
 
+	if (state->partial != NULL)
+	{
+		listed = state->partial->listing.npages;
+		least = extent.min_pages;
+	}
 	if (search->entity->sample_divisor > 0 || extent.pages > 0 ||
-		max_pages < Max(extent.min_pages, listed + FIRST_PAGES))
+		max_pages < Max(least, listed + FIRST_PAGES))
 		return false;
 	return list_pages(state, fcinfo, server, search, max_pages - listed);
 }

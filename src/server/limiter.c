@@ -19,29 +19,29 @@
  * The part by which the rate falls at the first throttling of all, at a single one (at
  * the quota; at a lower rate it is more), at another one, and at those that follow it
  */
-#define FIRST_DROP 0.03
-#define SINGLE_DROP 0.04
-#define REPEATED_DROP 0.25
-#define FURTHER_DROP 0.5
+#define FIRST_DROP 0.04
+#define SINGLE_DROP 0.03
+#define REPEATED_DROP 0.12
+#define FURTHER_DROP 0.55
 
 /* The pause after a single throttling and after others */
-#define SINGLE_PAUSE 200
-#define REPEATED_PAUSE 430
+#define SINGLE_PAUSE 180
+#define REPEATED_PAUSE 400
 
 /* What a session that has a share of the quota learns: the part of a rise, and of a drop */
-#define SHARE_OF_RISE 0.3
-#define SHARE_OF_DROP 0.3
+#define SHARE_OF_RISE 0.2
+#define SHARE_OF_DROP 0.45
 
 /* The time in which the rate returns to what it was: that of some requests, within limits */
-#define RETURN_REQUESTS 270
-#define MIN_RETURN (9 * 1000)
-#define MAX_RETURN (45 * 1000)
+#define RETURN_REQUESTS 264
+#define MIN_RETURN (7 * 1000)
+#define MAX_RETURN (38 * 1000)
 
 /* By how much that time becomes longer with each single throttling */
-#define RETURN_GROWTH 1.15
+#define RETURN_GROWTH 1.25
 
 /* The part of the quota, or of a higher rate, by which the rate grows in that time at the quota */
-#define GROWTH 0.12
+#define GROWTH 0.11
 
 /* How many refused probes show that somebody else has used up the quota */
 #define OUTAGE_PROBES 3

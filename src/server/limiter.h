@@ -11,16 +11,16 @@
  * probe, again and again until one is accepted.  That ends the pause.
  * - Refusals of what was in flight already tell nothing new: a burst of them counts once.
  * - After 16 responses or more since the last pause, a refusal is what it costs to probe for
- *   a higher rate: the rate falls by 4 % of the quota, and the first probe follows after
- *   200 ms.
- * - An earlier refusal shows that the rate is far too high: it falls by 25 %, or by 50 % if
- *   this happens again and again, and the probe follows after 430 ms.  So do all further
+ *   a higher rate: the rate falls by 3 % of the quota, and the first probe follows after
+ *   180 ms.
+ * - An earlier refusal shows that the rate is too high: it falls by 12 %, or by 55 % if
+ *   this happens again and again, and the probe follows after 400 ms.  So do all further
  *   probes of a pause.
  * - When the third probe is refused, somebody else has used up the quota.  That says nothing
  *   about the rate, so it does not fall at all.
  *
- * The rate grows with time, as the window of TCP CUBIC does.  In the time of 270 requests,
- * but 9 s at least and 45 s at most, it returns to what it was, quickly at first; it stays
+ * The rate grows with time, as the window of TCP CUBIC does.  In the time of 264 requests,
+ * but 7 s at least and 38 s at most, it returns to what it was, quickly at first; it stays
  * near there, and then exceeds it, ever faster.  While it holds nothing back, it does not
  * exceed what it was.  After a minute without requests, it is the documented quota at least.
  *
@@ -28,8 +28,8 @@
  * notice soon that others have ended, because
  * - a session at a low rate loses a larger part of it by a refusal, and returns to somewhat
  *   less, while beyond what it was, the rate grows the faster the lower it is;
- * - a session that was lucky, and grew while others were refused, keeps 30 % of the rise;
- * - the time to return is that of requests at the quota at first, and becomes longer by 15 %
+ * - a session that was lucky, and grew while others were refused, keeps 20 % of the rise;
+ * - the time to return is that of requests at the quota at first, and becomes longer by 25 %
  *   with each refusal that is a probe's cost: a rate that was found is probed more seldom.
  *
  * Considered, and not chosen: AIMD, and the adaptive mode of the AWS SDKs, lower the rate for

@@ -113,6 +113,7 @@ static struct
 	double          possible; /* requests that would have been answered until then */
 	long            answered;
 	long            throttled;
+	bool            is_new_count; /* the next request begins it: no time passes before */
 } quota = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* Returns some 64 bits that look random but follow from user and salt. */
@@ -376,10 +377,15 @@ refill_until_now(void)
 static bool
 admit(void)
 {
-	bool admitted;
+	double possible;
+	bool   admitted;
 
 	pthread_mutex_lock(&quota.lock);
+	possible = quota.possible;
 	refill_until_now();
+	if (quota.is_new_count)
+		quota.possible = possible;
+	quota.is_new_count = false;
 	admitted = quota.rate == 0 || quota.allowance >= 1;
 	if (admitted)
 	{
@@ -392,12 +398,15 @@ admit(void)
 	return admitted;
 }
 
-/* Prints how many requests were answered and throttled, and how many could have been answered. */
+/*
+ * Prints how many requests were answered and throttled, and how many could have been answered, until
+ * the last one.  That counts on at the next one: not while the client only starts.
+ */
 static void
 print_counts(void)
 {
 	pthread_mutex_lock(&quota.lock);
-	refill_until_now();
+	quota.is_new_count = true;
 	printf("%ld %ld %.0f\n", quota.answered, quota.throttled, quota.possible);
 	pthread_mutex_unlock(&quota.lock);
 	fflush(stdout);

@@ -5,8 +5,8 @@
  *		out of its bounds.
  *
  * A session lists pages, up to 16 at a time, as a listing does: a request that was
- * throttled is sent again as soon as the limiter permits; it lists on and on, or 500 of
- * them, as the benchmark does.  Or it looks up a user once a
+ * throttled is sent again as soon as the limiter permits; it lists on and on, or 1,000 of
+ * them, the first three one after the other, as the benchmark does.  Or it looks up a user once a
  * second, and that may take longer while the quota is used up.  A request arrives at the
  * service after half of the latency, which varies by one percent; sessions wake up only
  * at full milliseconds.
@@ -31,9 +31,13 @@
 
 #define RUNS 24
 
-/* Listings that are simulated until they end: how often, of how many pages, begun within what time */
+/*
+ * Listings that are simulated until they end: how often, of how many pages, how many of which follow
+ * one another at first, begun within what time
+ */
 #define LISTINGS 48
-#define PAGES 500
+#define PAGES 1000
+#define FIRST_PAGES 3
 #define LATEST_LISTING 100.0
 
 #define JITTER 0.01
@@ -163,7 +167,7 @@ typedef struct Result
  * With a bucket that saves nothing, requests of different sessions collide at any rate, so
  * only one session uses it.
  */
-static const Service bucket = {"bucket, a second saved", false, 1, {0, 0}, .95, .01, .95};
+static const Service bucket = {"bucket, a second saved", false, 1, {0, 0}, .94, .012, .95};
 static const Service bucket_of_one = {"bucket, nothing saved", false, 0, {0, 0}, .70, .01, 0};
 static const Service window = {"count per clock second", true, 0, {0, 0}, .85, .01, .75};
 static const Service outages = {"another takes all 2 of 10 s", false, 1, {1, 2}, .28, .15, .18};
@@ -180,7 +184,7 @@ static const Situation situations[] = {
 	{&window, 30, 50, 1, 16, 0, {.92, .04, .01, 0, 0}, {.92, .04, 0}},
 	{&outages, 30, 50, 1, 16, 0, {.88, .04, .04, 0, 0}, {.88, .04, 0}},
 	{&halves, 30, 50, 1, 16, 0, {.92, .04, .04, 0, 0}, {.91, .04, 0}},
-	{&bucket, 30, 50, 6, 16, 0, {.90, .04, .01, .7, 0}, {.88, .04, .6}},
+	{&bucket, 30, 50, 6, 16, 0, {.90, .04, .01, .65, 0}, {.88, .04, .6}},
 	{&bucket, 30, 50, 1, 16, 6, {.90, .04, .01, 0, 3 * SECOND}, {.90, .04, 0}},
 	{&outages, 30, 50, 1, 1, 0, {.60, .04, .04, 0, 0}, {.60, .04, 0}},
 };
@@ -284,6 +288,17 @@ answer(Simulation *simulation, Request *request)
 	set_arrival(simulation, request);
 }
 
+/* Schedule the request of the next page; after the first pages, also those of the other parts. */
+static void
+schedule_pages(Simulation *simulation, Session *session, Request *request)
+{
+	request->due = simulation->now;
+	if (session->accepted == FIRST_PAGES)
+		for (Request *r = session->requests; r < session->requests + session->nrequests; r++)
+			if (r->state == ENDED)
+				*r = (Request){.due = simulation->now};
+}
+
 /* Process the arrival of a response, and schedule the request of the next page, or this one again. */
 static void
 receive(Simulation *simulation, Session *session, Request *request)
@@ -306,7 +321,7 @@ receive(Simulation *simulation, Session *session, Request *request)
 		request->due += SECOND;
 	}
 	else if (session->pages-- > 0)
-		request->due = simulation->now;
+		schedule_pages(simulation, session, request);
 	else
 		request->state = ENDED;
 }
@@ -565,6 +580,8 @@ list_pages(const Situation *situation, int number, ListingResult *result)
 	{
 		restart(&simulation, s, situation->requests, LATEST_LISTING);
 		s->pages = PAGES - situation->requests;
+		for (int i = 1; i < s->nrequests; i++)
+			s->requests[i].state = ENDED;
 	}
 	for (int i = 0; i < situation->sessions; i++)
 	{

@@ -91,6 +91,11 @@ check_query('LIMIT with the order of an index, EXISTS', "SELECT o.id FROM orders
 	ORDER BY o.id LIMIT 3", "1\n2\n3", '3 filtered, 0 others');
 check_query('LIMIT with the order of an index, NOT EXISTS', "SELECT o.id FROM orders o WHERE NOT EXISTS (SELECT FROM cognito_users('srv') u WHERE u.username = o.customer)
 	AND o.id > 48 ORDER BY o.id LIMIT 1", 50, '2 filtered, 0 others');
+check_query("beside $_, of a pool of unknown size", "SELECT count(*) $join WHERE o.id <= 20 AND $_", 18, '20 filtered, 0 others')
+	for 'u.enabled', "u.status = 'CONFIRMED'";
+my $in_group = "SELECT count(*) FROM orders o WHERE o.id <= 3 AND EXISTS (SELECT FROM cognito_memberships('srv') m
+	WHERE m.username = o.customer AND m.group_name = 'everyone')";
+check_query('beside a group, of a pool of unknown size', $in_group, 0, '3 filtered, 3 others');
 
 
 # Bounded requests
