@@ -22,6 +22,7 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
+#include "clock.h"
 #include "fetch/srf.h"
 #include "planner/kept_rows.h"
 #include "planner/search_exec.h"
@@ -32,12 +33,16 @@
  */
 #define FIRST_PAGES 16
 
+/* Milliseconds between two steps of a listing, at most; the token of a page is valid for an hour. */
+#define MAX_PAUSE (30 * 60 * 1000)
+
 /* All rows, listed in steps while filtered listings go on. */
 typedef struct PartialListing
 {
 	MemoryContext    context; /* of this, and of all that it keeps */
 	SearchListing    listing;
 	Tuplestorestate *rows; /* so far */
+	double           time; /* of the last step, as of clock_now */
 } PartialListing;
 
 /* State of one function call node of a query, kept in fn_extra across executions. */
@@ -115,7 +120,7 @@ get_search_state(FunctionCallInfo fcinfo, const char *server_name, const char *u
 
 /* Begin a listing, in steps, that lives until the query ends. */
 static void
-begin_partial(SearchState *state, FunctionCallInfo fcinfo)
+begin_partial(SearchState *state, FunctionCallInfo fcinfo, const CognitoServer *server)
 {
 	MemoryContext context = AllocSetContextCreate(
 		fcinfo->flinfo->fn_mcxt, "cognito partial listing", ALLOCSET_DEFAULT_SIZES);
@@ -123,8 +128,23 @@ begin_partial(SearchState *state, FunctionCallInfo fcinfo)
 
 	state->partial = palloc0(sizeof(PartialListing));
 	state->partial->context = context;
+	state->partial->listing.user_pool_id = pstrdup(server->user_pool_id);
 	state->partial->rows = tuplestore_begin_heap(false, false, work_mem);
 	MemoryContextSwitchTo(caller);
+}
+
+/*
+ * Free a listing that cannot continue: the cursor of the query may have been left alone for so
+ * long that tokens have expired, or the server may have got another user pool meanwhile.
+ */
+static void
+check_partial(SearchState *state, const CognitoServer *server)
+{
+	const PartialListing *partial = state->partial;
+
+	if (partial != NULL && (clock_now() - partial->time > MAX_PAUSE ||
+							strcmp(partial->listing.user_pool_id, server->user_pool_id) != 0))
+		free_partial(state);
 }
 
 /*
@@ -140,11 +160,12 @@ list_pages(SearchState *state, FunctionCallInfo fcinfo, const CognitoServer *ser
 	bool           is_complete;
 
 	if (state->partial == NULL)
-		begin_partial(state, fcinfo);
+		begin_partial(state, fcinfo, server);
 	caller = MemoryContextSwitchTo(state->partial->context);
 	state->partial->listing.max_pages = max_pages;
 	is_complete = search_list_pages(search->entity, server, &state->partial->listing,
 									state->partial->rows, result->setDesc);
+	state->partial->time = clock_now();
 	if (is_complete)
 	{
 		MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
@@ -274,6 +295,7 @@ fetch_rows(FunctionCallInfo fcinfo, SearchState *state, Search *search)
 
 	if (server == NULL)
 		return;
+	check_partial(state, server);
 	if (search->nvalues > 0 && search->max_rows > 0 &&
 		(!should_filter(state, server, search) || !(list_beside(state, fcinfo, server, search) ||
 													fetch_found(state, fcinfo, server, search))))
