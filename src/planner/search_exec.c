@@ -50,7 +50,7 @@ typedef struct SearchState
 {
 	char           *server_name;  /* of the last execution; NULL before the first */
 	char           *user_pool_id; /* likewise; NULL for the server's own */
-	int64           pages;        /* received from filtered listings so far */
+	int64           requests;     /* of filtered listings so far, without retries */
 	int64           values_left;  /* that can be requested before all rows are listed */
 	PartialListing *partial;      /* NULL if no listing has begun, or if it has ended */
 	KeptRows       *all;          /* all rows, once they have been listed; else NULL */
@@ -216,12 +216,12 @@ static void
 add_sample(const SearchState *state, Search *search, SessionExtent extent)
 {
 	int64 half = search_requests(search) / 2;
-	int64 want_pages = state->pages + Max(state->pages, half);
+	int64 want_pages = state->requests + Max(state->requests, half);
 
 	if (search->entity->sample_divisor > 0 && extent.pages == 0 &&
-		state->pages + half + want_pages / search->entity->sample_divisor >
+		state->requests + half + want_pages / search->entity->sample_divisor >
 			max_filtered_pages(extent))
-		search_add_sample(search, state->pages, want_pages, extent);
+		search_add_sample(search, state->requests, want_pages, extent);
 }
 
 /*
@@ -234,10 +234,17 @@ should_filter(const SearchState *state, const CognitoServer *server, Search *sea
 	SessionExtent extent = get_extent(server, search->entity);
 
 	if (!server->pushdown || (server->max_concurrent_requests > 1 && wants_most_rows(search)) ||
-		!search_make_filters(search) || !search_is_small(search, state->pages, extent))
+		!search_make_filters(search) || !search_is_small(search, state->requests, extent))
 		return false;
 	add_sample(state, search, extent);
 	return true;
+}
+
+/* Return how many requests the session has sent; unlike pages, they include those for missing groups. */
+static int64
+count_requests(const CognitoServer *server)
+{
+	return server->session->requests - server->session->retries;
 }
 
 /*
@@ -250,18 +257,18 @@ fetch_found(SearchState *state, FunctionCallInfo fcinfo, const CognitoServer *se
 {
 	const SearchEntity *entity = search->entity;
 	ReturnSetInfo      *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	int64               before = state->pages;
-	int64               pages = server->session->pages;
+	int64               before = state->requests;
+	int64               sent = count_requests(server);
 	SessionExtent       extent;
 
 	entity->list_found(server, search, result->setResult, result->setDesc);
-	state->pages += server->session->pages - pages;
+	state->requests += count_requests(server) - sent;
 	if (search->sample != NULL)
 		session_set_extent(server->session->serverid, server->user_pool_id, entity->listing,
 						   search->sample->extent);
 	extent = get_extent(server, entity);
 	state->values_left =
-		(max_filtered_pages(extent) - state->pages) / (1 + search->attribute->extra_requests);
+		(max_filtered_pages(extent) - state->requests) / (1 + search->attribute->extra_requests);
 	if (search->sample == NULL || search_is_small(search, before, extent))
 		return true;
 	tuplestore_clear(result->setResult);
@@ -279,7 +286,7 @@ list_beside(SearchState *state, FunctionCallInfo fcinfo, const CognitoServer *se
 {
 	SessionExtent extent = get_extent(server, search->entity);
 	int64         listed = state->partial != NULL ? state->partial->listing.npages : 0;
-	int64         max_pages = state->pages + search_requests(search) - FIRST_PAGES;
+	int64         max_pages = state->requests + search_requests(search) - FIRST_PAGES;
 
 	if (search->entity->sample_divisor > 0 || extent.pages > 0 ||
 		max_pages < Max(extent.min_pages, listed + FIRST_PAGES))

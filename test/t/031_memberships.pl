@@ -214,6 +214,17 @@ for ([ 'an array', 30, 200, 30 * 2 ], [ 'a correlated subquery', 300, 40, 44 ])
 }
 $cognito->faults;
 
+# A missing group takes a request that returns no page, and another one to see whether the pool exists.
+$cognito->pool('eu-west-1_Shape', (make_pool((1) x 97))[ 1 .. 6 ]);
+$cognito->create_server($node, 'shape', user_pool_id => 'eu-west-1_Shape');
+for my $group ("= 'missing' || n", "= ANY (ARRAY(SELECT 'missing' || n || '-' || i FROM generate_series(1, 15) i))")
+{
+	my ($result, @requests) = $cognito->query_with_requests($node, "SELECT count(m) FROM generate_series(1, 300) n,
+		LATERAL (SELECT * FROM cognito_memberships('shape') m WHERE group_name $group OFFSET 0) m");
+	is($result, 0, "missing groups, $group: rows");
+	cmp_ok(@requests, '<=', 2 * 99 + $CONSTANT, "missing groups, $group: requests");
+}
+
 my $clock = PostgreSQL::Test::Utils::tempdir() . '/clock';
 my $shifted;
 {
