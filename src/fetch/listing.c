@@ -129,15 +129,14 @@ start_parts(ListingState *state)
 	while (state->rows_left > 0 && state->parts != NIL && is_allowed(state) &&
 		   state->nactive < state->server->max_concurrent_requests)
 	{
-		const ListingPart *part = linitial(state->parts);
-		int                index = state->nactive++;
+		ListingPart *part = linitial(state->parts);
+		int          index = state->nactive++;
 
 		if (state->requests[index] == NULL)
 			state->requests[index] = aws_create_request(state->server, &state->listing->operation,
 														state->listing->missing);
-		state->active[index] = (ActivePart){.part = part};
-		if (part->token != NULL)
-			state->active[index].token = MemoryContextStrdup(state->server->context, part->token);
+		state->active[index] = (ActivePart){.part = part, .token = part->token};
+		part->token = NULL;
 		state->parts = list_delete_first(state->parts);
 		request_page(state, index);
 	}
@@ -249,8 +248,6 @@ leave_part(ListingState *state, const ActivePart *active)
 	MemoryContext caller = MemoryContextSwitchTo(state->server->context);
 
 	state->left = lappend(state->left, part);
-	if (part->token != NULL)
-		pfree(part->token);
 	part->token = MemoryContextStrdup(state->left_context, active->token);
 	MemoryContextSwitchTo(caller);
 }
@@ -499,10 +496,10 @@ check_pool(const CognitoServer *server, const Listing *of_pool)
 	server->session->pages++;
 }
 
-/* Fetch pages of parts, up to a number of pages and of rows; return the parts that are left. */
-static List *
-fetch_pages(const Listing *listing, const CognitoServer *server, List *parts, int64 max_pages,
-			int64 max_rows, int64 expected_rows, Tuplestorestate *rows, TupleDesc columns)
+List *
+listing_fetch_pages(const Listing *listing, const CognitoServer *server, List *parts,
+					int64 max_pages, int64 max_rows, int64 expected_rows, Tuplestorestate *rows,
+					TupleDesc columns)
 {
 	MemoryContext caller = MemoryContextSwitchTo(server->context);
 	ListingState *state = palloc0(sizeof(ListingState));
@@ -542,14 +539,6 @@ listing_fetch(const Listing *listing, const CognitoServer *server, List *parts, 
 			  int64 expected_rows, Tuplestorestate *rows, TupleDesc columns)
 {
 	if (max_rows > 0)
-		(void) fetch_pages(listing, server, parts, LISTING_ALL, max_rows, expected_rows, rows,
-						   columns);
-}
-
-List *
-listing_fetch_pages(const Listing *listing, const CognitoServer *server, List *parts,
-					int64 max_pages, int64 expected_rows, Tuplestorestate *rows, TupleDesc columns)
-{
-	return fetch_pages(listing, server, parts, max_pages, LISTING_ALL, expected_rows, rows,
-					   columns);
+		(void) listing_fetch_pages(listing, server, parts, LISTING_ALL, max_rows, expected_rows,
+								   rows, columns);
 }

@@ -94,7 +94,10 @@ typedef struct ListingPart
 	/* That of a part that is one, which must be the first; NULL for others. */
 	ListingSample *sample;
 
-	/* With which the listing of the part continues, palloc'd; NULL to begin with its first page. */
+	/*
+	 * With which the listing of the part continues, palloc'd, and freed when it does; NULL to
+	 * begin with its first page.
+	 */
 	char *token;
 } ListingPart;
 
@@ -126,13 +129,15 @@ listing_fetch(const Listing *listing, const CognitoServer *server, List *parts, 
 			  int64 expected_rows, Tuplestorestate *rows, TupleDesc columns);
 
 /*
- * Do what listing_fetch does without a limit of rows, but request no more than max_pages.
- * Return a list of those of the parts that are left, changed so that they continue after the
- * pages that have been received; NIL if all rows have been appended.  It is allocated in the
- * current memory context, as are the tokens.  No part may be partitioned, or a sample.
+ * Do what listing_fetch does, but request no more than max_pages.  Return a list of those of the
+ * parts that are left, changed so that they continue after the pages that have been received;
+ * NIL if all rows have been appended.  It is allocated in the current memory context, as are the
+ * tokens.  No part may be partitioned, or a sample.  max_rows, which is 1 or more, must be the
+ * same when the listing continues.
  */
 extern List *
 listing_fetch_pages(const Listing *listing, const CognitoServer *server, List *parts,
-					int64 max_pages, int64 expected_rows, Tuplestorestate *rows, TupleDesc columns);
+					int64 max_pages, int64 max_rows, int64 expected_rows, Tuplestorestate *rows,
+					TupleDesc columns);
 
 #endif

@@ -127,9 +127,13 @@ derive_listing(const CognitoServer *server, const Listing *listing, const char *
 	return derived;
 }
 
-/* Return the names that a listing with one column returns, at most max_names. */
+/*
+ * Return the names that a listing with one column returns, at most max_names, from no more than
+ * max_pages, and set parts to those that are left.
+ */
 static List *
-list_names(const Listing *listing, const CognitoServer *server, List *parts, int64 max_names)
+list_names(const Listing *listing, const CognitoServer *server, List **parts, int64 max_pages,
+		   int64 max_names)
 {
 	TupleDesc        column = CreateTemplateTupleDesc(1);
 	Tuplestorestate *rows = tuplestore_begin_heap(false, false, work_mem);
@@ -138,7 +142,7 @@ list_names(const Listing *listing, const CognitoServer *server, List *parts, int
 
 	TupleDescInitEntry(column, 1, "name", TEXTOID, -1, 0);
 	slot = MakeSingleTupleTableSlot(column, &TTSOpsMinimalTuple);
-	listing_fetch(listing, server, parts, max_names, 0, rows, column);
+	*parts = listing_fetch_pages(listing, server, *parts, max_pages, max_names, 0, rows, column);
 	while (tuplestore_gettupleslot(rows, true, false, slot))
 	{
 		slot_getallattrs(slot);
@@ -151,11 +155,11 @@ list_names(const Listing *listing, const CognitoServer *server, List *parts, int
 
 /* Return the part of a listing whose operation takes the user pool and a name, or NULL for none. */
 static ListingPart *
-make_part(const CognitoServer *server, const char *name)
+make_part(const char *user_pool_id, const char *name)
 {
 	ListingPart *part = palloc0(sizeof(ListingPart));
 
-	part->arguments[0] = server->user_pool_id;
+	part->arguments[0] = user_pool_id;
 	part->arguments[1] = name;
 	part->arg = name;
 	return part;
@@ -163,32 +167,14 @@ make_part(const CognitoServer *server, const char *name)
 
 /* Return the parts for users or groups of some names, of which some may be missing. */
 static List *
-make_parts(const CognitoServer *server, const List *names)
+make_parts(const char *user_pool_id, const List *names)
 {
 	List     *parts = NIL;
 	ListCell *name;
 
 	foreach (name, names)
-		parts = lappend(parts, make_part(server, lfirst(name)));
+		parts = lappend(parts, make_part(user_pool_id, lfirst(name)));
 	return parts;
-}
-
-/*
- * Return the names of the groups of a user pool, at most max_names.  Raise HV000 for more
- * groups than a user pool can have.
- */
-static List *
-list_groups(const CognitoServer *server, int64 max_names)
-{
-	const Listing *listing = derive_listing(server, &groups_listing, "groups", make_group_name_row);
-	List          *names = list_names(listing, server, list_make1(make_part(server, NULL)),
-									  Min(max_names, MAX_GROUPS + 1));
-
-	if (list_length(names) > MAX_GROUPS)
-		ereport(ERROR, (errcode(ERRCODE_FDW_ERROR),
-						errmsg("the user pool of server \"%s\" has more than %d groups",
-							   server->name, MAX_GROUPS)));
-	return names;
 }
 
 /*
@@ -201,10 +187,12 @@ find_users(const CognitoServer *server, const Search *search)
 {
 	const Listing *names = derive_listing(server, &users_listing, "users", make_username_row);
 	Search         users = *search;
+	List          *parts;
 	List          *found;
 
 	users.attribute = search_attribute(&users_search, "username");
-	found = list_names(names, server, users_search_parts(server, &users), search->nvalues + 1);
+	parts = users_search_parts(server, &users);
+	found = list_names(names, server, &parts, LISTING_ALL, search->nvalues + 1);
 	if (list_length(found) > search->nvalues)
 		ereport(ERROR, (errcode(ERRCODE_FDW_ERROR),
 						errmsg("Cognito returned several users with the same name for "
@@ -220,18 +208,25 @@ groups_memberships(const CognitoServer *server)
 	return derive_listing(server, &group_users_listing, "memberships", make_user_of_group_row);
 }
 
-/* Make the parts of a listing of all memberships, if the names of all groups are on the next pages. */
+/*
+ * Add the groups of the next pages to the parts of a listing of all memberships.  Raise HV000 for
+ * more groups than a user pool can have.
+ */
 static void
-begin_listing(const CognitoServer *server, SearchListing *listing)
+add_groups(const CognitoServer *server, SearchListing *listing)
 {
-	int64 max_groups = Min(listing->max_pages, MAX_GROUPS) * LISTING_PAGE_SIZE;
-	List *groups = list_groups(server, max_groups);
-	int   ngroups = list_length(groups);
+	const Listing *names = derive_listing(server, &groups_listing, "groups", make_group_name_row);
+	List          *groups;
 
-	listing->min_pages = ngroups;
-	listing->begun = ngroups < max_groups;
-	if (listing->begun)
-		listing->parts = make_parts(server, groups);
+	if (listing->sources == NIL)
+		listing->sources = list_make1(make_part(listing->user_pool_id, NULL));
+	groups = list_names(names, server, &listing->sources, listing->max_pages, MAX_GROUPS + 1);
+	listing->parts = list_concat(listing->parts, make_parts(listing->user_pool_id, groups));
+	listing->has_parts = listing->sources == NIL;
+	if (list_length(listing->parts) > MAX_GROUPS)
+		ereport(ERROR, (errcode(ERRCODE_FDW_ERROR),
+						errmsg("the user pool of server \"%s\" has more than %d groups",
+							   server->name, MAX_GROUPS)));
 }
 
 /*
@@ -242,21 +237,18 @@ static void
 list_all(const CognitoServer *server, SearchListing *listing, int64 expected_rows,
 		 Tuplestorestate *rows, TupleDesc columns)
 {
-	int64     pages = server->session->pages;
-	int64     max_pages;
-	List     *parts;
-	ListCell *part;
+	int64 pages = server->session->pages;
+	int64 max_pages;
+	List *parts;
 
-	if (!listing->begun)
-		begin_listing(server, listing);
+	if (!listing->has_parts)
+		add_groups(server, listing);
 	max_pages = listing->max_pages - (server->session->pages - pages);
 	parts = listing->parts;
-	if (max_pages < list_length(parts))
+	if (!listing->has_parts || max_pages < list_length(parts))
 		return;
-	foreach (part, parts)
-		((ListingPart *) lfirst(part))->arguments[0] = server->user_pool_id;
 	listing->parts = listing_fetch_pages(groups_memberships(server), server, parts, max_pages,
-										 expected_rows, rows, columns);
+										 LISTING_ALL, expected_rows, rows, columns);
 	list_free(parts);
 }
 
@@ -280,7 +272,8 @@ list_found(const CognitoServer *server, const Search *search, Tuplestorestate *r
 		for (int i = 0; i < search->nvalues; i++)
 			names = lappend(names, search->filters[i]);
 	}
-	listing_fetch(listing, server, make_parts(server, names), LISTING_ALL, 0, rows, columns);
+	listing_fetch(listing, server, make_parts(server->user_pool_id, names), LISTING_ALL, 0, rows,
+				  columns);
 }
 
 PG_FUNCTION_INFO_V1(cognito_memberships);

@@ -83,7 +83,7 @@ static void
 list_all(const CognitoServer *server, SearchListing *listing, int64 expected_rows,
 		 Tuplestorestate *rows, TupleDesc columns)
 {
-	listing->begun = true;
+	listing->has_parts = true;
 	listing_fetch(&users_listing, server, list_make1(users_pool_part(server)), LISTING_ALL,
 				  expected_rows, rows, columns);
 }

@@ -268,11 +268,11 @@ search_list_pages(const SearchEntity *entity, const CognitoServer *server, Searc
 
 	entity->list_all(server, listing, extent.rows, rows, columns);
 	listing->npages += session->pages - pages;
-	is_complete = listing->begun && listing->parts == NIL;
+	is_complete = listing->has_parts && listing->parts == NIL;
 	if (is_complete)
 		extent = (SessionExtent){.rows = tuplestore_tuple_count(rows), .pages = listing->npages};
 	else
-		extent.min_pages = Max(listing->min_pages, listing->npages + list_length(listing->parts));
+		extent.min_pages = listing->npages + list_length(listing->parts) + !listing->has_parts;
 	session_set_extent(session->serverid, server->user_pool_id, entity->listing, extent);
 	return is_complete;
 }
@@ -281,7 +281,7 @@ void
 search_list_all(const SearchEntity *entity, const CognitoServer *server, Tuplestorestate *rows,
 				TupleDesc columns)
 {
-	SearchListing listing = {.max_pages = LISTING_ALL};
+	SearchListing listing = {.user_pool_id = server->user_pool_id, .max_pages = LISTING_ALL};
 
 	(void) search_list_pages(entity, server, &listing, rows, columns);
 }

@@ -52,11 +52,12 @@ typedef struct Search Search;
 /* A listing of all rows of an entity, which may be fetched in steps. */
 typedef struct SearchListing
 {
-	int64 max_pages; /* to request next; LISTING_ALL if the listing is to end */
-	int64 npages;    /* received so far */
-	int64 min_pages; /* the least number of all pages, as far as it is known */
-	bool  begun;     /* false as long as parts is not known */
-	List *parts;     /* ListingParts that are left */
+	const char *user_pool_id; /* which lives as long as the listing */
+	int64       max_pages;    /* to request next; LISTING_ALL if the listing is to end */
+	int64       npages;       /* received so far */
+	bool        has_parts;    /* all parts are known */
+	List       *sources;      /* ListingParts that are left of a listing of the parts */
+	List       *parts;        /* ListingParts that are left, as far as they are known */
 } SearchListing;
 
 /*

@@ -22,6 +22,7 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
+#include "clock.h"
 #include "fetch/srf.h"
 #include "planner/kept_rows.h"
 #include "planner/search_exec.h"
@@ -32,12 +33,16 @@
  */
 #define FIRST_PAGES 16
 
+/* Milliseconds between two steps of a listing, at most; the token of a page is valid for an hour. */
+#define MAX_PAUSE (30 * 60 * 1000)
+
 /* All rows, listed in steps while filtered listings go on. */
 typedef struct PartialListing
 {
 	MemoryContext    context; /* of this, and of all that it keeps */
 	SearchListing    listing;
 	Tuplestorestate *rows; /* so far */
+	double           time; /* of the last step, as of clock_now */
 } PartialListing;
 
 /* State of one function call node of a query, kept in fn_extra across executions. */
@@ -45,7 +50,7 @@ typedef struct SearchState
 {
 	char           *server_name;  /* of the last execution; NULL before the first */
 	char           *user_pool_id; /* likewise; NULL for the server's own */
-	int64           pages;        /* received from filtered listings so far */
+	int64           requests;     /* of filtered listings so far, without retries */
 	int64           values_left;  /* that can be requested before all rows are listed */
 	PartialListing *partial;      /* NULL if no listing has begun, or if it has ended */
 	KeptRows       *all;          /* all rows, once they have been listed; else NULL */
@@ -115,7 +120,7 @@ get_search_state(FunctionCallInfo fcinfo, const char *server_name, const char *u
 
 /* Begin a listing, in steps, that lives until the query ends. */
 static void
-begin_partial(SearchState *state, FunctionCallInfo fcinfo)
+begin_partial(SearchState *state, FunctionCallInfo fcinfo, const CognitoServer *server)
 {
 	MemoryContext context = AllocSetContextCreate(
 		fcinfo->flinfo->fn_mcxt, "cognito partial listing", ALLOCSET_DEFAULT_SIZES);
@@ -123,8 +128,23 @@ begin_partial(SearchState *state, FunctionCallInfo fcinfo)
 
 	state->partial = palloc0(sizeof(PartialListing));
 	state->partial->context = context;
+	state->partial->listing.user_pool_id = pstrdup(server->user_pool_id);
 	state->partial->rows = tuplestore_begin_heap(false, false, work_mem);
 	MemoryContextSwitchTo(caller);
+}
+
+/*
+ * Free a listing that cannot continue: the cursor of the query may have been left alone for so
+ * long that tokens have expired, or the server may have got another user pool meanwhile.
+ */
+static void
+check_partial(SearchState *state, const CognitoServer *server)
+{
+	const PartialListing *partial = state->partial;
+
+	if (partial != NULL && (clock_now() - partial->time > MAX_PAUSE ||
+							strcmp(partial->listing.user_pool_id, server->user_pool_id) != 0))
+		free_partial(state);
 }
 
 /*
@@ -140,11 +160,12 @@ list_pages(SearchState *state, FunctionCallInfo fcinfo, const CognitoServer *ser
 	bool           is_complete;
 
 	if (state->partial == NULL)
-		begin_partial(state, fcinfo);
+		begin_partial(state, fcinfo, server);
 	caller = MemoryContextSwitchTo(state->partial->context);
 	state->partial->listing.max_pages = max_pages;
 	is_complete = search_list_pages(search->entity, server, &state->partial->listing,
 									state->partial->rows, result->setDesc);
+	state->partial->time = clock_now();
 	if (is_complete)
 	{
 		MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
@@ -195,12 +216,12 @@ static void
 add_sample(const SearchState *state, Search *search, SessionExtent extent)
 {
 	int64 half = search_requests(search) / 2;
-	int64 want_pages = state->pages + Max(state->pages, half);
+	int64 want_pages = state->requests + Max(state->requests, half);
 
 	if (search->entity->sample_divisor > 0 && extent.pages == 0 &&
-		state->pages + half + want_pages / search->entity->sample_divisor >
+		state->requests + half + want_pages / search->entity->sample_divisor >
 			max_filtered_pages(extent))
-		search_add_sample(search, state->pages, want_pages, extent);
+		search_add_sample(search, state->requests, want_pages, extent);
 }
 
 /*
@@ -213,10 +234,17 @@ should_filter(const SearchState *state, const CognitoServer *server, Search *sea
 	SessionExtent extent = get_extent(server, search->entity);
 
 	if (!server->pushdown || (server->max_concurrent_requests > 1 && wants_most_rows(search)) ||
-		!search_make_filters(search) || !search_is_small(search, state->pages, extent))
+		!search_make_filters(search) || !search_is_small(search, state->requests, extent))
 		return false;
 	add_sample(state, search, extent);
 	return true;
+}
+
+/* Return how many requests the session has sent; unlike pages, they include those for missing groups. */
+static int64
+count_requests(const CognitoServer *server)
+{
+	return server->session->requests - server->session->retries;
 }
 
 /*
@@ -229,18 +257,18 @@ fetch_found(SearchState *state, FunctionCallInfo fcinfo, const CognitoServer *se
 {
 	const SearchEntity *entity = search->entity;
 	ReturnSetInfo      *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	int64               before = state->pages;
-	int64               pages = server->session->pages;
+	int64               before = state->requests;
+	int64               sent = count_requests(server);
 	SessionExtent       extent;
 
 	entity->list_found(server, search, result->setResult, result->setDesc);
-	state->pages += server->session->pages - pages;
+	state->requests += count_requests(server) - sent;
 	if (search->sample != NULL)
 		session_set_extent(server->session->serverid, server->user_pool_id, entity->listing,
 						   search->sample->extent);
 	extent = get_extent(server, entity);
 	state->values_left =
-		(max_filtered_pages(extent) - state->pages) / (1 + search->attribute->extra_requests);
+		(max_filtered_pages(extent) - state->requests) / (1 + search->attribute->extra_requests);
 	if (search->sample == NULL || search_is_small(search, before, extent))
 		return true;
 	tuplestore_clear(result->setResult);
@@ -259,7 +287,7 @@ list_beside(SearchState *state, FunctionCallInfo fcinfo, const CognitoServer *se
 			const Search *search)
 {
 	SessionExtent extent = get_extent(server, search->entity);
-	int64         max_pages = state->pages + search_requests(search) - FIRST_PAGES;
+	int64         max_pages = state->requests + search_requests(search) - FIRST_PAGES;
 	int64         listed = 0;
 	int64         least = 2 * extent.min_pages;
 
@@ -282,6 +310,7 @@ fetch_rows(FunctionCallInfo fcinfo, SearchState *state, Search *search)
 
 	if (server == NULL)
 		return;
+	check_partial(state, server);
 	if (search->nvalues > 0 && search->max_rows > 0 &&
 		(!should_filter(state, server, search) || !(list_beside(state, fcinfo, server, search) ||
 													fetch_found(state, fcinfo, server, search))))

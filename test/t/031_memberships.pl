@@ -197,6 +197,64 @@ sub check_bounds
 }
 
 
+# A listing in steps: groups on many pages, and a query that is interrupted between two steps
+
+$cognito->pool('eu-west-1_Shape', (make_pool(5, 5, 5))[ 1 .. 6 ]);
+my $names = JSON::PP->new->encode({ Groups => [ map { { GroupName => "group$_" } } 0 .. 2 ] });
+for ([ 'an array', 30, 200, 30 * 2 ], [ 'a correlated subquery', 300, 40, 44 ])
+{
+	my ($what, $values, $empty, $least) = @$_;
+	my @pages = map { { operation => 'ListGroups', reply => { body => qq({"Groups": [], "NextToken": "$_"}) } } } 1 .. $empty;
+
+	$cognito->create_server($node, 'shape', user_pool_id => 'eu-west-1_Shape');
+	$cognito->faults(@pages, { operation => 'ListGroups', times => -1, reply => { body => $names } });
+	my ($result, @requests) = $cognito->query_with_requests($node, sprintf $queries{$what}, $values);
+	is($result, 15, "$empty empty pages of groups: $what: rows");
+	cmp_ok(@requests, '<=', 2 * $least + $CONSTANT, "$empty empty pages of groups: $what: requests");
+}
+$cognito->faults;
+
+# A missing group takes a request that returns no page, and another one to see whether the pool exists.
+$cognito->pool('eu-west-1_Shape', (make_pool((1) x 97))[ 1 .. 6 ]);
+$cognito->create_server($node, 'shape', user_pool_id => 'eu-west-1_Shape');
+for my $group ("= 'missing' || n", "= ANY (ARRAY(SELECT 'missing' || n || '-' || i FROM generate_series(1, 15) i))")
+{
+	my ($result, @requests) = $cognito->query_with_requests($node, "SELECT count(m) FROM generate_series(1, 300) n,
+		LATERAL (SELECT * FROM cognito_memberships('shape') m WHERE group_name $group OFFSET 0) m");
+	is($result, 0, "missing groups, $group: rows");
+	cmp_ok(@requests, '<=', 2 * 99 + $CONSTANT, "missing groups, $group: requests");
+}
+
+my $clock = PostgreSQL::Test::Utils::tempdir() . '/clock';
+my $shifted;
+{
+	local $ENV{LD_PRELOAD} = Cognito::preload('shifted_clock');
+	local $ENV{SHIFTED_CLOCK} = $clock;
+	$shifted = Cognito::cluster('shifted');
+}
+my $cursor = 'BEGIN; DECLARE c CURSOR FOR SELECT m.group_name ' .
+  "FROM generate_series(1, 120) n, LATERAL (SELECT * FROM cognito_memberships('shape') m WHERE username = to_char(n, '\"user\"FM000') OFFSET 0) m";
+my %before = (make_pool((130) x 20))[ 1 .. 6 ];
+my $after = { %before, groups => [ map { { GroupName => "other$_" } } 0 .. 19 ],
+	memberships => { map { ("other$_" => $before{memberships}{"group$_"}) } 0 .. 19 } };
+for (
+	[ 'an hour', 'group', sub { PostgreSQL::Test::Utils::append_to_file($clock, pack 'q2', 0, 3600); $cognito->pool('eu-west-1_Shape', %before, token_length => 200) } ],
+	[ 'another user pool', 'other', sub { $cognito->pool('eu-west-1_Other', %$after); Cognito::query($_[0], "ALTER SERVER shape OPTIONS (SET user_pool_id 'eu-west-1_Other')") } ])
+{
+	my ($name, $expected, $interrupt) = @$_;
+	unlink $clock;
+	$cognito->pool('eu-west-1_Shape', %before);
+	$cognito->create_server($shifted, 'shape', user_pool_id => 'eu-west-1_Shape');
+	my $session = Cognito::session($shifted);
+	Cognito::query($session, "$cursor; MOVE 600 FROM c");
+	$interrupt->($session);
+	my @rows = split /\n/, Cognito::query($session, 'MOVE 200 FROM c; FETCH ALL FROM c');
+	is($session->{stderr}, '', "$name between two steps: no error");
+	is(scalar(grep { /^$expected/ } @rows), 1600, "$name between two steps: rows");
+	$session->quit;
+}
+
+
 # Only the user with exactly that name, even if Cognito returns others
 
 my $ana = JSON::PP->new->encode({ Users => [ Cognito->user('ana') ] });
