@@ -135,9 +135,8 @@ listing_fetch(const Listing *listing, const CognitoServer *server, List *parts, 
  * tokens.  No part may be partitioned, or a sample.  max_rows, which is 1 or more, must be the
  * same when the listing continues.
  */
-extern List *
-listing_fetch_pages(const Listing *listing, const CognitoServer *server, List *parts,
-					int64 max_pages, int64 max_rows, int64 expected_rows, Tuplestorestate *rows,
-					TupleDesc columns);
+extern List *listing_fetch_pages(const Listing *listing, const CognitoServer *server, List *parts,
+								 int64 max_pages, int64 max_rows, int64 expected_rows,
+								 Tuplestorestate *rows, TupleDesc columns);
 
 #endif

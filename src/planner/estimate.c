@@ -150,13 +150,12 @@ expected_requests(Estimate all, const SearchAttribute *attribute, double nvalues
 	return Min(Max(requests, attribute->fraction * all.requests), all.requests);
 }
 
-/* Return the estimate of a call with an attribute and values. */
+/* Return the estimate of a call with an attribute and so many values. */
 static Estimate
-estimate_values(PlannerInfo *root, const FuncExpr *call, const SearchEntity *entity)
+estimate_values(PlannerInfo *root, const FuncExpr *call, const SearchEntity *entity, double nvalues)
 {
 	char                  *name = estimate_text(root, call, "attribute");
 	char                  *op = estimate_text(root, call, "operator");
-	double                 nvalues = expected_values(call_argument(call, "values"));
 	Estimate               all = expected_of_all(root, call, entity);
 	Estimate               estimate = {.rows = all.rows, .requests = nvalues};
 	const SearchAttribute *attribute = name != NULL ? search_attribute(entity, name) : NULL;
@@ -174,16 +173,19 @@ static Estimate
 estimate_call(PlannerInfo *root, const FuncExpr *call, const SearchEntity *entity)
 {
 	const Const *limit = expected_value(root, call, "max_users");
+	Node        *values = call_argument(call, "values");
+	double       nvalues = values != NULL ? expected_values(values) : 0;
 	Estimate     estimate;
 
-	if (call_argument(call, "values") != NULL)
-		estimate = estimate_values(root, call, entity);
+	if (values != NULL)
+		estimate = estimate_values(root, call, entity, nvalues);
 	else
 		estimate = estimate_filter(root, call, entity);
 	if (limit != NULL && estimate.rows > (double) DatumGetInt64(limit->constvalue))
 	{
 		estimate.rows = (double) DatumGetInt64(limit->constvalue);
-		estimate.requests = Min(estimate.requests, Max(estimate.rows, 1));
+		estimate.requests =
+			Min(estimate.requests, nvalues + floor(estimate.rows / LISTING_PAGE_SIZE));
 	}
 	estimate.requests = Max(estimate.requests, ceil(estimate.rows / LISTING_PAGE_SIZE));
 	return estimate;
