@@ -57,7 +57,10 @@
 /* Those that a user has at most */
 #define MAX_ATTRIBUTES 10
 
-/* A larger pool repeats the pages of these users, so that memory stays small. */
+/*
+ * A larger pool repeats the pages of these users, so that memory stays small; only a digit of
+ * their subs is another one, so it has up to 16 times as many.
+ */
 #define MAX_USERS 60000
 
 #define MAX_REQUEST 65536
@@ -73,6 +76,10 @@
 #define LIST_GROUPS "AWSCognitoIdentityProviderService.ListGroups\r\n"
 
 #define SUB_LENGTH 36
+
+/* Where a user's sub begins, and which of its digits says how often the user was repeated. */
+#define SUB_BEGIN strlen("{\"Attributes\":[{\"Name\":\"sub\",\"Value\":\"")
+#define REPEAT_DIGIT 24
 
 /* What a request asks for. */
 typedef struct Request
@@ -431,6 +438,25 @@ send_answer(int client, const char *status, const char *begin, struct iovec midd
 		   (ssize_t) (parts[0].iov_len + parts[1].iov_len + parts[2].iov_len);
 }
 
+/* Returns copies of users, without the last comma, that have been repeated so often. */
+static struct iovec
+repeat_users(struct iovec page, int first, int end, int repeats)
+{
+	static _Thread_local char copy[USERS_PER_PAGE * MAX_USER];
+	char                      digit = "0123456789abcdef"[repeats];
+
+	memcpy(copy, page.iov_base, page.iov_len);
+	for (int user = first; user < end; user++)
+	{
+		char *begin = copy + user_at[user] - user_at[first];
+		char *name = copy + user_at[user + 1] - user_at[first] - strlen("\"},") - SUB_LENGTH;
+
+		begin[SUB_BEGIN + REPEAT_DIGIT] = digit;
+		name[REPEAT_DIGIT] = digit;
+	}
+	return (struct iovec){copy, page.iov_len};
+}
+
 /* Sends the page that a request asks for; returns false if the client has gone. */
 static bool
 send_page(int client, const Request *request)
@@ -441,6 +467,8 @@ send_page(int client, const Request *request)
 	struct iovec page = {users + user_at[first], user_at[end] - user_at[first] - strlen(",")};
 	char         tail[64] = "]}";
 
+	if (request->page >= n_pages)
+		page = repeat_users(page, first, end, request->page / n_pages);
 	if (request->page + 1 < n_pages * request->repeats)
 		snprintf(tail, sizeof(tail), "],\"%s\":\"page%05d:%s\"}",
 				 request->in_group ? "NextToken" : "PaginationToken", request->page + 1,
@@ -594,8 +622,8 @@ read_options(int argc, char **argv)
 	if (optind == argc - 1)
 		pool = atoi(argv[optind]);
 	n_users = pool < MAX_USERS ? pool : MAX_USERS;
-	if (n_users < MIN_USERS || pool % n_users != 0 || delay_ms < 0 || n_attributes < 1 ||
-		n_attributes > MAX_ATTRIBUTES || (quota.rate != 0 && quota.rate < 1))
+	if (n_users < MIN_USERS || pool % n_users != 0 || pool / n_users > 16 || delay_ms < 0 ||
+		n_attributes < 1 || n_attributes > MAX_ATTRIBUTES || (quota.rate != 0 && quota.rate < 1))
 		errx(2,
 			 "usage: pages USERS [--delay-ms N] [--quota R [--burst B | --per-second] [--taken "
 			 "P,S]] [--attributes N]\n"
