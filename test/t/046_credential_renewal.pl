@@ -142,14 +142,14 @@ like(ask($count), qr/ERROR:  28000: the session token.* server "srv" has expired
 $cognito->faults;
 
 
-# In a long listing none is lost when credentials are replaced: they live for two seconds, and the
-# listing takes six
+# In a long listing none is lost when credentials are replaced: they live for three seconds, and the
+# listing takes nine
 
 for my $concurrency (1, 4)
 {
 	create_server_with('instance', role_arn => $ROLE, user_pool_id => 'eu-west-1_Users3000', max_concurrent_requests => $concurrency);
-	$cognito->control('PUT', 'credentials', { roles => { $ROLE => { %$TRUST, lifetime => 2 } } });
-	$cognito->faults({ operation => 'ListUsers', delay => 0.12 * $concurrency, times => -1 });
+	$cognito->control('PUT', 'credentials', { roles => { $ROLE => { %$TRUST, lifetime => 3 } } });
+	$cognito->faults({ operation => 'ListUsers', delay => 0.18 * $concurrency, times => -1 });
 	is((split ' ', ask("SELECT count(*) || ':' || count(DISTINCT username) FROM cognito_users('srv')"))[0],
 		'3000:3000', "$concurrency at a time: all rows of a long listing");
 	my @requests = $cognito->requests;
