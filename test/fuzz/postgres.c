@@ -605,6 +605,17 @@ list_copy(const List *list)
 }
 
 List *
+list_concat_copy(const List *list1, const List *list2)
+{
+	List     *copy = list_copy(list1);
+	ListCell *cell;
+
+	foreach (cell, list2)
+		copy = lappend(copy, lfirst(cell));
+	return copy;
+}
+
+List *
 list_delete_first(List *list)
 {
 	if (--list->length == 0)
