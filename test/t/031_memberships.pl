@@ -177,6 +177,15 @@ for my $shape (sort keys %shapes)
 	}
 }
 
+# A query begins a listing that another one has given up only for twice as many requests.
+my (undef, %large) = make_pool(@{ $shapes{'130 groups, two of which are large'} });
+my $some = "SELECT count(*) FROM cognito_memberships('shape') m WHERE m.username = ANY (ARRAY(
+	SELECT to_char(n, '\"user\"FM000') FROM generate_series(101, 100 + %d) n))";
+$cognito->pool('eu-west-1_Shape', %large);
+($result, @requests) = $cognito->query_with_requests($node, sprintf "$some; $some", 30, 80);
+is($result, "60\n160", 'more values than before: rows');
+is(@requests, 3 + 2 * 30 + 2 * 80, 'more values than before: the listing is not begun again');
+
 # Checks the bounds for a number of users in a pool of some shape.
 sub check_bounds
 {
