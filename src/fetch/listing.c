@@ -32,10 +32,10 @@
 /* A part that has a request in flight. */
 typedef struct ActivePart
 {
-	const ListingPart *part;
-	char              *token; /* with which the current page was requested; NULL for the first */
-	int64 request_number;     /* of the current page, in the order of all pages' requests */
-	int   npages;             /* received so far */
+	ListingPart *part;
+	char        *token;          /* with which the current page was requested; NULL for the first */
+	int64        request_number; /* of the current page, in the order of all pages' requests */
+	int          npages;         /* received so far */
 } ActivePart;
 
 typedef struct ListingState
@@ -244,11 +244,10 @@ append_rows(ListingState *state, const ListingPart *part, const AwsRequest *requ
 static void
 leave_part(ListingState *state, const ActivePart *active)
 {
-	ListingPart  *part = unconstify(ListingPart *, active->part);
 	MemoryContext caller = MemoryContextSwitchTo(state->server->context);
 
-	state->left = lappend(state->left, part);
-	part->token = MemoryContextStrdup(state->left_context, active->token);
+	state->left = lappend(state->left, active->part);
+	active->part->token = MemoryContextStrdup(state->left_context, active->token);
 	MemoryContextSwitchTo(caller);
 }
 

@@ -165,17 +165,17 @@ list_pages(SearchState *state, FunctionCallInfo fcinfo, const CognitoServer *ser
 	state->partial->listing.max_pages = max_pages;
 	is_complete = search_list_pages(search->entity, server, &state->partial->listing,
 									state->partial->rows, result->setDesc);
-	state->partial->time = clock_now();
-	if (is_complete)
-	{
-		MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
-		state->all = kept_rows_create(state->partial->rows, result->setDesc, search->attribute);
-		state->values_left = 0;
-	}
 	MemoryContextSwitchTo(caller);
-	if (is_complete)
-		free_partial(state);
-	return is_complete;
+	state->partial->time = clock_now();
+	if (!is_complete)
+		return false;
+
+	MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+	state->all = kept_rows_create(state->partial->rows, result->setDesc, search->attribute);
+	MemoryContextSwitchTo(caller);
+	state->values_left = 0;
+	free_partial(state);
+	return true;
 }
 
 /*
